@@ -1,0 +1,4 @@
+"""lrsms: can a Conformer be trained with low-rank weights from scratch, and what does it cost and buy?"""
+
+RESULTS_VERSION = 1
+"""Part of every run's digest: raised when the same configuration would give other numbers."""

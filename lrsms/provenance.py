@@ -1,0 +1,58 @@
+"""Where a result comes from: commit, versions, device and command. Never a host, a user or a path."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "snakemake")
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Commit of the code and whether it was changed since, versions, processor and the verb that was called."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": _is_dirty(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "verb": sys.argv[1] if len(sys.argv) > 1 else "",
+    }
+
+
+@cache
+def processor() -> str:
+    """The processor's model, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _is_dirty() -> bool | None:
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return None if status is None else bool(status)
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this checkout; None where there is no git or no checkout."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
