@@ -1,0 +1,65 @@
+"""What a model costs: parameters by part, and multiply-adds per second of speech."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lrsms.config import Run
+from lrsms.data.audio import FEATURES_PER_FRAME, FRAMES_PER_SECOND, SAMPLES_PER_FRAME
+from lrsms.lowrank.plan import Matrix
+
+
+def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
+    """The content of ``plan.json``: every matrix with its role, rank and parameters, and the model's totals.
+
+    ``parameters`` counts the model as it is trained, ``parameters_dense`` its dense counterpart;
+    ``factorised`` and ``factorised_dense`` only the matrices that have a rank, biases included.
+    """
+    total = sum(parameter.numel() for parameter in model.parameters())
+    factorised = sum(matrix.parameters for matrix in plan if matrix.rank is not None)
+    factorised_dense = sum(matrix.parameters_dense for matrix in plan if matrix.rank is not None)
+    return {
+        "parameters": total,
+        "parameters_dense": total - factorised + factorised_dense,
+        "factorised": factorised,
+        "factorised_dense": factorised_dense,
+        "matrices": [matrix.to_json() for matrix in plan],
+    }
+
+
+def parameters_by_part(model: nn.Module) -> dict[str, int]:
+    """Parameters of the front end, its projection, the encoder, the CTC head and the decoder."""
+    parts: dict[str, int] = {}
+    for name, parameter in model.named_parameters():
+        part = "frontend.projection" if name.startswith("frontend.projection") else name.split(".")[0]
+        parts[part] = parts.get(part, 0) + parameter.numel()
+    return parts
+
+
+def multiply_adds_per_second(run: Run, structure: nn.Module, frames: int, tokens: int) -> float:
+    """Multiply-adds of one forward pass (teacher-forced decoder included) per second of speech.
+
+    Args:
+        run: the run.
+        structure: its network on the meta device.
+        frames: length of a typical utterance.
+        tokens: length of its transcript.
+    """
+    with torch.device("meta"):
+        lengths = torch.full((1,), frames)
+        if run.model.mels is not None:
+            inputs = torch.empty(1, FEATURES_PER_FRAME * frames, run.model.mels)
+        else:
+            inputs = torch.empty(1, SAMPLES_PER_FRAME * frames)
+        transcript = torch.zeros(1, tokens + 1, dtype=torch.long)
+    structure.eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        memory, mask = structure.encode(inputs, lengths)  # type: ignore[operator]
+        structure.ctc_log_probs(memory)  # type: ignore[operator]
+        if run.model.decoder_layers:
+            structure.decoder(transcript, memory, mask)  # type: ignore[operator]
+    return counter.get_total_flops() / 2 / (frames / FRAMES_PER_SECOND)

@@ -1,0 +1,1 @@
+"""Low-rank weights: which matrices (``plan``), as what (``linear``), starting where (``init``), put in by ``factorize``."""

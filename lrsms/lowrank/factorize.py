@@ -1,0 +1,67 @@
+"""Swaps the matrices of a dense model for factorised ones, and back."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lrsms.lowrank.init import INITS, Factors
+from lrsms.lowrank.linear import LowRankLinear, LowRankQKV
+from lrsms.lowrank.plan import Matrix
+from lrsms.models.initial import Scheme
+from lrsms.models.qkv import QKV
+from lrsms.streams import stream
+
+
+@torch.no_grad()
+def factorize(model: nn.Module, plan: Sequence[Matrix], init: str, scheme: Scheme, seed: int) -> None:
+    """Replaces, in place, every matrix of the plan that has a rank; all other weights keep their bits.
+
+    Args:
+        model: the dense model that the plan was made for.
+        plan: from ``make_plan``.
+        init: name of the initialisation of the factors.
+        scheme: the dense initialiser, which ``random`` and ``matched`` use for factors too.
+        seed: of the factors, which have streams of their own, named after their matrices.
+    """
+    for matrix in plan:
+        if matrix.rank is None:
+            continue
+        dense = model.get_submodule(matrix.name)
+        parts = [dense.q, dense.k, dense.v] if isinstance(dense, QKV) else [dense]
+        weight = torch.cat([part.weight for part in parts])
+        bias = torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
+        factors = initial_factors(weight, matrix, init, scheme, seed)
+        replace(model, matrix.name, (LowRankQKV if len(parts) == 3 else LowRankLinear)(*factors, bias))
+
+
+def initial_factors(weight: Tensor, matrix: Matrix, init: str, scheme: Scheme, seed: int) -> Factors:
+    """``U (m, r)`` and ``V^T (r, n)`` of one matrix; on the meta device, their shapes only."""
+    assert matrix.rank is not None and weight.shape == (matrix.rows, matrix.columns)
+    if weight.is_meta:
+        return weight.new_empty(matrix.rows, matrix.rank), weight.new_empty(matrix.rank, matrix.columns)
+    return INITS[init](weight, matrix.rank, scheme, stream(seed, "factors", matrix.name))
+
+
+@torch.no_grad()
+def merge(model: nn.Module) -> None:
+    """Replaces, in place, every factorised matrix by the dense matrix of the same function."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LowRankQKV):
+            dense = QKV(module.vt.shape[1])
+            weights, biases = module.product().chunk(3), module.bias
+            assert biases is not None
+            for linear, weight, bias in zip((dense.q, dense.k, dense.v), weights, biases.chunk(3), strict=True):
+                linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+            replace(model, name, dense)
+        elif isinstance(module, LowRankLinear):
+            linear = nn.Linear(module.vt.shape[1], module.u.shape[0], bias=False)
+            linear.weight, linear.bias = nn.Parameter(module.product()), module.bias
+            replace(model, name, linear)
+
+
+def replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts ``module`` in the place called ``name``, in the same mode (training or not)."""
+    parent, _, leaf = name.rpartition(".")
+    module.train(model.get_submodule(name).training)
+    setattr(model.get_submodule(parent), leaf, module)

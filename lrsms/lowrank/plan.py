@@ -1,0 +1,140 @@
+"""The plan: which matrices of a dense model are factorised and at which rank, before anything is changed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from lrsms.config import LowRank
+from lrsms.lowrank.ranks import ranks_over_depth
+from lrsms.models.qkv import QKV
+
+_BLOCK = re.compile(r"(?P<stack>\w+)\.blocks\.(?P<layer>\d+)\.(?P<part>\w+)\.(?P<rest>.+)")
+_PARTS = {"feedforward_in": "feedforward", "feedforward_out": "feedforward"}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of the dense model, and its rank if it is to be factorised.
+
+    Attributes:
+        name: module name, ``encoder.blocks.0.attention.qkv.q``.
+        role: what a target names, ``encoder.attention``; the name itself outside a stack of blocks.
+        stack: the stack of blocks it belongs to, ``encoder``; empty outside.
+        layer: its block's index in the stack; 0 outside.
+        layers: number of blocks in the stack; 1 outside.
+        rows: m, outputs.
+        columns: n, inputs.
+        bias: number of bias parameters, which low rank keeps.
+        rank: r, or None where the matrix stays dense.
+    """
+
+    name: str
+    role: str
+    stack: str
+    layer: int
+    layers: int
+    rows: int
+    columns: int
+    bias: int
+    rank: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name with its layer left out: matrices of one kind share a rank budget over depth."""
+        return re.sub(r"\.blocks\.\d+\.", ".blocks.*.", self.name)
+
+    @property
+    def parameters_dense(self) -> int:
+        return self.rows * self.columns + self.bias
+
+    @property
+    def parameters(self) -> int:
+        if self.rank is None:
+            return self.parameters_dense
+        return self.rank * (self.rows + self.columns) + self.bias
+
+    @property
+    def break_even(self) -> float:
+        """mn / (m + n): the factors hold fewer numbers than the matrix at every rank below it."""
+        return self.rows * self.columns / (self.rows + self.columns)
+
+    def to_json(self) -> dict[str, Any]:
+        derived = {"parameters_dense": self.parameters_dense, "parameters": self.parameters}
+        return asdict(self) | derived | {"break_even": round(self.break_even, 1)}
+
+
+def make_plan(model: nn.Module, lowrank: LowRank | None) -> list[Matrix]:
+    """Every matrix of the dense model in model order, those that a target matches with their rank.
+
+    With ``qkv: fused``, the q, k and v of a self-attention count as one matrix of three times the rows.
+
+    Raises:
+        ValueError: a target matches nothing, or a rank would leave [1, full].
+    """
+    fused = lowrank is not None and lowrank.qkv == "fused"
+    matrices = list_matrices(model, fused=fused)
+    if lowrank is None:
+        return matrices
+    _check_targets(lowrank.targets, matrices)
+    chosen = [matrix for matrix in matrices if any(_matches(matrix, target) for target in lowrank.targets)]
+    if fused and not any(matrix.name.endswith(".qkv") for matrix in chosen):
+        raise ValueError(f"'lowrank.qkv' is 'fused', but the targets {list(lowrank.targets)} reach no q, k and v")
+    ranks: dict[str, int] = {}
+    for kind in dict.fromkeys(matrix.kind for matrix in chosen):
+        members = [matrix for matrix in chosen if matrix.kind == kind]
+        full = min(members[0].rows, members[0].columns)
+        depths = [matrix.layer for matrix in members]
+        values = ranks_over_depth(lowrank, full, depths, members[0].layers, kind)
+        ranks |= {matrix.name: rank for matrix, rank in zip(members, values, strict=True)}
+    return [Matrix(**(asdict(matrix) | {"rank": ranks.get(matrix.name)})) for matrix in matrices]
+
+
+def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:
+    """Every ``nn.Linear`` of the model; with ``fused``, each ``QKV`` as one."""
+    matrices = []
+    fused_names: list[str] = []
+    for name, module in model.named_modules():
+        if fused and isinstance(module, QKV):
+            fused_names.append(name)
+            linears = [module.q, module.k, module.v]
+        elif isinstance(module, nn.Linear) and not any(name.startswith(f"{parent}.") for parent in fused_names):
+            linears = [module]
+        else:
+            continue
+        role, stack, layer = name, "", 0
+        layers = 1
+        if block := _BLOCK.fullmatch(name):
+            stack, layer = block["stack"], int(block["layer"])
+            role = f"{stack}.{_PARTS.get(block['part'], block['part'])}"
+            layers = len(model.get_submodule(f"{stack}.blocks"))  # type: ignore[arg-type]
+        rows = sum(linear.out_features for linear in linears)
+        bias = sum(linear.out_features for linear in linears if linear.bias is not None)
+        matrices.append(Matrix(name, role, stack, layer, layers, rows, linears[0].in_features, bias))
+    return matrices
+
+
+def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
+    for target in targets:
+        if not any(_matches(matrix, target) for matrix in matrices):
+            known = sorted({handle for matrix in matrices for handle in _handles(matrix)})
+            near = get_close_matches(target, known, n=1)
+            roles = sorted({matrix.role for matrix in matrices if matrix.stack})
+            hint = f"did you mean '{near[0]}'?" if near else f"roles: {', '.join(roles)}"
+            raise ValueError(f"'lowrank.targets': '{target}' matches no matrix; {hint}")
+
+
+def _matches(matrix: Matrix, target: str) -> bool:
+    return any(fnmatchcase(handle, target) for handle in _handles(matrix))
+
+
+def _handles(matrix: Matrix) -> list[str]:
+    """What a target may call the matrix by; ``encoder.*`` also means ``audio_encoder.*`` and ``video_encoder.*``."""
+    handles = [matrix.name, matrix.role]
+    if matrix.name.endswith(".position"):
+        handles.append(f"{matrix.role}.position")
+    return handles + [re.sub("^(audio|video)_", "", handle) for handle in handles]

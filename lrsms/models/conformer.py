@@ -1,0 +1,153 @@
+"""The Conformer encoder (Gulati et al. 2020), in the variant of ESPnet and Auto-AVSR, as one plain dense network.
+
+Every matrix is a named ``nn.Linear`` that is called as a module, pointwise convolutions included, so that
+``lowrank.factorize`` can replace any of them and nothing here knows of low rank.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrsms.models.norm import MaskedBatchNorm
+from lrsms.models.qkv import QKV
+
+LAYER_NORM_EPS = 1e-12
+
+
+class ConformerEncoder(nn.Module):
+    """A stack of Conformer blocks with relative positions and a final norm.
+
+    Args:
+        dim: width D of the blocks.
+        heads: attention heads.
+        feedforward: inner width of the feed-forward modules.
+        layers: number of blocks.
+        kernel: odd kernel of the depthwise convolution, in frames.
+        dropout: probability, at every residual branch, inside the feed-forwards and on the positions.
+    """
+
+    def __init__(self, dim: int, heads: int, feedforward: int, layers: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.scale = math.sqrt(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(ConformerBlock(dim, heads, feedforward, kernel, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
+        """Encodes ``x (B, T, D)``; ``padding_mask (B, T)`` is True at padding. Returns ``(B, T, D)``."""
+        positions = self.dropout(relative_positions(x.shape[1], x.shape[2], x.device, x.dtype))
+        x = self.dropout(x * self.scale)
+        for block in self.blocks:
+            x = block(x, positions, padding_mask)
+        return self.norm(x)
+
+
+class ConformerBlock(nn.Module):
+    """Half a feed-forward, self-attention, convolution, half a feed-forward, each pre-norm and residual; then a norm."""
+
+    def __init__(self, dim: int, heads: int, feedforward: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.feedforward_in = FeedForward(dim, feedforward, dropout)
+        self.attention = RelativeAttention(dim, heads)
+        self.convolution = ConvolutionModule(dim, kernel)
+        self.feedforward_out = FeedForward(dim, feedforward, dropout)
+        self.norm_feedforward_in = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_attention = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_convolution = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_feedforward_out = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+        x = x + 0.5 * self.dropout(self.feedforward_in(self.norm_feedforward_in(x)))
+        x = x + self.dropout(self.attention(self.norm_attention(x), positions, padding_mask))
+        x = x + self.dropout(self.convolution(self.norm_convolution(x), padding_mask))
+        x = x + 0.5 * self.dropout(self.feedforward_out(self.norm_feedforward_out(x)))
+        return self.norm(x)
+
+
+class FeedForward(nn.Module):
+    """Position-wise ``contract(dropout(relu(expand(x))))``."""
+
+    def __init__(self, dim: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, inner)
+        self.contract = nn.Linear(inner, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., D)`` -> ``(..., D)``."""
+        return self.contract(self.dropout(F.relu(self.expand(x))))
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head self-attention with relative positions (Dai et al. 2019, section 3.3)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = QKV(dim)
+        self.position = nn.Linear(dim, dim, bias=False)
+        self.out = nn.Linear(dim, dim)
+        self.content_bias = nn.Parameter(torch.empty(heads, dim // heads))
+        self.position_bias = nn.Parameter(torch.empty(heads, dim // heads))
+
+    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+        batch, time, dim = x.shape
+        query, key, value = (y.view(batch, time, self.heads, -1).transpose(1, 2) for y in self.qkv(x))
+        position = self.position(positions).view(2 * time - 1, self.heads, -1).transpose(0, 1)
+        by_offset = (query + self.position_bias.unsqueeze(1)) @ position.transpose(-2, -1)
+        # The position term enters the fused kernel as an additive bias, which must carry the same 1/sqrt(d).
+        bias = offsets_to_keys(by_offset) / math.sqrt(dim // self.heads)
+        bias = bias.masked_fill(padding_mask[:, None, None, :], -math.inf)
+        # Autocast may hand the fused kernel a bias of another type than its queries.
+        query = (query + self.content_bias.unsqueeze(1)).to(value.dtype)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(value.dtype))
+        return self.out(mixed.transpose(1, 2).reshape(batch, time, dim))
+
+
+class ConvolutionModule(nn.Module):
+    """Pointwise, GLU, depthwise, batch norm, SiLU, pointwise; padding neither enters nor counts."""
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, 2 * dim)
+        self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.norm = MaskedBatchNorm(dim)
+        self.contract = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+        x = F.glu(self.expand(x), dim=-1).masked_fill(padding_mask.unsqueeze(-1), 0.0)
+        x = self.depthwise(x.transpose(1, 2))
+        x = F.silu(self.norm(x, padding_mask)).transpose(1, 2)
+        return self.contract(x)
+
+
+def relative_positions(time: int, dim: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sinusoids of the offsets T-1, ..., 0, ..., -(T-1), positive where the key lies before the query: ``(2T-1, D)``."""
+    offsets = torch.arange(time - 1, -time, -1, device=device, dtype=torch.float32)
+    rates = torch.exp(torch.arange(0, dim, 2, device=device, dtype=torch.float32) * (-math.log(10000.0) / dim))
+    angles = offsets.unsqueeze(1) * rates
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(dtype)
+
+
+def offsets_to_keys(by_offset: Tensor) -> Tensor:
+    """Realigns scores from offsets to keys: ``out[..., i, j] = by_offset[..., i, T - 1 - i + j]``.
+
+    Args:
+        by_offset: ``(..., T, 2T-1)``, column c standing for the offset T-1-c of query minus key.
+
+    Returns:
+        ``(..., T, T)``. Read row after row, the wanted scores of row i start at T-1 + i (2T-2): after dropping the
+        first T-1 numbers and the last, rows of length 2T-2 begin where they should, so no index tensor is needed.
+    """
+    time = by_offset.shape[-2]
+    if time == 1:
+        return by_offset
+    rows = by_offset.flatten(-2)[..., time - 1 : -1].unflatten(-1, (time, 2 * time - 2))
+    return rows[..., :time]

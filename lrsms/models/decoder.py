@@ -1,0 +1,243 @@
+"""The Transformer decoder of Auto-AVSR: pre-norm, sinusoidal positions, attending to the encoder's output (the memory).
+
+Equal to Auto-AVSR's (github.com/mpc001/auto_avsr) to the parameter and the logits. Every matrix is a named
+``nn.Linear`` that is called as a module, so that low rank can swap it.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lrsms.models.qkv import QKV
+
+LAYER_NORM_EPS = 1e-12
+"""Of every LayerNorm, as in Auto-AVSR; PyTorch's default of 1e-5 would change the logits."""
+
+KeyValue = tuple[Tensor, Tensor]
+"""Keys and values of one attention, each ``(B, heads, T, dim / heads)``."""
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """What decoding one token at a time remembers, for K hypotheses of each of B utterances, row ``b * K + k``."""
+
+    memory: tuple[KeyValue, ...]
+    """Per block, of the memory ``(B, heads, T, dim / heads)``: one copy per utterance, shared by its hypotheses."""
+    attended: Tensor
+    """``(B, 1, 1, T)``, True where the memory is not padding."""
+    past: tuple[KeyValue, ...]
+    """Per block, of the tokens so far ``(B * K, heads, U, dim / heads)``."""
+
+    def reorder(self, rows: Tensor) -> "DecoderState":
+        """The hypotheses in ``rows (B * K',)``, grouped by utterance as before; K' may differ from K."""
+        return replace(self, past=tuple((keys[rows], values[rows]) for keys, values in self.past))
+
+    def keep(self, utterances: Tensor) -> "DecoderState":
+        """Only the ``utterances (B',)``, with all their hypotheses."""
+        num_utterances = self.attended.shape[0]
+
+        def rows(x: Tensor) -> Tensor:
+            return x.unflatten(0, (num_utterances, -1))[utterances].flatten(0, 1)
+
+        return DecoderState(
+            memory=tuple((keys[utterances], values[utterances]) for keys, values in self.memory),
+            attended=self.attended[utterances],
+            past=tuple((rows(keys), rows(values)) for keys, values in self.past),
+        )
+
+
+class Decoder(nn.Module):
+    """Predicts each token from those before it and from the memory.
+
+    Args:
+        size: vocabulary size V, including blank and sos/eos (V - 1).
+        dim: width D.
+        heads: number of attention heads.
+        feedforward: inner width of the feed-forward layers.
+        layers: number of blocks.
+        dropout: probability after every layer, of attention weights and of embeddings.
+    """
+
+    def __init__(self, size: int, dim: int, heads: int, feedforward: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(size, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.output = nn.Linear(dim, size)
+
+    def forward(self, tokens: Tensor, memory: Tensor, padding_mask: Tensor) -> Tensor:
+        """Logits of every next token, each seeing only the tokens up to its own position.
+
+        Args:
+            tokens: ``(B, U)``, from sos on. Padding after an utterance's tokens does not change the logits before it.
+            memory: ``(B, T, D)``.
+            padding_mask: ``(B, T)``, True = padding; at least one frame of each utterance is not.
+
+        Returns:
+            Logits ``(B, U, V)``.
+        """
+        x = self._embed(tokens, first_position=0)
+        attended = _attended(padding_mask)
+        for block in self.blocks:
+            x = block(x, memory, attended)
+        return self.output(self.norm(x))
+
+    def start(self, memory: Tensor, padding_mask: Tensor) -> DecoderState:
+        """State before any token, one hypothesis per utterance.
+
+        Args:
+            memory: ``(B, T, D)``.
+            padding_mask: ``(B, T)``, True = padding.
+        """
+        projected = tuple(block.cross_attention.project(memory) for block in self._stack())
+        past = tuple((keys[:, :, :0], values[:, :, :0]) for keys, values in projected)
+        return DecoderState(projected, _attended(padding_mask), past)
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Appends one token to every hypothesis.
+
+        Args:
+            tokens: ``(N,)`` with N = B * K, grouped by utterance.
+            state: of the same N hypotheses.
+
+        Returns:
+            Logits ``(N, V)`` of the next tokens, in eval mode those of ``forward``, and the state after ``tokens``.
+        """
+        num_utterances = state.attended.shape[0]
+        num_past = state.past[0][0].shape[2]
+        # The hypotheses of an utterance stand side by side as queries of its one memory: none needs a copy of it.
+        x = self._embed(tokens[:, None], first_position=num_past).view(num_utterances, -1, self.embedding.embedding_dim)
+        past = []
+        for block, projected, block_past in zip(self._stack(), state.memory, state.past, strict=True):
+            x, block_past = block.step(x, projected, state.attended, block_past)
+            past.append(block_past)
+        return self.output(self.norm(x)).flatten(0, 1), replace(state, past=tuple(past))
+
+    def _stack(self) -> Iterator["DecoderBlock"]:
+        return iter(cast("Iterable[DecoderBlock]", self.blocks))
+
+    def _embed(self, tokens: Tensor, first_position: int) -> Tensor:
+        x = self.embedding(tokens)
+        positions = torch.arange(first_position, first_position + tokens.shape[1], device=tokens.device)
+        x = x * math.sqrt(x.shape[-1]) + sinusoids(positions, x.shape[-1]).to(x.dtype)
+        return self.dropout(x)
+
+
+class DecoderBlock(nn.Module):
+    """Self-attention, attention to the memory and feed-forward, each with a norm before it and a residual around it."""
+
+    def __init__(self, dim: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_self = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.self_attention = SelfAttention(dim, heads, dropout)
+        self.norm_cross = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.cross_attention = CrossAttention(dim, heads, dropout)
+        self.norm_feedforward = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.feedforward = FeedForward(dim, feedforward, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor, attended: Tensor) -> Tensor:
+        """Maps ``(B, U, D)`` to ``(B, U, D)``, causally in U, given the memory ``(B, T, D)``."""
+        x = x + self.dropout(self.self_attention(self.norm_self(x)))
+        return self._after_self_attention(x, self.cross_attention.project(memory), attended)
+
+    def step(self, x: Tensor, memory: KeyValue, attended: Tensor, past: KeyValue) -> tuple[Tensor, KeyValue]:
+        """Maps the newest tokens of K hypotheses, ``(B, K, D)``, to ``(B, K, D)`` and the past including them."""
+        y, past = self.self_attention.step(self.norm_self(x).flatten(0, 1)[:, None], past)
+        return self._after_self_attention(x + self.dropout(y.view_as(x)), memory, attended), past
+
+    def _after_self_attention(self, x: Tensor, memory: KeyValue, attended: Tensor) -> Tensor:
+        x = x + self.dropout(self.cross_attention(self.norm_cross(x), memory, attended))
+        return x + self.dropout(self.feedforward(self.norm_feedforward(x)))
+
+
+class SelfAttention(nn.Module):
+    """Each token attends to itself and to those before it."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = QKV(dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(B, U, D)`` to ``(B, U, D)``."""
+        queries, keys, values = (_split(part, self.heads) for part in self.qkv(x))
+        dropout = self.dropout if self.training else 0.0
+        return self.out(
+            _merge(F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout, is_causal=True))
+        )
+
+    def step(self, x: Tensor, past: KeyValue) -> tuple[Tensor, KeyValue]:
+        """Maps one token per row, ``(N, 1, D)``, given the keys and values of the U tokens before it."""
+        queries, keys, values = (_split(part, self.heads) for part in self.qkv(x))
+        keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
+        return self.out(_merge(F.scaled_dot_product_attention(queries, keys, values))), (keys, values)
+
+
+class CrossAttention(nn.Module):
+    """Each token attends to all frames of the memory that are not padding."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.q = nn.Linear(dim, dim)
+        self.k = nn.Linear(dim, dim)
+        self.v = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim)
+
+    def project(self, memory: Tensor) -> KeyValue:
+        """Keys and values of the memory ``(B, T, D)``."""
+        return _split(self.k(memory), self.heads), _split(self.v(memory), self.heads)
+
+    def forward(self, x: Tensor, memory: KeyValue, attended: Tensor) -> Tensor:
+        """Maps ``(B, U, D)`` to ``(B, U, D)``, given the projected memory and ``attended (B, 1, 1, T)``."""
+        queries = _split(self.q(x), self.heads)
+        dropout = self.dropout if self.training else 0.0
+        return self.out(_merge(F.scaled_dot_product_attention(queries, *memory, attn_mask=attended, dropout_p=dropout)))
+
+
+class FeedForward(nn.Module):
+    """Two matrices with ReLU and dropout between them."""
+
+    def __init__(self, dim: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, inner)
+        self.dropout = nn.Dropout(dropout)
+        self.contract = nn.Linear(inner, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(B, U, D)`` to ``(B, U, D)``."""
+        return self.contract(self.dropout(F.relu(self.expand(x))))
+
+
+def sinusoids(positions: Tensor, dim: int) -> Tensor:
+    """Sinusoidal positions (Vaswani et al. 2017, section 3.5) ``(U, dim)`` for integer ``positions (U,)``, in float32.
+
+    Sine at even and cosine at odd columns, wavelengths from 2 pi to 10000 * 2 pi.
+    """
+    rates = torch.exp(torch.arange(0, dim, 2, device=positions.device) * -(math.log(10000.0) / dim))
+    angles = positions[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def _split(x: Tensor, heads: int) -> Tensor:
+    """``(B, T, D)`` to ``(B, heads, T, D / heads)``."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _merge(x: Tensor) -> Tensor:
+    """``(B, heads, T, D / heads)`` to ``(B, T, D)``."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def _attended(padding_mask: Tensor) -> Tensor:
+    return ~padding_mask[:, None, None, :]

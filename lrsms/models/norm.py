@@ -1,0 +1,71 @@
+"""Batch normalisation over the valid frames of one group of utterances."""
+
+import torch
+from torch import Tensor, nn
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch norm whose statistics ignore padding and whose running statistics move once per training step.
+
+    In training each group of utterances is normalised by its own valid frames. The groups' statistics are summed, and
+    ``update_running_statistics`` moves the running ones by their mean: so neither padding nor the way in which groups
+    are spread over devices is part of the result.
+
+    Args:
+        channels: number of channels C.
+        eps: added to the variance.
+        momentum: weight of the newest step in the running statistics.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        self.group_statistics: Tensor
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        # Sums over the groups of this step: mean, unbiased variance, and the number of groups (in every channel).
+        self.register_buffer("group_statistics", torch.zeros(3, channels), persistent=False)
+
+    def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
+        """``x (B, C, T, ...)``, ``padding_mask (B, T)`` -> ``(B, C, T, ...)``, in the type of ``x``."""
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        if self.training:
+            mean, var = self._statistics(x, padding_mask)
+        else:
+            mean, var = self.running_mean, self.running_var
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        shift = self.bias - mean * scale
+        return x * scale.view(shape).to(x.dtype) + shift.view(shape).to(x.dtype)
+
+    def _statistics(self, x: Tensor, padding_mask: Tensor) -> tuple[Tensor, Tensor]:
+        valid = (~padding_mask).view(x.shape[0], 1, x.shape[2], *[1] * (x.ndim - 3))
+        full = x.to(torch.promote_types(x.dtype, self.weight.dtype))
+        over = [axis for axis in range(x.ndim) if axis != 1]
+        count = (~padding_mask).sum() * full[0, 0, 0].numel()
+        mean = (full * valid).sum(over) / count
+        centred = (full - mean.view(1, -1, *[1] * (x.ndim - 2))) * valid
+        var = centred.square().sum(over) / count
+        with torch.no_grad():
+            unbiased = var * (count / (count - 1).clamp(min=1))
+            self.group_statistics += torch.stack((mean, unbiased, torch.ones_like(mean)))
+        return mean, var
+
+    @torch.no_grad()
+    def update_running_statistics(self) -> None:
+        """Moves the running statistics by the mean of the groups seen since the last call."""
+        mean, var, groups = self.group_statistics
+        self.running_mean.lerp_((mean / groups).to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_((var / groups).to(self.running_var.dtype), self.momentum)
+        self.group_statistics.zero_()
+
+
+def update_running_statistics(model: nn.Module) -> None:
+    """Ends a training step: every ``MaskedBatchNorm`` of the model takes in the step's groups."""
+    for module in model.modules():
+        if isinstance(module, MaskedBatchNorm):
+            module.update_running_statistics()
