@@ -1,0 +1,103 @@
+"""Manifests: tab-separated tables with a header, one utterance a line, no quoting.
+
+The same reader takes a user's own manifest and the one in a prepared corpus.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "valid", "test")
+
+_ID = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One utterance's cells, and where they stand for messages about them."""
+
+    where: str
+    """E.g. ``corpus/manifest.tsv line 7``."""
+    cells: dict[str, str]
+
+
+def read_tsv(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Reads the ``columns`` (``id`` and ``split`` among them) of a manifest, in the order of its lines.
+
+    Columns may stand in any order and others beside them; ids are unique, splits are train, valid or test.
+
+    Raises:
+        ValueError: one line naming file and line, where the table or an id or split in it is not as above.
+    """
+    assert {"id", "split"} <= set(columns)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    header = lines[0].split("\t")
+    if header == [""]:
+        raise ValueError(f"{path}: is empty; its first line must name the columns {', '.join(columns)}")
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise ValueError(
+            f"{path}: has no column '{missing[0]}'; its first line must name {', '.join(columns)}, tab-separated"
+        )
+    if len(set(header)) < len(header):
+        raise ValueError(f"{path}: names a column twice in its first line ({', '.join(header)})")
+    rows: list[Row] = []
+    line_of: dict[str, int] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line:
+            continue
+        where = f"{path} line {number}"
+        values = line.split("\t")
+        if len(values) != len(header):
+            raise ValueError(f"{where}: has {len(values)} cells where the header has {len(header)}")
+        cells = dict(zip(header, values, strict=True))
+        name, split = cells["id"], cells["split"]
+        if not _ID.fullmatch(name):
+            raise ValueError(f"{where}: id '{name}' must be made of letters a-z, digits, '_', '.' and '-'")
+        if name in line_of:
+            raise ValueError(f"{where}: id '{name}' is already on line {line_of[name]}; ids must be unique")
+        if split not in SPLITS:
+            raise ValueError(f"{where}: split is '{split}'; it must be one of {', '.join(SPLITS)}")
+        line_of[name] = number
+        rows.append(Row(where, {column: cells[column] for column in columns}))
+    if not rows:
+        raise ValueError(f"{path}: has a header but no utterance below it")
+    return rows
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes a manifest that ``read_tsv`` reads back.
+
+    Raises:
+        ValueError: a cell holds a tab or a line break.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(columns) + "\n")
+        for row in rows:
+            cells = [str(cell) for cell in row]
+            assert len(cells) == len(columns)
+            if any(mark in cell for cell in cells for mark in "\t\r\n"):
+                raise ValueError(f"{path}: a cell of '{cells[0]}' holds a tab or a line break")
+            file.write("\t".join(cells) + "\n")
+
+
+def resolve_inside(root: Path, name: str, where: str) -> Path:
+    """The absolute path of the file called ``name``, relative to ``root``; it need not exist.
+
+    Raises:
+        ValueError: one line beginning with ``where``: the path leaves ``root``, by ``..``, as an absolute path or
+            through a symbolic link.
+    """
+    try:
+        path = (root / name).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a null byte
+        raise ValueError(f"{where}: '{name}' is not a path ({error})") from None
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError(f"{where}: '{name}' lies outside the corpus folder {root}; give paths inside it")
+    return path
