@@ -1,0 +1,71 @@
+"""Checkpoints: written atomically, checked by hash, two kept; a torn one is named and the one before it is used.
+
+A checkpoint is one safetensors file (nothing is ever unpickled) and a small JSON beside it with its step and SHA-256,
+written last: a checkpoint without a matching JSON does not exist.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lrsms.files import file_hash, settle, write_json
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after ``step`` steps: named tensors, and plain data in ``extra``."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    extra: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Adds a checkpoint to ``folder`` and removes all but the newest two.
+
+    Raises:
+        OSError: the disk is full or not writable; the checkpoints already there are untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{checkpoint.step:08d}.safetensors"
+    write_tensors(path, checkpoint.tensors)
+    note = {"step": checkpoint.step, "sha256": file_hash(path), "extra": checkpoint.extra}
+    write_json(path.with_suffix(".json"), note)
+    for old in sorted(folder.glob("step-*.json"))[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, or None; each damaged one on the way is named in a warning."""
+    for path in sorted(folder.glob("step-*.json"), reverse=True):
+        weights = path.with_suffix(".safetensors")
+        try:
+            note = json.loads(path.read_bytes())
+            if file_hash(weights) != note["sha256"]:
+                raise ValueError("its content does not match its hash")
+            return Checkpoint(int(note["step"]), load_file(weights), dict(note["extra"]))
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            warnings.warn(f"checkpoint {weights} is damaged ({error}); using the one before", stacklevel=2)
+    return None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes tensors to a safetensors file that is there whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+        settle(temporary, path)
+    except SafetensorError as error:  # how the library reports a full disk
+        raise OSError(f"cannot write {path}: {error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

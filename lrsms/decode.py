@@ -1,0 +1,96 @@
+"""Hypotheses of a trained run: every decoder under every test condition, one row per utterance."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lrsms.beam import greedy, search
+from lrsms.build import build_structure
+from lrsms.config import Decoder, Decoding, Run
+from lrsms.data.batch import collate, in_batches, network_inputs
+from lrsms.data.prepared import Item, Prepared
+from lrsms.files import write_atomically
+from lrsms.models.recognizer import Recognizer
+from lrsms.progress import progress
+from lrsms.train import WEIGHTS, run_title
+
+BATCH_FRAMES = 3200
+"""Frames decoded at once; hypotheses do not depend on it."""
+
+
+def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Recognizer:
+    """The trained network of a run, in eval mode.
+
+    Raises:
+        ValueError: its weights are missing, damaged or of another network.
+    """
+    model, _ = build_structure(run, size)
+    path = folder / WEIGHTS
+    try:
+        weights = load_file(path, device=str(device))
+        model.to_empty(device=device)
+        model.load_state_dict(weights)
+    except Exception as error:  # safetensors and load_state_dict raise what they like
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: cannot be loaded ({reason}); delete {folder} to train again") from None
+    return model.eval()
+
+
+def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: Decoding, device: torch.device) -> None:
+    """Writes JSON lines of decoder, condition, id, speaker, reference and hypothesis; none for a diverged run.
+
+    Decoding is in float32 without TF32, whatever training used.
+
+    Raises:
+        ValueError: the run's folder is not that of a finished run.
+    """
+    status = json.loads((folder / "run.json").read_text())["status"]
+    rows: list[dict[str, Any]] = []
+    if status == "finished":
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        model = load_trained(run, folder, prepared.tokenizer.size, device)
+        splits = {name: prepared.items(condition.split) for name, condition in decoding.conditions.items()}
+        total = sum(len(items) for items in splits.values()) * len(decoding.decoders)
+        with progress(f"decode {run_title(folder)}") as show:
+            for condition, items in splits.items():
+                for row in _decode_items(model, run, prepared, items, decoding, device):
+                    rows.append({**row, "condition": condition})
+                    show(len(rows), total)
+        order = {name: index for index, name in enumerate(decoding.decoders)}
+        rows.sort(key=lambda row: order[row["decoder"]])
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_atomically(output, lines.encode())
+
+
+@torch.no_grad()
+def _decode_items(
+    model: Recognizer, run: Run, prepared: Prepared, items: list[Item], decoding: Decoding, device: torch.device
+) -> Iterator[dict[str, Any]]:
+    for members in in_batches(items, BATCH_FRAMES):
+        batch = collate(prepared, members)
+        lengths = batch.lengths.to(device)
+        memory, _ = model.encode(network_inputs(batch, run.model, device), lengths)
+        log_probs = model.ctc_log_probs(memory)
+        for name, decoder in decoding.decoders.items():
+            for item, tokens in zip(members, _tokens(model, memory, log_probs, lengths, decoder), strict=True):
+                yield {
+                    "decoder": name,
+                    "id": item.id,
+                    "speaker": item.speaker,
+                    "reference": item.text,
+                    "hypothesis": prepared.tokenizer.decode(tokens),
+                }
+
+
+def _tokens(
+    model: Recognizer, memory: Tensor, log_probs: Tensor, lengths: Tensor, settings: Decoder
+) -> list[tuple[int, ...]]:
+    if settings.kind == "greedy":
+        return greedy(log_probs, lengths)
+    return [hypothesis.tokens for hypothesis in search(log_probs, lengths, model.decoder, memory, settings)]

@@ -1,0 +1,282 @@
+"""The training loop: one run, from its configuration and a prepared corpus to averaged weights and ``run.json``.
+
+A run's folder holds::
+
+    config.json            the run; refused if its content does not hash to the folder's name
+    plan.json              every matrix, its role and its rank
+    metrics.jsonl          loss, learning rate and gradient norm of every step; validation at snapshots
+    timings.jsonl          milliseconds, waiting for data and frames of every step: apart, since timings never repeat
+    checkpoints/           the newest two, from which an interrupted run goes on
+    weights.safetensors    the mean over the last snapshots
+    run.json               how it ended: finished or diverged; written last
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch import Tensor, nn
+
+from lrsms.beam import greedy
+from lrsms.build import build_model, build_structure
+from lrsms.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_tensors
+from lrsms.config import Run, Train
+from lrsms.cost import multiply_adds_per_second, plan_summary
+from lrsms.data.batch import Batch, collate, in_batches, load_ahead, network_inputs, training_masks
+from lrsms.data.prepared import Item, Prepared
+from lrsms.data.schedule import Group, num_steps, steps
+from lrsms.files import write_atomically, write_json
+from lrsms.models.norm import update_running_statistics
+from lrsms.models.recognizer import Losses, Recognizer
+from lrsms.progress import progress
+from lrsms.provenance import provenance
+from lrsms.score import align, word_error_rate
+from lrsms.streams import stream_seed
+
+WEIGHTS = "weights.safetensors"
+
+
+def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, checkpoint_seconds: float = 60.0) -> None:
+    """Trains a run, from its last checkpoint if there is one.
+
+    Args:
+        run: what to train.
+        prepared: its corpus.
+        folder: where its files go.
+        device: where it is trained.
+        checkpoint_seconds: least time between checkpoints; when they are written does not change the result.
+
+    Raises:
+        ValueError: the corpus and the run do not fit.
+        OSError: a file cannot be written.
+    """
+    items, valid = prepared.items("train"), prepared.items("valid")
+    frames = [item.frames for item in items]
+    total = num_steps(frames, run.train, run.seed)
+    snapshots = snapshot_steps(run.train, total)
+    averaged = snapshots[-run.train.average :]
+
+    model, plan = build_model(run, prepared.tokenizer.size)
+    write_json(folder / "plan.json", plan_summary(model, plan))
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True
+    )
+    total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
+    start = 0
+    if checkpoint := load_checkpoint(folder / "checkpoints"):
+        if checkpoint.extra["corpus_hash"] != prepared.hash:
+            raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
+        start = restore(checkpoint, model, optimizer, total_weights)
+
+    def load(groups: list[Group]) -> list[Batch]:
+        return [training_batch(run, prepared, items, group) for group in groups]
+
+    loader = load_ahead(steps(frames, run.train, run.seed, start), load)
+    diverged_at = None
+    began = last_checkpoint = time.monotonic()
+    metrics, timings = (open_log(folder / name, start) for name in ("metrics.jsonl", "timings.jsonl"))
+    with metrics, timings, progress(run_title(folder), start) as show:
+        for step in range(start, total):
+            step_began = time.perf_counter()
+            batches = next(loader)
+            waited = time.perf_counter() - step_began
+            lr = learning_rate(run.train, step, total)
+            losses = accumulate(model, run, batches, step, device)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), run.train.clip).item()
+            row = {"step": step + 1, "epoch": batches[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
+            if not all(math.isfinite(value) for value in row.values()):
+                diverged_at = step + 1
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            update_running_statistics(model)
+            elapsed = time.perf_counter() - step_began
+
+            if step + 1 in snapshots:
+                row |= validate(model, run, prepared, valid, device)
+                if step + 1 in averaged:
+                    for name, tensor in model.state_dict().items():
+                        total_weights[name] += tensor
+            log(metrics, row)
+            num_frames = sum(item.frames for batch in batches for item in batch.items)
+            log(timings, {"step": step + 1, "ms": elapsed * 1e3, "waited_ms": waited * 1e3, "frames": num_frames})
+            show(step + 1, total, note(row))
+            if time.monotonic() - last_checkpoint >= checkpoint_seconds or step + 1 == total:
+                checkpoint = capture(step + 1, model, optimizer, total_weights, prepared.hash)
+                save_checkpoint(folder / "checkpoints", checkpoint)
+                last_checkpoint = time.monotonic()
+
+    if diverged_at is None:
+        weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
+        write_tensors(folder / WEIGHTS, weights)
+    frames_mean = round(sum(frames) / len(frames))
+    tokens_mean = round(sum(len(item.tokens) for item in items) / len(items))
+    structure = build_structure(run, prepared.tokenizer.size)[0]
+    result = {
+        "status": "finished" if diverged_at is None else "diverged",
+        "diverged_at": diverged_at,
+        "steps": total,
+        "corpus_hash": prepared.hash,
+        "macs_per_second": multiply_adds_per_second(run, structure, frames_mean, tokens_mean),
+        "peak_memory_mb": peak_memory_mb(device),
+        "seconds": time.monotonic() - began,
+        "resumed_at": start,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "provenance": provenance(),
+    }
+    write_json(folder / "run.json", result)
+
+
+def snapshot_steps(train: Train, total: int) -> list[int]:
+    """The evenly spaced steps after which the model is validated, the last one included."""
+    return [round((index + 1) * total / train.snapshots) for index in range(train.snapshots)]
+
+
+def learning_rate(train: Train, step: int, total: int) -> float:
+    """Linear warm-up to ``lr`` over the first ``warmup`` share of the steps, then a cosine to zero at the end."""
+    warmup = train.warmup * total
+    if step + 1 < warmup:
+        return train.lr * (step + 1) / warmup
+    return train.lr * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / max(total - warmup, 1)))
+
+
+def training_batch(run: Run, prepared: Prepared, items: list[Item], group: Group) -> Batch:
+    """Loads one group, with its augmentation."""
+    members = [items[index] for index in group.members]
+    augment, mels = run.train.augment, run.model.mels or 0
+    masks = [training_masks(item, augment, mels, run.seed, group.epoch) for item in members] if augment else None
+    return collate(prepared, members, masks, group.epoch)
+
+
+def accumulate(model: Recognizer, run: Run, batches: list[Batch], step: int, device: torch.device) -> dict[str, float]:
+    """Adds up the gradients of a step's groups, one after another; the loss is the mean over the step's utterances.
+
+    Returns:
+        The mean joint, CTC and attention losses.
+    """
+    num_utterances = sum(len(batch.items) for batch in batches)
+    sums: dict[str, Tensor] = {}
+    for index, batch in enumerate(batches):
+        torch.manual_seed(stream_seed(run.seed, "dropout", step, index))
+        losses = group_losses(model, run, batch, device)
+        loss = losses.joint(run.train.ctc_weight) / num_utterances
+        loss.backward()
+        parts = {"loss": loss, "ctc": losses.ctc / num_utterances}
+        if losses.attention is not None:
+            parts["attention"] = losses.attention / num_utterances
+        for name, value in parts.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+    return {name: value.item() for name, value in sums.items()}
+
+
+def group_losses(model: Recognizer, run: Run, batch: Batch, device: torch.device) -> Losses:
+    """The losses of a group, summed over its utterances."""
+    inputs = network_inputs(batch, run.model, device)
+    lengths, tokens, token_lengths = (x.to(device) for x in (batch.lengths, batch.tokens, batch.token_lengths))
+    with torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bfloat16"):
+        return model(inputs, lengths, tokens, token_lengths, run.train.label_smoothing)
+
+
+@torch.no_grad()
+def validate(
+    model: Recognizer, run: Run, prepared: Prepared, items: list[Item], device: torch.device
+) -> dict[str, float]:
+    """Loss and greedy word error rate of the current weights on the valid split; the model is left in training mode."""
+    model.eval()
+    loss, counts = 0.0, []
+    for members in in_batches(items, run.train.group_frames):
+        batch = collate(prepared, members)
+        loss += group_losses(model, run, batch, device).joint(run.train.ctc_weight).item()
+        memory, _ = model.encode(network_inputs(batch, run.model, device), batch.lengths.to(device))
+        hypotheses = greedy(model.ctc_log_probs(memory), batch.lengths.to(device))
+        for item, tokens in zip(members, hypotheses, strict=True):
+            counts.append(align(item.text, prepared.tokenizer.decode(tokens)))
+    model.train()
+    return {"valid_loss": loss / len(items), "valid_wer": word_error_rate(counts)}
+
+
+def capture(
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    total_weights: Mapping[str, Tensor],
+    corpus_hash: str,
+) -> Checkpoint:
+    """Everything a run needs to go on after ``step`` steps: random numbers are a function of seed and counters."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"sum/{name}": tensor for name, tensor in total_weights.items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{key}/{name}"] = value
+    return Checkpoint(step, tensors, {"corpus_hash": corpus_hash})
+
+
+def restore(
+    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, total_weights: dict[str, Tensor]
+) -> int:
+    """Puts a checkpoint back, in place, and returns its step."""
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "sum": {}, "optimizer": {}}
+    for name, tensor in checkpoint.tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = tensor
+    model.load_state_dict(parts["model"])
+    for name, tensor in parts["sum"].items():
+        total_weights[name].copy_(tensor)
+    for name, parameter in model.named_parameters():
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            value = parts["optimizer"][f"{key}/{name}"]
+            optimizer.state[parameter][key] = value.to(parameter.device)
+    return checkpoint.step
+
+
+def open_log(path: Path, start: int) -> TextIO:
+    """Opens a log of steps for writing on, cut back to the first ``start`` steps."""
+    kept = [line for line in _lines(path) if json.loads(line)["step"] <= start] if start else []
+    write_atomically(path, "".join(kept).encode())
+    return path.open("a", encoding="utf-8")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The whole lines of a file; a torn last line, of a run that was killed, is left out."""
+    if path.is_file():
+        with path.open(encoding="utf-8") as file:
+            yield from (line for line in file if line.endswith("\n"))
+
+
+def log(file: TextIO, row: Mapping[str, Any]) -> None:
+    """Adds a line, which a reader sees at once."""
+    file.write(json.dumps(row) + "\n")
+    file.flush()
+
+
+def note(row: Mapping[str, Any]) -> str:
+    """The state of training in a few words."""
+    text = f"loss {row['loss']:.3f}"
+    return f"{text}, valid WER {row['valid_wer']:.1%}" if "valid_wer" in row else text
+
+
+def run_title(folder: Path) -> str:
+    """A run's folder without its digest."""
+    return folder.name.rpartition("-")[0] or folder.name
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Largest memory held so far: allocated on the device, or resident in this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def device_name(device: torch.device) -> str:
+    """The model of a GPU or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else provenance()["processor"]

@@ -1,0 +1,159 @@
+"""The vectorised search against a plain one, against exhaustive search, and its independence of the batch."""
+
+import itertools
+import math
+
+import pytest
+import reference_beam as reference
+import torch
+
+from lrsms import beam, config
+from lrsms.models.decoder import Decoder
+
+
+def tiny_decoder(size, generator, dim=8, sharpness=3.0):
+    """A random decoder in float64 whose choices depend on its history and its memory."""
+    decoder = Decoder(size, dim, heads=2, feedforward=16, layers=1, dropout=0.1).double().eval()
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.5)
+        decoder.output.weight.mul_(sharpness)
+    return decoder
+
+
+def random_log_probs(generator, *shape):
+    return (2 * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
+
+
+def settings(width, ctc_weight, length_bonus):
+    return config.Decoder(kind="beam", beam=width, ctc_weight=ctc_weight, length_bonus=length_bonus)
+
+
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("length_bonus", [-0.5, 0.0, 0.5, 2.0])
+def test_equals_the_plain_search(ctc_weight, length_bonus):
+    for case in range(6):
+        generator = torch.Generator().manual_seed(case)
+        size = 3 + case % 4
+        lengths = torch.randint(1, 6, (3,), generator=generator)
+        width = [1, 2, 3, 4, 10][case % 5]
+        decoder = tiny_decoder(size, generator)
+        log_probs = random_log_probs(generator, 3, 5, size)
+        memory = torch.randn(3, 5, 8, generator=generator, dtype=torch.float64)
+        found = beam.search(log_probs, lengths, decoder, memory, settings(width, ctc_weight, length_bonus))
+        for utterance, length in enumerate(lengths.tolist()):
+            inputs = log_probs[utterance, :length], decoder, memory[utterance, :length]
+            with torch.no_grad():
+                tokens, score = reference.search(*inputs, width, ctc_weight, length_bonus)
+            assert found[utterance].tokens == tokens, (case, utterance)
+            assert found[utterance].score == pytest.approx(score, abs=1e-9), (case, utterance)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pure_ctc_with_a_wide_beam_finds_the_likeliest_sequence(seed):
+    log_probs = random_log_probs(torch.Generator().manual_seed(seed), 5, 4)
+    by_sequence = reference.probabilities_by_enumeration(log_probs)
+    spellable = {sequence: p for sequence, p in by_sequence.items() if 3 not in sequence}  # 3 is eos
+    likeliest = max(spellable, key=lambda sequence: spellable[sequence])
+    (found,) = beam.search(log_probs[None], torch.tensor([5]), None, None, settings(1000, 1.0, 0.0))
+    assert found.tokens == likeliest
+    assert found.score == pytest.approx(math.log(spellable[likeliest]), abs=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pure_attention_with_a_wide_beam_finds_the_likeliest_sequence(seed):
+    generator = torch.Generator().manual_seed(seed)
+    decoder = tiny_decoder(4, generator)
+    memory = torch.randn(1, 4, 8, generator=generator, dtype=torch.float64)
+    scores = {}
+    for length in range(5):
+        for sequence in itertools.product([1, 2], repeat=length):
+            tokens = torch.tensor([[3, *sequence]])
+            with torch.no_grad():
+                steps = decoder(tokens, memory, torch.zeros(1, 4, dtype=torch.bool))[0].log_softmax(-1)
+            scores[sequence] = sum(steps[i, label].item() for i, label in enumerate((*sequence, 3)))
+    likeliest = max(scores, key=lambda sequence: scores[sequence])
+    log_probs = random_log_probs(generator, 1, 4, 4)
+    (found,) = beam.search(log_probs, torch.tensor([4]), decoder, memory, settings(1000, 0.0, 0.0))
+    assert found.tokens == likeliest
+    assert found.score == pytest.approx(scores[likeliest], abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_does_not_depend_on_batch_or_padding(dtype):
+    generator = torch.Generator().manual_seed(11)
+    decoder = tiny_decoder(12, generator).to(dtype)
+    lengths = torch.tensor([3, 20, 11, 1, 16, 8])
+    log_probs = random_log_probs(generator, 6, 20, 12).to(dtype)
+    memory = torch.randn(6, 20, 8, generator=generator, dtype=torch.float64).to(dtype)
+    options = settings(5, 0.3, 0.1)
+    together = beam.search(log_probs, lengths, decoder, memory, options)
+    garbage = 100 * torch.ones(6, 7, 12, dtype=dtype), -100 * torch.ones(6, 7, 8, dtype=dtype)
+    longer = torch.cat([log_probs, garbage[0]], 1), torch.cat([memory, garbage[1]], 1)
+    padded = beam.search(longer[0], lengths, decoder, longer[1], options)
+    pairs, alone = [], []
+    for i in (0, 2, 4):
+        part = slice(i, i + 2)
+        pairs += beam.search(log_probs[part], lengths[part], decoder, memory[part], options)
+    for i, length in enumerate(lengths.tolist()):
+        part = slice(i, i + 1)
+        alone += beam.search(log_probs[part, :length], lengths[part], decoder, memory[part, :length], options)
+    tolerance = {torch.float64: 1e-10, torch.float32: 1e-4}[dtype]
+    for other in (padded, pairs, alone):
+        assert [h.tokens for h in other] == [h.tokens for h in together]
+        assert [h.score for h in other] == pytest.approx([h.score for h in together], abs=tolerance)
+
+
+def test_silence_gives_the_empty_hypothesis():
+    log_probs = torch.tensor([0.98, 0.01, 0.005, 0.005], dtype=torch.float64).log().expand(1, 10, 4)
+    (found,) = beam.search(log_probs, torch.tensor([10]), None, None, settings(4, 1.0, 0.0))
+    assert found.tokens == ()
+    assert found.score == pytest.approx(10 * math.log(0.98))
+    assert beam.greedy(log_probs, torch.tensor([10])) == [()]
+
+
+def test_no_more_tokens_than_frames_however_large_the_bonus():
+    generator = torch.Generator().manual_seed(0)
+    decoder, log_probs = tiny_decoder(4, generator), random_log_probs(generator, 2, 6, 4)
+    memory = torch.randn(2, 6, 8, generator=generator, dtype=torch.float64)
+    found = beam.search(log_probs, torch.tensor([4, 6]), decoder, memory, settings(3, 0.0, 1000.0))
+    assert [len(hypothesis.tokens) for hypothesis in found] == [4, 6]
+
+
+def test_stops_as_soon_as_nothing_can_win():
+    """Where CTC is sure, the search takes one decoder step per token and one that rules out more."""
+    generator = torch.Generator().manual_seed(0)
+    decoder = tiny_decoder(4, generator, sharpness=0.0)
+    steps = []
+    decoder.output.register_forward_hook(lambda *_: steps.append(1))
+    path = torch.tensor([1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    log_probs = torch.full((1, 12, 4), 1e-9, dtype=torch.float64)
+    log_probs[0, torch.arange(12), path] = 1 - 3e-9
+    memory = torch.randn(1, 12, 8, generator=generator, dtype=torch.float64)
+    (found,) = beam.search(log_probs.log(), torch.tensor([12]), decoder, memory, settings(2, 0.5, 0.0))
+    assert found.tokens == (1, 2)
+    assert len(steps) == 3
+
+
+def test_greedy_merges_repeats_and_removes_blanks():
+    paths = torch.tensor([[1, 1, 0, 1, 2, 2], [0, 2, 0, 0, 1, 1]])
+    log_probs = torch.nn.functional.one_hot(paths, 4).float().log_softmax(-1)
+    assert beam.greedy(log_probs, torch.tensor([6, 4])) == [(1, 1, 2), (2,)]
+
+
+def test_greedy_never_gives_eos():
+    log_probs = torch.tensor([[[0.0, 1.0, 9.0]]]).log_softmax(-1)
+    assert beam.greedy(log_probs, torch.tensor([1])) == [(1,)]
+
+
+def test_refuses_lengths_outside_the_frames():
+    log_probs = torch.zeros(2, 3, 4)
+    with pytest.raises(ValueError, match="utterance 1 of the batch has 0 frames, expected 1 to 3"):
+        beam.search(log_probs, torch.tensor([3, 0]), None, None, settings(2, 1.0, 0.0))
+    with pytest.raises(ValueError, match="utterance 0 of the batch has 4 frames"):
+        beam.greedy(log_probs, torch.tensor([4, 1]))
+
+
+def test_refuses_attention_without_a_decoder():
+    with pytest.raises(ValueError, match=r"ctc_weight 0\.3 needs an attention decoder"):
+        beam.search(torch.zeros(1, 3, 4), torch.tensor([3]), None, None, settings(2, 0.3, 0.0))

@@ -1,0 +1,205 @@
+"""Alignment counts by hand and against plain Levenshtein; score tables that survive a round trip, and refusals."""
+
+import gzip
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrsms.score import (
+    COLUMNS,
+    Counts,
+    Score,
+    align,
+    character_error_rate,
+    read_scores,
+    score,
+    word_error_rate,
+    write_scores,
+)
+
+
+def levenshtein(a, b):
+    """The textbook table (Wagner and Fischer 1974), one row at a time."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        previous, row = row, [i]
+        for j, y in enumerate(b, start=1):
+            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (x != y)))
+    return row[-1]
+
+
+def hypothesis_line(**changes):
+    row = {
+        "decoder": "greedy",
+        "condition": "clean",
+        "id": "s1_001",
+        "speaker": "s1",
+        "reference": "bin blue at f two now",
+        "hypothesis": "bin blue at s two now",
+    }
+    return json.dumps(row | changes) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("bin blue at f two now", "bin blue at f two now", Counts(6, 0, 0, 0, 21, 0)),
+        ("bin blue at f two now", "bin blue at s two now", Counts(6, 1, 0, 0, 21, 1)),
+        ("the cat sat on the mat", "the cat sat the mat", Counts(6, 0, 1, 0, 22, 3)),
+        ("the cat sat", "the big cat sat", Counts(3, 0, 0, 1, 11, 4)),
+        ("a b c d e f", "x b d e f g", Counts(6, 1, 1, 1, 11, 5)),
+        ("place red", "", Counts(2, 0, 2, 0, 9, 9)),
+        ("", "place red", Counts(0, 0, 0, 2, 0, 9)),
+        ("", "", Counts(0, 0, 0, 0, 0, 0)),
+    ],
+)
+def test_alignments_worked_by_hand(reference, hypothesis, expected):
+    assert align(reference, hypothesis) == expected
+
+
+def test_kitten_to_sitting_is_three_edits():
+    assert align("kitten", "sitting").character_edits == 3
+
+
+def test_white_space_only_separates_words():
+    assert align("  set  white\tby ", "set white by") == align("set white by", "set white by")
+
+
+def test_case_and_punctuation_are_not_normalised():
+    assert align("Now", "now").substitutions == 1
+    assert align("now.", "now").substitutions == 1
+
+
+sentences = st.lists(st.sampled_from(["a", "b", "ab", "ba", "é"]), max_size=8)
+
+
+@given(sentences, sentences)
+def test_edits_equal_plain_levenshtein(reference, hypothesis):
+    counts = align(" ".join(reference), " ".join(hypothesis))
+    assert counts.edits == levenshtein(reference, hypothesis)
+    assert counts.words == len(reference)
+    assert counts.words - counts.deletions + counts.insertions == len(hypothesis)
+    assert counts.character_edits == levenshtein(" ".join(reference), " ".join(hypothesis))
+    assert counts.characters == len(" ".join(reference))
+
+
+def test_corpus_rates_are_ratios_of_sums_not_means_of_ratios():
+    counts = [align("a", "b"), align("a b c d e f g h i", "a b c d e f g h i")]
+    assert word_error_rate(counts) == 1 / 10
+    assert character_error_rate(counts) == 1 / 18
+    assert word_error_rate([align("a", "a b c")]) == 2.0
+
+
+def test_a_rate_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="needs reference words, found none"):
+        word_error_rate([])
+    with pytest.raises(ValueError, match="needs reference characters, found none"):
+        character_error_rate([align("", "a")])
+
+
+def test_scores_a_hypotheses_file(tmp_path):
+    lines = [
+        hypothesis_line(),
+        hypothesis_line(decoder="beam", hypothesis=""),
+        hypothesis_line(id="007", speaker="nan"),
+    ]
+    (tmp_path / "hypotheses.jsonl").write_text("".join(lines), encoding="utf-8")
+    score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+    table = read_scores(tmp_path / "scores.csv.gz")
+    assert tuple(table.columns) == COLUMNS
+    assert table.values.tolist() == [
+        ["greedy", "clean", "007", "nan", 6, 1, 0, 0, 21, 1],
+        ["beam", "clean", "s1_001", "s1", 6, 0, 6, 0, 21, 21],
+        ["greedy", "clean", "s1_001", "s1", 6, 1, 0, 0, 21, 1],
+    ]
+    assert {p.name for p in tmp_path.iterdir()} == {"hypotheses.jsonl", "scores.csv.gz"}
+
+
+def test_no_hypotheses_give_a_table_without_rows(tmp_path):
+    (tmp_path / "hypotheses.jsonl").write_text("")
+    score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+    table = read_scores(tmp_path / "scores.csv.gz")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 0
+    assert table["words"].dtype == "int64"
+
+
+def test_the_bytes_depend_on_the_rows_only(tmp_path):
+    counts = Counts(6, 1, 0, 0, 21, 1)
+    rows = [Score(d, c, f"u{i}", "s", counts) for d in ("a", "b") for c in ("x", "y") for i in range(20)]
+    write_scores(tmp_path / "one.csv.gz", rows)
+    write_scores(tmp_path / "two.csv.gz", random.Random(0).sample(rows, len(rows)))
+    assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
+    assert (tmp_path / "one.csv.gz").read_bytes()[4:8] == bytes(4)  # RFC 1952: no time of writing
+    assert not (tmp_path / "one.csv.gz").read_bytes()[3] & 8  # nor a name
+
+
+def test_a_large_test_set_stays_small_enough_to_commit(tmp_path):
+    """LRS3's 1,321 test utterances under two decoders and four conditions, with realistic ids and 10% WER."""
+    draw = random.Random(0)
+    names = [(f"{draw.randrange(16**11):011x}", i) for i in range(412)]
+    utterances = [(f"{name}_{take:05d}", name) for name, _ in names for take in range(1, 5)][:1321]
+    rows = []
+    for utterance, speaker in utterances:
+        words = draw.randint(2, 14)
+        for decoder in ("greedy", "beam"):
+            for condition in ("clean", "snr_10", "snr_0", "snr_-5"):
+                errors = [sum(draw.random() < rate for _ in range(words)) for rate in (0.07, 0.02, 0.01)]
+                characters = 3 * sum(errors)
+                rows.append(
+                    Score(decoder, condition, utterance, speaker, Counts(words, *errors, 5 * words, characters))
+                )
+    write_scores(tmp_path / "scores.csv.gz", rows)
+    assert len(rows) == 10568
+    assert (tmp_path / "scores.csv.gz").stat().st_size < 50_000
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (hypothesis_line()[:-20], "the file ends within this line"),
+        (hypothesis_line()[:-20] + "\n", "not JSON"),
+        ("\n", "not JSON"),
+        ("[1]\n", "has list; expected an object with decoder, condition, id"),
+        (hypothesis_line(extra="x"), "hypothesis, extra; expected an object"),
+        ('{"id": "a"}\n', "has id; expected an object"),
+        (hypothesis_line(speaker=None), "'speaker' is null, expected text"),
+        (hypothesis_line(id="first"), r"\('greedy', 'clean', 'first'\) already occurred"),
+    ],
+)
+def test_refuses_a_bad_line_by_its_number(tmp_path, line, problem):
+    (tmp_path / "hypotheses.jsonl").write_text(hypothesis_line(id="first") + line, encoding="utf-8")
+    with pytest.raises(ValueError, match=problem) as refusal:
+        score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+    assert f"{tmp_path / 'hypotheses.jsonl'}, line 2: " in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "scores.csv.gz").exists()
+
+
+def test_refuses_bytes_that_are_not_text(tmp_path):
+    (tmp_path / "hypotheses.jsonl").write_bytes(b'{"id": "\xff"}\n')
+    with pytest.raises(ValueError, match="line 1: not JSON"):
+        score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"decoder,condition\n", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"\xff\n")]
+)
+def test_refuses_what_is_not_a_score_table(tmp_path, content):
+    (tmp_path / "scores.csv.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"scores\.csv\.gz: not a complete score table") as refusal:
+        read_scores(tmp_path / "scores.csv.gz")
+    assert "\n" not in str(refusal.value)
+
+
+def test_refuses_a_torn_table(tmp_path):
+    write_scores(
+        tmp_path / "scores.csv.gz", [Score("a", "x", str(i), "s", Counts(1, 0, 0, 0, 1, 0)) for i in range(99)]
+    )
+    content = (tmp_path / "scores.csv.gz").read_bytes()
+    (tmp_path / "scores.csv.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="not a complete score table"):
+        read_scores(tmp_path / "scores.csv.gz")
