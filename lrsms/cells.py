@@ -1,0 +1,292 @@
+"""What a study found out about each of its cells: a cell is a configuration, its runs differ in their seed only.
+
+The one place where counts become rates with intervals; tables and figures show what this returns.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from lrsms import aggregate, stats
+from lrsms.stats import UNKNOWN, Interval
+
+Key = tuple[str, str]
+"""A decoder and a condition."""
+Status = Literal["finished", "diverged", "missing"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its interval of the level ``stats.LEVEL``."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Score:
+    """Error rates of a cell with one decoder under one condition, as fractions; means over the seeds.
+
+    Attributes:
+        wer: word error rate; its interval is a t interval over seeds, or the bootstrap over units with one seed.
+        cer: character error rate.
+        change: word error rate minus the baseline's, paired by seed and unit; None without a baseline.
+        improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
+            comparison is of one seed.
+    """
+
+    wer: Estimate
+    cer: float
+    change: Estimate | None = None
+    improvement: float | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of the table.
+
+    Attributes:
+        name: label of the cell.
+        baseline: label of the dense cell that it is compared with; empty for the dense baseline.
+        targets: what is factorised, joined by " + "; empty for a dense model.
+        ratio: fraction of full rank kept; None for a dense model.
+        mapping: rank mapping with its parameters.
+        init: initialisation of the factors.
+        axes: the further fields that the study varies and their values as text.
+        seeds: number of seeds asked for.
+        finished: number of seeds that have finished.
+        status: ``missing`` while any seed is; else ``diverged`` if any did; else ``finished``, with scores.
+        diverged_at: step at which the first diverged seed did.
+        parameters: of the whole model; None while unknown.
+        times_fewer: the baseline's parameters over these.
+        macs_per_second: multiply-adds per second of audio.
+        step_ms: median time of a training step in milliseconds.
+        speedup: the dense baseline's median step time over this cell's, measured in turns.
+        scores: by decoder and condition.
+    """
+
+    name: str
+    baseline: str
+    targets: str
+    ratio: float | None
+    mapping: str
+    init: str
+    axes: Mapping[str, str]
+    seeds: int
+    finished: int
+    status: Status
+    diverged_at: int | None
+    parameters: int | None
+    times_fewer: float | None
+    macs_per_second: float | None
+    step_ms: float | None
+    speedup: Estimate | None
+    scores: Mapping[Key, Score]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a condition's error rates were counted on; ``speakers`` is None where they are unknown."""
+
+    split: str
+    utterances: int
+    words: int
+    speakers: int | None
+    unit: str
+
+    def __str__(self) -> str:
+        speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
+        return f"{number(self.utterances, 'utterance')}, {number(self.words, 'word')}, {speakers} ({self.split} split)"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All cells of a study, dense ones first, and what they were measured on.
+
+    Attributes:
+        cells: in the order of the study, dense cells before the others.
+        decoders: in the order of the configuration; the last is the primary one.
+        conditions: those of the test split, in the order of the configuration; all of them if none is.
+        samples: by condition; without those that nothing has been scored on.
+        devices: on which the step times were measured.
+    """
+
+    cells: tuple[Cell, ...]
+    decoders: tuple[str, ...]
+    conditions: tuple[str, ...]
+    samples: Mapping[str, Sample]
+    devices: tuple[str, ...]
+
+    @property
+    def keys(self) -> list[Key]:
+        """Every decoder and condition, the primary pair first."""
+        return [(decoder, condition) for condition in self.conditions for decoder in reversed(self.decoders)]
+
+
+def summarise(folder: Path) -> Summary:
+    """Reads ``runs.csv`` and ``speakers.csv`` of a folder and computes every cell.
+
+    Raises:
+        ValueError: one line: a file is missing or malformed, or has no rows.
+    """
+    runs, speakers = aggregate.read_runs(folder), aggregate.read_speakers(folder)
+    if runs.empty:
+        raise ValueError(f"{folder / 'runs.csv'}: has no rows; the study has no runs")
+    conditions = list(runs.loc[runs["split"] == "test", "condition"].unique()) or list(runs["condition"].unique())
+    runs = runs[runs["condition"].isin(conditions)]
+    axes = [column for column in runs.columns if column not in aggregate.FIXED]
+    rows = {str(name): part for name, part in runs.groupby("cell", sort=False)}
+    edits = dict(iter(speakers.groupby(["run", "decoder", "condition"], sort=False)))
+    # Sorting is stable: within dense and within low-rank cells the order is the study's.
+    names = sorted(rows, key=lambda name: rows[name]["targets"].iloc[0] != "")
+    return Summary(
+        cells=tuple(_cell(rows[name], rows.get(rows[name]["baseline"].iloc[0]), edits, axes) for name in names),
+        decoders=tuple(runs["decoder"].unique()),
+        conditions=tuple(conditions),
+        samples={condition: sample for condition in conditions if (sample := _sample(runs, condition))},
+        devices=tuple(device for device in runs["steptime_device"].unique() if device),
+    )
+
+
+def number(count: int, noun: str) -> str:
+    """For example ``1,321 utterances``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def describe_samples(summary: Summary) -> list[str]:
+    """For each condition, or several alike, what was counted and what the intervals are: a few sentences."""
+    alike: dict[Sample, list[str]] = {}
+    for condition, sample in summary.samples.items():
+        alike.setdefault(sample, []).append(condition)
+    return [
+        f"Condition{'s' if conditions[1:] else ''} {', '.join(conditions)}: {sample}. {_intervals(summary, sample)}"
+        for sample, conditions in alike.items()
+    ]
+
+
+def _intervals(summary: Summary, sample: Sample) -> str:
+    seeds = sorted({cell.seeds for cell in summary.cells})
+    units = number(_num_units(sample), f"{sample.split} {sample.unit}")
+    level = f"{100 * stats.LEVEL:g}% intervals"
+    one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
+    if seeds == [1]:
+        return f"One seed; {level}: {one}."
+    if seeds[0] > 1:
+        return f"{_list(seeds)} seeds; {level}: Student's t over seeds, on this test set."
+    return f"{_list(seeds)} seeds; {level}: Student's t over seeds, on this test set; with one seed, {one}."
+
+
+def _list(counts: Sequence[int]) -> str:
+    return " or ".join(map(str, counts))
+
+
+def _num_units(sample: Sample) -> int:
+    return sample.speakers if sample.unit == "speaker" and sample.speakers is not None else sample.utterances
+
+
+def _sample(runs: pd.DataFrame, condition: str) -> Sample | None:
+    part = runs[(runs["condition"] == condition) & (runs["status"] == "finished")]
+    if part.empty:
+        return None
+    row = part.iloc[0]
+    speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
+    return Sample(row["split"], int(row["utterances"]), int(row["words"]), speakers, row["unit"])
+
+
+def _cell(
+    rows: pd.DataFrame,
+    baseline: pd.DataFrame | None,
+    edits: Mapping[tuple[str, str, str], pd.DataFrame],
+    axes: Sequence[str],
+) -> Cell:
+    first = rows.iloc[0]
+    by_run = rows.drop_duplicates("run")
+    statuses = set(by_run["status"])
+    status: Status = "missing" if "missing" in statuses else "diverged" if "diverged" in statuses else "finished"
+    parameters = _known(rows["parameters"])
+    before = _known(baseline["parameters"]) if baseline is not None else None
+    step, speedup = _known(rows["step_ms"]), _known(rows["speedup"])
+    scores: dict[Key, Score] = {}
+    if status == "finished":
+        for (decoder, condition), part in rows.groupby(["decoder", "condition"], sort=False):
+            key = (str(decoder), str(condition))
+            scores[key] = _score(part, baseline, edits, key)
+    diverged_at = by_run["diverged_at"].min()
+    return Cell(
+        name=first["cell"],
+        baseline=first["baseline"],
+        targets=first["targets"],
+        ratio=_known(rows["ratio"]),
+        mapping=first["mapping"],
+        init=first["init"],
+        axes={axis: first[axis] for axis in axes},
+        seeds=len(by_run),
+        finished=int((by_run["status"] == "finished").sum()),
+        status=status,
+        diverged_at=None if pd.isna(diverged_at) else int(diverged_at),
+        parameters=None if parameters is None else int(parameters),
+        times_fewer=before / parameters if before and parameters else None,
+        macs_per_second=_known(rows["macs_per_second"]),
+        step_ms=step,
+        speedup=None
+        if speedup is None
+        else Estimate(speedup, Interval(float(first["speedup_low"]), float(first["speedup_high"]))),
+        scores=scores,
+    )
+
+
+def _known(column: pd.Series) -> float | None:
+    """The first number there is: cost is the same for every seed, or unknown for those that are missing."""
+    numbers = column.dropna()
+    return None if numbers.empty else float(numbers.iloc[0])
+
+
+def _score(
+    part: pd.DataFrame,
+    baseline: pd.DataFrame | None,
+    edits: Mapping[tuple[str, str, str], pd.DataFrame],
+    key: Key,
+) -> Score:
+    runs = {int(seed): str(run) for seed, run in zip(part["seed"], part["run"], strict=True)}
+    units = {seed: _units(edits, run, key) for seed, run in runs.items()}
+    rates = [stats.error_rate(unit["edits"], unit["words"]) for unit in units.values()]
+    if len(rates) > 1:
+        interval = stats.t_interval(rates)
+    else:
+        (only,) = units.values()
+        interval = stats.bootstrap_rate(only["edits"], only["words"])
+    wer = Estimate(math.fsum(rates) / len(rates), interval)
+    cer = float((part["character_edits"] / part["characters"]).mean())
+    if baseline is None:
+        return Score(wer, cer)
+    same = baseline[(baseline["decoder"] == key[0]) & (baseline["condition"] == key[1])]
+    same = same[(same["status"] == "finished") & same["seed"].isin(units)]
+    before = {int(seed): _units(edits, run, key) for seed, run in zip(same["seed"], same["run"], strict=True)}
+    if not before:
+        return Score(wer, cer)
+    change, improvement = _change([(before[seed], units[seed]) for seed in before])
+    return Score(wer, cer, change, improvement)
+
+
+def _units(edits: Mapping[tuple[str, str, str], pd.DataFrame], run: str, key: Key) -> pd.DataFrame:
+    if (run, *key) not in edits:
+        raise ValueError(f"speakers.csv: no rows for run '{run}', {' and '.join(key)}; delete it to aggregate again")
+    return edits[(run, *key)]
+
+
+def _change(pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> tuple[Estimate, float | None]:
+    """Mean over seeds of the second rate minus the first; probability of improvement with one seed only."""
+    rates = [[stats.error_rate(units["edits"], units["words"]) for units in pair] for pair in pairs]
+    differences = [after - before for before, after in rates]
+    mean = math.fsum(differences) / len(differences)
+    if len(pairs) > 1:
+        return Estimate(mean, stats.t_interval(differences)), None
+    one, other = pairs[0]
+    both = one.merge(other, on="speaker", suffixes=("_a", "_b"), validate="one_to_one")
+    assert len(both) == len(one) == len(other), "aggregate pairs the units of all runs"
+    interval, improvement = stats.bootstrap_difference(both["edits_a"], both["edits_b"], both["words_a"])
+    return Estimate(mean, interval), None if interval == UNKNOWN else improvement

@@ -1,0 +1,146 @@
+"""Fabricated records of a small study: dense and low-rank runs with made-up scores, for tests of what reads records."""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrsms import config
+from lrsms.study import Experiment, describe, difference
+
+DECODING = config.Decoding(
+    decoders={
+        "greedy": config.Decoder(kind="greedy"),
+        "beam": config.Decoder(kind="beam", beam=8, ctc_weight=0.3, length_bonus=0.0),
+    },
+    conditions={"valid": config.Condition(split="valid"), "test": config.Condition(split="test")},
+)
+SPEAKERS = tuple(f"s{number:02d}" for number in range(12))
+ATTENTION, FEEDFORWARD = "encoder.attention", "encoder.feedforward"
+DEMO: list[tuple[float, dict[str, Any] | None]] = [
+    (0.10, None),
+    (0.11, {"targets": (ATTENTION,), "ratio": 0.5}),
+    (0.12, {"targets": (ATTENTION,), "ratio": 0.25}),
+    (0.15, {"targets": (ATTENTION,), "ratio": 0.12}),
+    (0.17, {"targets": (FEEDFORWARD,), "ratio": 0.25}),
+    (0.18, {"targets": (ATTENTION, FEEDFORWARD), "ratio": 0.25}),
+    (0.30, {"targets": (ATTENTION, FEEDFORWARD), "ratio": 0.25, "init": "random"}),
+    (0.19, {"targets": (ATTENTION, FEEDFORWARD), "ratio": 0.25, "mapping": "linear", "slope": 0.5}),
+]
+"""Word error rate and low rank of each cell: like the demonstration study."""
+
+
+def run(lowrank: Mapping[str, Any] | None = None, seed: int = 1, **train: Any) -> config.Run:
+    """A run; keywords change its training."""
+    settings: dict[str, Any] = {"steps": 10, "group_frames": 100, "groups_per_step": 2, "lr": 0.001, "warmup": 0.1}
+    settings |= {
+        "betas": (0.9, 0.98),
+        "weight_decay": 0.03,
+        "clip": 5.0,
+        "ctc_weight": 1.0,
+        "label_smoothing": 0.1,
+        "precision": "float32",
+    }
+    settings |= {"snapshots": 2, "average": 1}
+    return config.Run(
+        scale="demo",
+        task="asr",
+        corpus=config.Manifest(kind="manifest", name="speech"),
+        tokenizer=config.Tokenizer(kind="characters"),
+        model=config.Model(
+            frontend="logmel",
+            mels=80,
+            channels=32,
+            dim=96,
+            heads=4,
+            feedforward=384,
+            layers=3,
+            kernel=15,
+            decoder_layers=0,
+            dropout=0.1,
+            initialiser="default",
+        ),
+        lowrank=None if lowrank is None else config.LowRank(**lowrank),
+        train=config.Train(**(settings | train)),
+        seed=seed,
+    )
+
+
+def experiment(run_: config.Run, axes: dict[str, Any] | None = None) -> Experiment:
+    """The run as a study over the dense baseline sees it."""
+    return Experiment(run_, run(), describe(difference(run(), run_)), axes or {})
+
+
+def demo(seeds: Sequence[int] = (1,)) -> list[tuple[float, Experiment]]:
+    """Word error rate and experiment for every cell of ``DEMO`` and seed."""
+    return [(rate, experiment(run(lowrank, seed))) for rate, lowrank in DEMO for seed in seeds]
+
+
+def scores(rate: float, seed: int, speakers: Sequence[str] = SPEAKERS) -> pd.DataFrame:
+    """Ten six-word utterances a speaker; the speakers differ, the runs see the same utterances."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for decoder in DECODING.decoders:
+        for condition in DECODING.conditions:
+            for number, speaker in enumerate(speakers):
+                hardness = 0.5 + (number % 6) / 5
+                for utterance in range(10):
+                    chance = min(1.0, rate * hardness * (1.1 if decoder == "greedy" else 1))
+                    edits = int(generator.binomial(6, chance))
+                    counts = {"words": 6, "substitutions": edits, "deletions": 0, "insertions": 0}
+                    counts |= {"characters": 25, "character_edits": 2 * edits}
+                    name = f"{number:02d}-{utterance}"
+                    rows.append({"decoder": decoder, "condition": condition, "id": name, "speaker": speaker, **counts})
+    return pd.DataFrame(rows)
+
+
+def parameters(experiment_: Experiment) -> tuple[int, int]:
+    """Made-up size of the model, and of the dense one."""
+    dense, lowrank = 1_050_000, experiment_.run.lowrank
+    if lowrank is None:
+        return dense, dense
+    held = {ATTENTION: 140_000, FEEDFORWARD: 440_000}
+    return dense - int(sum(held[target] * (1 - 1.6 * lowrank.ratio) for target in lowrank.targets)), dense
+
+
+def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_json: Any) -> Path:
+    """Writes one record; keywords change ``run.json``."""
+    record_folder = folder / experiment_.name
+    record_folder.mkdir(parents=True)
+    size, dense = parameters(experiment_)
+    plan: dict[str, Any] = {"matrices": [], "parameters": size, "parameters_dense": dense}
+    content: dict[str, Any] = {"status": "finished", "diverged_at": None, "steps": 10, "corpus_hash": "abc"}
+    content |= {"macs_per_second": size * 30.0, "provenance": {}, **run_json}
+    for name, data in {"config": experiment_.run.model_dump(mode="json"), "plan": plan, "run": content}.items():
+        (record_folder / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
+    with gzip.open(record_folder / f"scores-{DECODING.digest}.csv.gz", "wt", encoding="utf-8", newline="") as file:
+        table.to_csv(file, index=False)
+    return record_folder
+
+
+def steptime(folder: Path, experiment_: Experiment, **content: Any) -> Path:
+    """Writes the measurement of a training step."""
+    generator = np.random.default_rng(5)
+    size, dense = parameters(experiment_)
+    baseline_ms = generator.normal(50, 2, size=30)
+    run_ms = baseline_ms * (0.5 + 0.5 * size / dense) + generator.normal(0, 1, size=30)
+    data = {"baseline_ms": list(baseline_ms), "run_ms": list(run_ms), "threads": 2, "device": "CPU", "frames": 640}
+    data |= {"precision": "float32", "baseline": size == dense, **content}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{experiment_.steptime}.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+def demo_study(folder: Path, seeds: Sequence[int] = (1,)) -> tuple[list[Experiment], Path, Path]:
+    """Records and step times of the whole ``DEMO`` study: its experiments, and the two folders."""
+    experiments = []
+    for number, (rate, experiment_) in enumerate(demo(seeds)):
+        record(folder / "records", experiment_, scores(rate, number))
+        steptime(folder / "steptime", experiment_)
+        experiments.append(experiment_)
+    return experiments, folder / "records", folder / "steptime"

@@ -1,0 +1,137 @@
+"""From counts to rates: seeds, units, baselines, and what is not finished."""
+
+import fabricate
+import numpy as np
+import pytest
+
+from lrsms import aggregate, cells, stats
+
+TEST = ("beam", "test")
+
+
+def summarise(tmp_path, experiments):
+    folders = (tmp_path / "records", tmp_path / "steptime")
+    aggregate.aggregate(experiments, *folders, fabricate.DECODING, tmp_path / "out")
+    return cells.summarise(tmp_path / "out")
+
+
+def corpus_rate(table):
+    part = table[(table["decoder"] == "beam") & (table["condition"] == "test")]
+    return part["substitutions"].sum() / part["words"].sum()
+
+
+def test_one_seed_gets_the_bootstrap_over_speakers(tmp_path):
+    _, dense = fabricate.demo()[0]
+    table = fabricate.scores(0.1, 1)
+    fabricate.record(tmp_path / "records", dense, table)
+    (cell,) = summarise(tmp_path, [dense]).cells
+    by_speaker = table[(table["decoder"] == "beam") & (table["condition"] == "test")].groupby("speaker").sum()
+    assert cell.scores[TEST].wer.value == corpus_rate(table)
+    assert cell.scores[TEST].wer.interval == stats.bootstrap_rate(by_speaker["substitutions"], by_speaker["words"])
+    assert cell.scores[TEST].cer == pytest.approx(corpus_rate(table) * 2 * 6 / 25)
+    assert cell.scores[TEST].change is None
+
+
+def test_several_seeds_get_the_t_interval_of_rates_and_of_paired_changes(tmp_path):
+    seeds = (1, 2, 3)
+    experiments = [experiment for _, experiment in fabricate.demo(seeds)[:6]]
+    tables = [fabricate.scores(0.1 + 0.02 * number, number) for number in range(6)]
+    for experiment, table in zip(experiments, tables, strict=True):
+        fabricate.record(tmp_path / "records", experiment, table)
+    dense, lowrank = summarise(tmp_path, experiments).cells
+    rates = np.array([corpus_rate(table) for table in tables])
+    assert dense.scores[TEST].wer.value == pytest.approx(rates[:3].mean())
+    assert dense.scores[TEST].wer.interval == stats.t_interval(rates[:3])
+    change = lowrank.scores[TEST].change
+    assert change.value == pytest.approx((rates[3:] - rates[:3]).mean())
+    expected = stats.t_interval(rates[3:] - rates[:3])
+    assert (change.interval.low, change.interval.high) == pytest.approx((expected.low, expected.high))
+    assert lowrank.scores[TEST].improvement is None and lowrank.seeds == lowrank.finished == 3
+
+
+def test_identical_systems_differ_by_nothing(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()[:2]]
+    for experiment in experiments:
+        fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.2, 4))
+    score = summarise(tmp_path, experiments).cells[1].scores[TEST]
+    assert score.change == cells.Estimate(0, stats.Interval(0, 0)) and score.improvement == 0
+
+
+def test_a_cell_is_never_averaged_over_what_is_missing(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo((1, 2))[:2]]
+    fabricate.record(tmp_path / "records", experiments[0], fabricate.scores(0.1, 1))
+    (cell,) = summarise(tmp_path, experiments).cells
+    assert (cell.status, cell.seeds, cell.finished, cell.scores) == ("missing", 2, 1, {})
+    assert cell.parameters == 1_050_000
+
+
+def test_a_cell_with_a_diverged_seed_is_diverged(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo((1, 2))[:2]]
+    fabricate.record(tmp_path / "records", experiments[0], fabricate.scores(0.1, 1))
+    empty = fabricate.scores(0.1, 1).iloc[:0]
+    fabricate.record(tmp_path / "records", experiments[1], empty, status="diverged", diverged_at=40)
+    (cell,) = summarise(tmp_path, experiments).cells
+    assert (cell.status, cell.diverged_at, cell.finished, cell.scores) == ("diverged", 40, 1, {})
+
+
+def test_without_its_baseline_a_cell_has_a_rate_and_no_change(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()[:2]]
+    fabricate.record(tmp_path / "records", experiments[1], fabricate.scores(0.1, 1))
+    dense, lowrank = summarise(tmp_path, experiments).cells
+    assert dense.status == "missing"
+    assert lowrank.scores[TEST].wer.value > 0 and lowrank.scores[TEST].change is None and lowrank.times_fewer is None
+
+
+def test_dense_comes_first_and_the_others_keep_the_studys_order(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()]
+    summary = summarise(tmp_path, experiments[3:] + experiments[:3])
+    expected = [experiments[0], *experiments[3:], *experiments[1:3]]
+    assert [cell.name for cell in summary.cells] == [experiment.cell for experiment in expected]
+
+
+def test_times_fewer_is_the_ratio_of_parameters(tmp_path):
+    experiments, *_ = fabricate.demo_study(tmp_path)
+    summary = summarise(tmp_path, experiments)
+    for cell in summary.cells[1:]:
+        assert cell.times_fewer == pytest.approx(1_050_000 / cell.parameters)
+    assert summary.cells[0].times_fewer is None
+
+
+def test_the_validation_split_is_not_reported_and_the_last_decoder_is_primary(tmp_path):
+    experiments, *_ = fabricate.demo_study(tmp_path)
+    summary = summarise(tmp_path, experiments)
+    assert summary.conditions == ("test",) and summary.keys == [("beam", "test"), ("greedy", "test")]
+    assert all(set(cell.scores) == set(summary.keys) for cell in summary.cells)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "speakers", "words"),
+    [
+        ((1,), fabricate.SPEAKERS, "One seed; 95% intervals: bootstrap over 12 test speakers"),
+        ((1,), ("",), "unknown speakers (test split). One seed; 95% intervals: bootstrap over 10 test utterances"),
+        ((1, 2), fabricate.SPEAKERS, "2 seeds; 95% intervals: Student's t over seeds"),
+    ],
+)
+def test_the_sentence_on_intervals_says_what_was_done(tmp_path, seeds, speakers, words):
+    experiments = [experiment for _, experiment in fabricate.demo(seeds)[: len(seeds)]]
+    for number, experiment in enumerate(experiments):
+        fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.1, number, speakers))
+    (sentence,) = cells.describe_samples(summarise(tmp_path, experiments))
+    assert words in sentence
+    assert ("given these models" in sentence) == (len(seeds) == 1)
+
+
+def test_an_empty_study_is_refused(tmp_path):
+    aggregate.aggregate([], tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"runs\.csv: has no rows"):
+        cells.summarise(tmp_path / "out")
+
+
+def test_aggregates_that_do_not_belong_together_are_refused(tmp_path):
+    _, dense = fabricate.demo()[0]
+    fabricate.record(tmp_path / "records", dense, fabricate.scores(0.1, 1))
+    summarise(tmp_path, [dense])
+    path = tmp_path / "out/speakers.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match=r"speakers\.csv: no rows for run 'demo-asr-speech-dense"):
+        cells.summarise(tmp_path / "out")

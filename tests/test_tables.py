@@ -1,0 +1,149 @@
+"""The tables say what the counts say, and can be read."""
+
+import io
+import re
+
+import fabricate
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from lrsms import aggregate, tables
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The demonstration's tables, one seed."""
+    experiments, records, steptimes = fabricate.demo_study(tmp_path)
+    aggregate.aggregate(experiments, records, steptimes, fabricate.DECODING, tmp_path / "demo")
+    tables.write(tmp_path / "demo")
+    return tmp_path / "demo"
+
+
+def rows(markdown):
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    header, _, *body = [[text.strip() for text in line.strip("|").split("|")] for line in lines]
+    return [dict(zip(header, line, strict=True)) for line in body]
+
+
+def test_word_error_rate_is_edits_over_words(folder):
+    runs, complete = aggregate.read_runs(folder), pd.read_csv(folder / "table.csv")
+    beam = runs[(runs["decoder"] == "beam") & (runs["condition"] == "test")].set_index("cell")
+    for row, line in zip(complete.itertuples(), rows((folder / "table.md").read_text()), strict=True):
+        expected = 100 * beam.loc[row.cell, "substitutions"] / beam.loc[row.cell, "words"]
+        assert row.wer_percent_beam_test == pytest.approx(expected)
+        assert line["WER % beam [95%]"].startswith(f"{expected:.1f} [")
+        assert row.wer_percent_beam_test_low <= expected <= row.wer_percent_beam_test_high
+
+
+def test_change_is_the_difference_from_dense(folder):
+    complete = pd.read_csv(folder / "table.csv")
+    rates = complete["wer_percent_beam_test"]
+    assert complete["wer_change_beam_test"].iloc[1:].to_numpy() == pytest.approx((rates - rates[0]).iloc[1:].to_numpy())
+    assert pd.isna(complete["wer_change_beam_test"].iloc[0])
+
+
+def test_a_row_per_cell_dense_first(folder):
+    table = rows((folder / "table.md").read_text())
+    assert [row["targets"] for row in table][:2] == ["dense", "attention"] and len(table) == len(fabricate.DEMO)
+    assert table[0]["kept"] == "" and table[0]["WER change [95%]"] == ""
+    assert [row["mapping"] for row in table][-1] == "linear +0.5"
+
+
+def test_markdown_lines_are_short_enough_and_say_what_they_leave_out(folder):
+    text = (folder / "table.md").read_text()
+    assert all(len(line) <= tables.WIDTH for line in text.splitlines() if line.startswith("|"))
+    assert re.search(r"- Also in table\.csv: CER %", text)
+    assert "12 speakers" in text and "120 utterances" in text and "CPU, 2 threads" in text
+    assert "given these models" in text and "fraction of full rank that is kept" in text
+
+
+def test_what_never_varies_is_a_note_and_not_a_column(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()[:4]]
+    for number, experiment in enumerate(experiments):
+        fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.1, number))
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    text = (tmp_path / "out/table.md").read_text()
+    assert "All low-rank rows: mapping uniform, init spectral." in text
+    assert not {"mapping", "init", "step ms", "speed-up [95%]"} & set(rows(text)[0])
+
+
+def test_unfinished_and_diverged_cells_are_named_as_such(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()[:3]]
+    fabricate.record(tmp_path / "records", experiments[0], fabricate.scores(0.1, 1))
+    empty = fabricate.scores(0.1, 1).iloc[:0]
+    fabricate.record(tmp_path / "records", experiments[1], empty, status="diverged", diverged_at=41)
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    text = (tmp_path / "out/table.md").read_text()
+    _, diverged, missing = rows(text)
+    assert (diverged["WER % beam [95%]"], diverged["params M"]) == ("diverged at step 41", "1.02")
+    assert (missing["WER % beam [95%]"], missing["params M"]) == ("-", "-")
+    assert "'-': not finished." in text
+
+
+def test_nothing_finished_is_still_a_table(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()]
+    aggregate.aggregate(experiments, tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    assert {row["WER % beam [95%]"] for row in rows((tmp_path / "out/table.md").read_text())} == {"-"}
+
+
+def test_a_low_error_rate_gets_a_second_decimal(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()[:2]]
+    for number, experiment in enumerate(experiments):
+        fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.01, number))
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    assert re.match(r"\d\.\d\d \[", rows((tmp_path / "out/table.md").read_text())[0]["WER % beam [95%]"])
+
+
+def test_latex_is_balanced_escaped_and_has_equally_many_cells_in_each_row(folder):
+    text = (folder / "table.tex").read_text()
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    counts = {len(re.findall(r"(?<!\\)&", line)) for line in body.strip().splitlines()}
+    columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
+    assert columns is not None and counts == {len(columns[1]) - 1}
+    assert re.sub(r"\\[{}]", "", text).count("{") == re.sub(r"\\[{}]", "", text).count("}")
+    assert len(re.findall(r"\\begin\{", text)) == len(re.findall(r"\\end\{", text)) == 2
+    # Only the first line is a comment: any other bare per cent sign would swallow the rest of its line.
+    assert not re.search(r"(?<!\\)[%#$]", text.split("\n", 1)[1])
+    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+
+
+def test_latex_escapes_every_special_character():
+    assert tables.escape_latex("a_b 5% {x} [y] \\") == r"a\_b 5\% \{x\} {[}y{]} \textbackslash{}"
+
+
+def test_the_terminal_shows_every_cell_and_the_notes(folder):
+    file = io.StringIO()
+    tables.render_terminal(folder, Console(file=file, width=80))
+    text = file.getvalue()
+    assert text.count("attention + feedforward") == 3 and "speed-up" in text and "12 speakers" in text
+    narrow = io.StringIO()
+    tables.render_terminal(folder, Console(file=narrow, width=100, force_terminal=True, no_color=True))
+    assert "31.2 [" in narrow.getvalue()
+
+
+def test_targets_outside_the_encoder_keep_their_full_names(tmp_path):
+    lowrank = {"targets": ("encoder.attention", "decoder.feedforward"), "ratio": 0.5}
+    experiments = [fabricate.experiment(fabricate.run()), fabricate.experiment(fabricate.run(lowrank))]
+    aggregate.aggregate(experiments, tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    text = (tmp_path / "out/table.md").read_text()
+    assert rows(text)[1]["targets"] == "encoder.attention + decoder.feedforward"
+    assert "Targets are matrices of the encoder" not in text
+
+
+def test_the_same_records_give_the_same_bytes(folder):
+    names = ("table.csv", "table.md", "table.tex")
+    first = [(folder / name).read_bytes() for name in names]
+    tables.write(folder)
+    assert first == [(folder / name).read_bytes() for name in names]
+
+
+def test_an_absent_aggregate_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match=r"runs\.csv: not readable") as error:
+        tables.write(tmp_path)
+    assert "\n" not in str(error.value)
