@@ -1,14 +1,13 @@
 """``python -m lrsms VERB``: one verb per rule of the workflow, and a few to look at things by hand."""
 
 import argparse
-import json
 import sys
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrsms import config, study
-from lrsms.config import Decoding, Project, Run
-from lrsms.study import Experiment
+from lrsms.config import Project, Run
 
 if TYPE_CHECKING:
     import torch
@@ -17,22 +16,41 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Runs a verb; whatever a user can mend ends as one line on standard error and exit status 1."""
     options = _parser().parse_args(arguments)
-    try:
-        options.verb(options)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    with warnings.catch_warnings():
+        warnings.showwarning = _print_warning  # one line, without a line of code
+        try:
+            options.verb(options)
+        except (ValueError, OSError) as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 130
     return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Finds what would fail later: targets, ranks, decoders, and the corpus where it is still to be prepared."""
+    from lrsms.check import check_corpus, check_runs
+
+    project = _project(options.project)
+    experiments = study.load(project, options.config_folder)
+    check_runs(experiments, project.decoding)
+    scores = f"scores-{project.decoding.digest}.csv.gz"
+    pending = [e.run for e in experiments if not (options.records / e.name / scores).is_file()]
+    absent = [run for run in pending if not (options.corpora / run.prepared / "corpus.json").is_file()]
+    for corpus in {run.prepared: run.corpus for run in absent}.values():
+        check_corpus(corpus, _root(project, corpus))
 
 
 def resolve(options: argparse.Namespace) -> None:
     """Writes a run's config.json."""
     from lrsms.files import write_json
 
-    run = _experiment(options.project, options.run).run
-    write_json(options.output, run.model_dump(mode="json", exclude_none=True))
+    project = _project(options.project)
+    for experiment in study.load(project, options.config_folder):
+        if experiment.name == options.run:
+            return write_json(options.output, experiment.run.model_dump(mode="json", exclude_none=True))
+    raise ValueError(f"no run of study '{project.study}' is called {options.run}")
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -45,9 +63,8 @@ def prepare(options: argparse.Namespace) -> None:
     run = next((run for run in runs if run.prepared == options.folder.name), None)
     if run is None:
         raise ValueError(f"no run of study '{project.study}' reads a corpus called {options.folder.name}")
-    root = project.roots.get(run.corpus.name)
     with progress(f"prepare {run.corpus.name}") as show:
-        prepare_corpus(run.corpus, run.tokenizer, Path(root) if root else None, options.folder, show)
+        prepare_corpus(run.corpus, run.tokenizer, _root(project, run.corpus), options.folder, show)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -68,7 +85,7 @@ def decode(options: argparse.Namespace) -> None:
     from lrsms.record import load_run
 
     run = load_run(options.folder)
-    decoding = _decoding(_project(options.project))
+    decoding = _project(options.project).decoding
     decode_run(
         run, Prepared(options.corpora / run.prepared), options.folder, options.output, decoding, _device(options)
     )
@@ -94,12 +111,13 @@ def steptime(options: argparse.Namespace) -> None:
 
 
 def aggregate(options: argparse.Namespace) -> None:
-    """Gathers the records of a study's runs into runs.csv and speakers.csv."""
+    """Gathers the records of a study's runs into runs.csv and speakers.csv, and lists the runs."""
     from lrsms.aggregate import aggregate as aggregate_records
 
     project = _project(options.project)
     experiments = study.load(project, options.config_folder)
-    aggregate_records(experiments, options.records, options.steptimes, _decoding(project), options.folder)
+    aggregate_records(experiments, options.records, options.steptimes, project.decoding, options.folder)
+    options.selection.write_text("".join(f"{experiment.name}\n" for experiment in experiments))
 
 
 def tables(options: argparse.Namespace) -> None:
@@ -147,34 +165,35 @@ def preset_run(name: str, settings: list[str], folder: Path) -> Run:
 
 
 def _project(text: str) -> Project:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        data = study.read_yaml(Path(text))
-    return config.parse(Project, data, "config.yaml")
+    """``--project``: a path, or the content itself, which is a mapping."""
+    if not text.lstrip().startswith("{"):
+        return config.parse(Project, study.read_yaml(Path(text)), text)
+    return config.parse(Project, study.parse_yaml(text, "--project"), "--project")
 
 
-def _decoding(project: Project) -> Decoding:
-    return Decoding(decoders=project.decoders, conditions=project.conditions)
-
-
-def _experiment(project: str, name: str) -> Experiment:
-    for experiment in study.load(_project(project)):
-        if experiment.name == name:
-            return experiment
-    raise ValueError(f"no run of this study is called {name}")
+def _root(project: Project, corpus: config.Corpus) -> Path | None:
+    root = project.roots.get(corpus.name)
+    return Path(root) if root else None
 
 
 def _device(options: argparse.Namespace) -> "torch.device":
     import torch
 
+    if options.threads < 1:
+        raise ValueError(f"--threads {options.threads}: must be at least 1")
     torch.set_num_threads(options.threads)
     name = options.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device {name}: PyTorch sees no CUDA device here; use --device cpu")
+    available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    available += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if name not in available:
+        raise ValueError(f"--device {name}: PyTorch has no such device here; use one of {', '.join(available)}")
     return torch.device(name)
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,7 +202,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     with_project = argparse.ArgumentParser(add_help=False)
-    with_project.add_argument("--project", default="workflow/config/config.yaml", help="config.yaml, or its content as JSON")
+    with_project.add_argument(
+        "--project", default="workflow/config/config.yaml", help="config.yaml, or its content as JSON"
+    )
     on_device = argparse.ArgumentParser(add_help=False)
     on_device.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     on_device.add_argument("--threads", type=int, default=1, help="processor threads")
@@ -195,6 +216,9 @@ def _parser() -> argparse.ArgumentParser:
         added = verbs.add_parser(function.__name__, parents=list(parents), help=text, description=text)
         added.set_defaults(verb=function)
         return added
+
+    added = verb(check, with_project, on_corpora)
+    added.add_argument("--records", type=Path, default=Path("results/records"))
 
     added = verb(resolve, with_project)
     added.add_argument("run", help="the run's name")
@@ -222,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = verb(aggregate, with_project)
     added.add_argument("folder", type=Path, help="the study's folder of results")
+    added.add_argument("selection", type=Path, help="list of the study's runs to write")
     added.add_argument("--records", type=Path, default=Path("results/records"))
     added.add_argument("--steptimes", type=Path, default=Path("results/steptime"))
 

@@ -1,6 +1,7 @@
 # What the rules share: the study's runs, and where their files are. Nothing here knows what a run does.
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,16 +17,24 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error))
 
-LRSMS = f"{shlex.quote(sys.executable)} -m lrsms"
-PROJECT_JSON = schema.canonical_json(PROJECT)
+# Jobs call the Python that runs Snakemake, also where its environment was not activated.
+if "conda" not in map(str, workflow.deployment_settings.deployment_method):
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and conditions
 STUDY = f"{PROJECT.study}-{PROJECT.task}-{PROJECT.scale}-{PROJECT.corpus}"
 RESULTS = f"results/{STUDY}"
 FIGURES = f"figures/{STUDY}"
 
 
 def scores(name):
+    """The score table of a run's record: the goal of everything before the report."""
     return f"results/records/{name}/scores-{DECODING.digest}.csv.gz"
 
+
+# Which runs and which decoding the study's results are made from: another choice has another file, so that results are
+# made anew also where Snakemake remembers nothing, as in a fresh clone.
+SELECTION = f"{RESULTS}/runs-{schema.digest([sorted(EXPERIMENTS), DECODING.digest], 8)}.txt"
 
 # A recorded run is done. It is no rule's output any more, so that nothing upstream can ask for it again: neither files
 # that were deleted nor a corpus that is prepared anew.
@@ -36,3 +45,11 @@ wildcard_constraints:
     run="|".join(map(re.escape, PENDING)) or "none",
     prepared=r"[A-Za-z0-9_.]+-[0-9a-f]{10}",
     steptime=r"[A-Za-z0-9_.-]+",
+
+
+def check_study():
+    """Ends with one line where ``python -m lrsms check`` finds a mistake."""
+    command = [sys.executable, "-m", "lrsms", "check", "--project", PROJECT_JSON]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise WorkflowError(done.stderr.strip().removeprefix("error: "))

@@ -4,7 +4,9 @@ rule prepare:
         "results/corpora/{prepared}/corpus.json",
     log:
         "results/logs/prepare-{prepared}.log",
+    conda:
+        "../envs/lrsms.yaml"
     params:
         project=PROJECT_JSON,
     shell:
-        "{LRSMS} prepare --project {params.project:q} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms prepare --project {params.project:q} $(dirname {output:q}) 2>&1 | tee {log:q}"

@@ -2,10 +2,14 @@
 rule resolve:
     output:
         "results/runs/{run}/config.json",
+    log:
+        "results/runs/{run}/resolve.log",
+    conda:
+        "../envs/lrsms.yaml"
     params:
         project=PROJECT_JSON,
     shell:
-        "{LRSMS} resolve --project {params.project:q} {wildcards.run:q} {output:q}"
+        "python -m lrsms resolve --project {params.project:q} {wildcards.run:q} {output:q} 2>&1 | tee {log:q}"
 
 
 # Weights and checkpoints are no declared outputs: Snakemake would delete them when a job fails.
@@ -17,9 +21,11 @@ rule train:
         "results/runs/{run}/run.json",
     log:
         "results/runs/{run}/train.log",
+    conda:
+        "../envs/lrsms.yaml"
     threads: 1
     shell:
-        "{LRSMS} train --threads {threads} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms train --threads {threads} $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 rule decode:
@@ -29,11 +35,14 @@ rule decode:
         f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
     log:
         "results/runs/{run}/decode.log",
+    conda:
+        "../envs/lrsms.yaml"
+    threads: 1
     params:
         project=PROJECT_JSON,
-    threads: 1
     shell:
-        "{LRSMS} decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q} 2>&1 | tee {log:q}"
+        "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule score:
@@ -41,18 +50,25 @@ rule score:
         rules.decode.output,
     output:
         scores("{run}"),
+    log:
+        "results/runs/{run}/score.log",
+    conda:
+        "../envs/lrsms.yaml"
     shell:
-        "{LRSMS} score $(dirname {input:q}) {input:q} {output:q}"
+        "python -m lrsms score $(dirname {input:q}) {input:q} {output:q} 2>&1 | tee {log:q}"
 
 
-# Alone on the machine: it asks for every core.
+# Alone on the machine: it asks for more cores than there are, which Snakemake cuts to all of them (a cluster's profile
+# says how many). It measures with as many threads as a training job has by default.
 rule steptime:
     output:
         "results/steptime/{steptime}.json",
     log:
         "results/logs/steptime-{steptime}.log",
+    conda:
+        "../envs/lrsms.yaml"
+    threads: 1000
     params:
         project=PROJECT_JSON,
-    threads: workflow.cores
     shell:
-        "{LRSMS} steptime --project {params.project:q} --threads {threads} {output:q} 2>&1 | tee {log:q}"
+        "python -m lrsms steptime --project {params.project:q} --threads 1 {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,53 @@
+# make study    train, decode and tabulate the default study      make test    all quick tests
+# make setup    the environment only                              make lint    what CI checks besides
+#
+# Another study:  make study corpus=grid_s1 roots='{grid_s1: /data/grid_s1}'
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+CORES ?= all
+REPORT ?= results/report.html
+
+# Settings of workflow/config/config.yaml that may be given to make.
+CONFIG := $(foreach key,study task scale corpus roots,$(if $($(key)),$(key)='$($(key))'))
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--config $(CONFIG))
+
+.PHONY: setup study report test test-slow lint format clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt bootstrap.py
+	$(PYTHON) bootstrap.py .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+study: $(READY)
+	$(SNAKEMAKE)
+	$(SNAKEMAKE) --quiet all --report $(REPORT)
+	$(SNAKEMAKE) --quiet all show
+	@echo 'report:  $(REPORT)'
+
+report: $(READY)
+	$(SNAKEMAKE) --quiet all --report $(REPORT)
+
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakemake --lint
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt workflow
+
+# Removes what can be made again; records, tables and figures stay.
+clean:
+	rm -rf results/runs results/corpora results/logs .snakemake

@@ -1,0 +1,180 @@
+"""The real workflow on a study of seconds, in a folder with an awkward name: what runs, and above all what does not."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+CORPUS = """
+kind: synthetic
+grammar: commands
+train: 24
+valid: 6
+test: 6
+train_voices: 4
+valid_voices: 2
+test_voices: 3
+"""
+PRESET = """
+tokenizer: {kind: characters}
+model: {frontend: logmel, mels: 20, channels: 4, dim: 16, heads: 2, feedforward: 32, layers: 2, kernel: 3,
+        decoder_layers: 1, dropout: 0.0, initialiser: default}
+train: {steps: 4, group_frames: 400, groups_per_step: 1, lr: 1e-3, betas: [0.9, 0.98], weight_decay: 0.0, warmup: 0.25,
+        clip: 5.0, ctc_weight: 0.5, label_smoothing: 0.1, precision: float32, snapshots: 2, average: 2}
+"""
+STUDY = """
+question: Does the workflow work?
+grids:
+  - seed: [1]
+  - lowrank.targets: [[encoder.attention]]
+    lowrank.ratio: [0.5]
+    seed: [1]
+"""
+
+
+def snakemake(folder: Path, *arguments: str, study: str = "scratch") -> subprocess.CompletedProcess[str]:
+    settings = ["--config", f"study={study}", "scale=test", "corpus=small"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *settings]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """How many jobs of each rule a dry run plans."""
+    done = snakemake(folder, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stderr
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
+    return {rule: int(count) for rule, count in jobs.items() if rule not in ("job", "total", "all")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the scratch study has run."""
+    folder = tmp_path_factory.mktemp("it's a study") / "with $odd; names"
+    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    config = folder / "workflow/config"
+    (config / "corpora/small.yaml").write_text(CORPUS)
+    (config / "presets/test-asr.yaml").write_text(PRESET)
+    (config / "studies/scratch.yaml").write_text(STUDY)
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to be changed."""
+    return shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+
+
+def edit(study: Path, file: str, old: str, new: str) -> None:
+    path = study / "workflow/config" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_finished_study_leaves_table_figures_and_records(finished: Path) -> None:
+    results, figures = finished / "results/scratch-asr-test-small", finished / "figures/scratch-asr-test-small"
+    assert {path.name for path in results.iterdir()} >= {"table.csv", "table.md", "table.tex", "runs.csv"}
+    assert {path.suffix for path in figures.iterdir()} == {".pdf", ".png", ".rst"}
+    records = sorted((finished / "results/records").iterdir())
+    assert len(records) == 2
+    for record in records:
+        assert sum(path.stat().st_size for path in record.iterdir()) < 50_000
+        run = json.loads((record / "run.json").read_text())
+        assert run["status"] == "finished"
+        assert not any(part in json.dumps(run) for part in (str(finished), str(Path.home())))
+
+
+def test_a_finished_study_has_nothing_to_be_done(finished: Path) -> None:
+    done = snakemake(finished)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_one_more_ratio_runs_only_the_new_run(study: Path) -> None:
+    edit(study, "studies/scratch.yaml", "[0.5]", "[0.5, 0.25]")
+    one_each = dict.fromkeys(("resolve", "train", "decode", "score", "steptime", "aggregate", "tables", "figures"), 1)
+    assert planned(study) == one_each
+
+
+def test_a_decoder_setting_only_decodes(study: Path) -> None:
+    edit(study, "config.yaml", "beam: 8", "beam: 4")
+    assert planned(study) == {"decode": 2, "score": 2, "aggregate": 1, "tables": 1, "figures": 1}
+
+
+def test_a_comment_in_a_study_runs_nothing(study: Path) -> None:
+    edit(study, "studies/scratch.yaml", "grids:", "# as in the paper\ngrids:")
+    assert planned(study) == {}
+
+
+def test_a_recorded_run_is_done_though_its_heavy_files_are_gone(study: Path) -> None:
+    shutil.rmtree(study / "results/runs")
+    shutil.rmtree(study / "results/corpora")
+    assert planned(study) == {}
+
+
+def test_a_fresh_clone_with_records_trains_exactly_the_new_run(study: Path) -> None:
+    for heavy in ("results/runs", "results/corpora", "results/logs", ".snakemake"):
+        shutil.rmtree(study / heavy)
+    assert planned(study) == {}
+    edit(study, "studies/scratch.yaml", "[0.5]", "[0.5, 0.25]")
+    plan = planned(study)
+    assert (plan["train"], plan["prepare"], plan["steptime"]) == (1, 1, 1)
+
+
+def test_a_fresh_clone_with_records_alone_makes_tables_without_training(study: Path) -> None:
+    for derived in ("results/runs", "results/corpora", "results/scratch-asr-test-small", "figures", ".snakemake"):
+        shutil.rmtree(study / derived)
+    assert planned(study) == {"aggregate": 1, "tables": 1, "figures": 1}
+
+
+def test_a_deleted_record_is_scored_again_without_training(study: Path) -> None:
+    shutil.rmtree(next((study / "results/records").iterdir()))
+    assert planned(study) == {"score": 1, "aggregate": 1, "tables": 1, "figures": 1}
+
+
+def test_an_earlier_choice_of_runs_brings_the_earlier_table_back(study: Path) -> None:
+    """The records are all there; only what is read of them changes."""
+    edit(study, "studies/scratch.yaml", "  - seed: [1]\n", "")
+    assert planned(study) == {"aggregate": 1, "tables": 1, "figures": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("studies/scratch.yaml", "lowrank.ratio: [0.5]", "lowrank.ratoi: [0.5]", "did you mean 'ratio'?"),
+        ("studies/scratch.yaml", "[0.5]", "[1.5]", "'lowrank.ratio' is 1.5"),
+        ("studies/scratch.yaml", "encoder.attention", "encoder.atention", "did you mean 'encoder.attention'?"),
+        ("config.yaml", "roots: {}", "rots: {}", "did you mean 'roots'?"),
+        ("presets/test-asr.yaml", "dim: 16", "dim: wide", "'model.dim' is \"wide\""),
+    ],
+)
+def test_a_mistake_stops_before_any_job_with_one_line(study: Path, file: str, old: str, new: str, said: str) -> None:
+    edit(study, file, old, new)
+    done = snakemake(study)
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert said in output
+    assert "Traceback" not in output
+    assert "localrule" not in output
+
+
+def test_an_unknown_study_names_the_nearest(finished: Path) -> None:
+    done = snakemake(finished, study="scrach")
+    assert done.returncode != 0
+    assert "did you mean 'scratch'?" in done.stdout + done.stderr
+
+
+def test_the_report_is_one_page_with_captions(study: Path) -> None:
+    done = snakemake(study, "--report", "report.html")
+    assert done.returncode == 0, done.stderr
+    page = (study / "report.html").read_text()
+    assert "wer_by_ratio" in page
+    assert "fraction of full rank that is kept" in page
