@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt bootstrap.py
 	touch $@
 
 study: $(READY)
-	$(SNAKEMAKE)
+	$(BIN)/python -m lrsms watch $(SNAKEMAKE) --quiet rules reason host
 	$(SNAKEMAKE) --quiet all --report $(REPORT)
 	$(SNAKEMAKE) --quiet all show
 	@echo 'report:  $(REPORT)'

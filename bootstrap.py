@@ -1,13 +1,14 @@
 """Makes .venv with pip on a bare machine; the Makefile calls it. Standard library only.
 
-Debian and Ubuntu split pip's installer off into python3-venv. Where that is missing, pip comes from the package index, as a
-wheel whose hash the index gives.
+Debian and Ubuntu split pip's installer off into python3-venv. Where that is missing, pip comes from the package index,
+as a wheel whose hash the index gives.
 """
 
 import hashlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,12 +17,15 @@ import venv
 from pathlib import Path
 
 OLDEST = (3, 11)
+RELEASE = re.compile(r"pip-([0-9.]+)-py3-none-any\.whl")
 
 
 def main(folder: Path) -> None:
     """Makes the environment ``folder`` unless it is there."""
     if sys.version_info < OLDEST:
-        sys.exit(f"error: Python {sys.version.split()[0]} is too old; use 3.11 or later: make PYTHON=/path/to/python3.11")
+        sys.exit(
+            f"error: Python {sys.version.split()[0]} is too old; use 3.11 or later: make PYTHON=/path/to/python3.11"
+        )
     if (folder / "bin" / "pip").exists():
         return
     if importlib.util.find_spec("ensurepip") is not None:
@@ -41,7 +45,9 @@ def download_pip(folder: Path) -> Path:
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             files = json.load(answer)["files"]
-        file = [file for file in files if file["filename"].endswith("-none-any.whl") and not file.get("yanked")][-1]
+        releases = [(RELEASE.fullmatch(file["filename"]), file) for file in files if not file.get("yanked")]
+        wheels = {tuple(map(int, name[1].split("."))): file for name, file in releases if name}
+        file = wheels[max(wheels)]
         with urllib.request.urlopen(file["url"], timeout=60) as answer:
             content = answer.read()
     except (OSError, ValueError, LookupError) as error:

@@ -143,6 +143,13 @@ def show(options: argparse.Namespace) -> None:
         print(path)
 
 
+def watch(options: argparse.Namespace) -> None:
+    """Runs a command, with bars for the progress that its jobs report."""
+    from lrsms.watch import watch as watch_command
+
+    sys.exit(watch_command(options.command, options.log))
+
+
 def params(options: argparse.Namespace) -> None:
     """Prints the parameters of a preset by part and by matrix, dense and factorised, with break-even ranks."""
     from lrsms.params import show_parameters
@@ -260,6 +267,10 @@ def _parser() -> argparse.ArgumentParser:
     added = verb(show)
     added.add_argument("folder", type=Path, help="the study's folder of results")
     added.add_argument("also", nargs="*", help="files to name below the table")
+
+    added = verb(watch)
+    added.add_argument("--log", type=Path, default=Path("results/logs/snakemake.log"), help="where its output goes")
+    added.add_argument("command", nargs=argparse.REMAINDER, help="such as snakemake --cores all")
 
     added = verb(params)
     added.add_argument("preset", help="such as paper-asr")

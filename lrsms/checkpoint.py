@@ -30,7 +30,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Adds a checkpoint to ``folder`` and removes all but the newest two.
+    """Adds a checkpoint to ``folder`` and removes all but the newest two, and what a killed process left half-written.
 
     Raises:
         OSError: the disk is full or not writable; the checkpoints already there are untouched.
@@ -40,9 +40,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_tensors(path, checkpoint.tensors)
     note = {"step": checkpoint.step, "sha256": file_hash(path), "extra": checkpoint.extra}
     write_json(path.with_suffix(".json"), note)
-    for old in sorted(folder.glob("step-*.json"))[:-KEPT]:
+    notes = sorted(folder.glob("step-*.json"))
+    for old in notes[:-KEPT]:  # the note first: without it the tensors are no checkpoint
         old.unlink()
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    kept = {path.stem for path in notes[-KEPT:]}
+    for file in folder.glob("step-*"):
+        if file.stem not in kept or file.suffix == ".tmp":
+            file.unlink()
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
@@ -55,7 +59,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
                 raise ValueError("its content does not match its hash")
             return Checkpoint(int(note["step"]), load_file(weights), dict(note["extra"]))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            warnings.warn(f"checkpoint {weights} is damaged ({error}); using the one before", stacklevel=2)
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            warnings.warn(f"{weights}: damaged checkpoint ({reason}); going on from the one before it", stacklevel=2)
     return None
 
 

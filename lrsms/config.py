@@ -1,33 +1,29 @@
 """What a run is: frozen, strict models of its configuration, and the digest that names it.
 
-Every field here is part of the science. Devices, threads, paths and queues are not: they belong to the workflow's profile.
-A new optional field defaults to None, which is left out of the digest, so that it does not rename finished runs.
+Every field here is part of the science. Devices, threads, paths and queues are not: they belong to the workflow's
+profile. A new optional field defaults to None, which is left out of the digest, so that it does not rename finished
+runs.
 """
 
-import hashlib
-import json
-from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from lrsms import RESULTS_VERSION
+from lrsms.strict import Frozen, digest
+from lrsms.strict import canonical_json as canonical_json
+from lrsms.strict import fields_at as fields_at
+from lrsms.strict import parse as parse
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 """A word that may stand in a file name; no dash, which separates the parts of a run's name."""
 
 
-class Frozen(BaseModel):
-    """Immutable, with no unknown keys and no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 class Synthetic(Frozen):
-    """A corpus rendered by espeak-ng from a grammar. Its identity is this config (see ``data/corpora/synthetic.py``)."""
+    """A corpus rendered by espeak-ng from a grammar (``data/corpora/synthetic.py``). Its identity is this config."""
 
     kind: Literal["synthetic"]
     name: Name
@@ -126,7 +122,9 @@ class LowRank(Frozen):
         if self.ratios is not None:
             mean = sum(self.ratios) / len(self.ratios)
             if abs(mean - self.ratio) > 1e-3:
-                raise ValueError(f"'ratios' average {mean:.4g} but 'ratio' is {self.ratio:.4g}; set ratio to the average")
+                raise ValueError(
+                    f"'ratios' average {mean:.4g} but 'ratio' is {self.ratio:.4g}; set ratio to the average"
+                )
         return self
 
 
@@ -152,7 +150,7 @@ class Train(Frozen):
     """Largest number of frames, padding included, in a group of utterances (a micro-batch)."""
     groups_per_step: Positive
     lr: Annotated[float, Field(gt=0)]
-    betas: tuple[float, float]
+    betas: tuple[Momentum, Momentum]
     weight_decay: Annotated[float, Field(ge=0)]
     warmup: Share
     """Share of training in which the learning rate rises linearly; it then falls to zero along a cosine."""
@@ -233,11 +231,15 @@ class Condition(Frozen):
     split: Literal["valid", "test"]
 
 
+Decoders = Annotated[dict[Name, Decoder], Field(min_length=1)]
+Conditions = Annotated[dict[Name, Condition], Field(min_length=1)]
+
+
 class Decoding(Frozen):
     """Every decoder is applied under every condition."""
 
-    decoders: Annotated[dict[Name, Decoder], Field(min_length=1)]
-    conditions: Annotated[dict[Name, Condition], Field(min_length=1)]
+    decoders: Decoders
+    conditions: Conditions
 
     @property
     def digest(self) -> str:
@@ -252,80 +254,12 @@ class Project(Frozen):
     task: str
     scale: Name
     corpus: Name
-    roots: dict[str, str] = {}
+    roots: dict[str, str] = Field(default_factory=dict)
     """Where each real corpus lies on this machine."""
-    decoders: dict[Name, Decoder]
-    conditions: dict[Name, Condition]
+    decoders: Decoders
+    conditions: Conditions
 
-
-def digest(content: Any, digits: int) -> str:
-    """First hex digits of the SHA-256 of the canonical JSON of ``content`` and the results version."""
-    text = canonical_json({"content": content, "results_version": RESULTS_VERSION})
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
-
-
-def canonical_json(content: Any) -> str:
-    """One text per content: sorted keys, no blanks, None left out."""
-    return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _plain(content: Any) -> Any:
-    if isinstance(content, BaseModel):
-        return content.model_dump(mode="json", exclude_none=True)
-    if isinstance(content, dict):
-        return {key: _plain(value) for key, value in content.items() if value is not None}
-    return content
-
-
-Parsed = TypeVar("Parsed", bound=BaseModel)
-
-
-def parse(model: type[Parsed], data: Any, where: str) -> Parsed:
-    """Validates ``data`` (as read from YAML or JSON) strictly.
-
-    Raises:
-        ValueError: one line that names ``where`` and the key, what is wrong and, for an unknown key, the nearest name.
-    """
-    try:
-        text = json.dumps(data, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not plain data ({error})") from None
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"{where}: {_one_line(model, error)}") from None
-
-
-def _one_line(model: type[BaseModel], error: ValidationError) -> str:
-    """The first of the errors, an unknown key before a missing one: a misspelling is both."""
-    errors = error.errors(include_url=False)
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    path = [str(part) for part in first["loc"]]
-    key = ".".join(path) or "content"
-    match first["type"]:
-        case "extra_forbidden":
-            names = fields_at(model, path[:-1])
-            near = get_close_matches(path[-1], names, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-            return f"unknown key '{key}'; {hint}"
-        case "missing":
-            return f"key '{key}' is missing"
-        case "value_error":
-            return f"'{key}': {first['ctx']['error']}"
-        case _:
-            return f"'{key}' is {json.dumps(first['input'])[:80]}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Names of the fields below a dotted path, looking into optional and tagged models."""
-    models = [model]
-    for part in path:
-        inner = [m for parent in models if part in parent.model_fields for m in _models(parent.model_fields[part].annotation)]
-        models = inner or models
-    return list(dict.fromkeys(name for m in models for name in m.model_fields))
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
+    @property
+    def decoding(self) -> Decoding:
+        """How every run of the study is decoded."""
+        return Decoding(decoders=self.decoders, conditions=self.conditions)

@@ -17,6 +17,7 @@ from lrsms.data.prepared import Item, Prepared
 from lrsms.files import write_atomically
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
+from lrsms.record import load_outcome
 from lrsms.train import WEIGHTS, run_title
 
 BATCH_FRAMES = 3200
@@ -37,7 +38,7 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
         model.load_state_dict(weights)
     except Exception as error:  # safetensors and load_state_dict raise what they like
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: cannot be loaded ({reason}); delete {folder} to train again") from None
+        raise ValueError(f"{path}: cannot be loaded ({reason}); delete {folder / 'run.json'} and run again") from None
     return model.eval()
 
 
@@ -47,11 +48,16 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     Decoding is in float32 without TF32, whatever training used.
 
     Raises:
-        ValueError: the run's folder is not that of a finished run.
+        ValueError: the run has not ended, its weights cannot be loaded, or it was trained on another corpus.
     """
-    status = json.loads((folder / "run.json").read_text())["status"]
+    outcome = load_outcome(folder)
+    # Not the audio's hash: a corpus that is rendered on another machine may differ in a last bit.
+    if outcome["manifest_hash"] != prepared.manifest_hash:
+        raise ValueError(
+            f"{folder}: was trained on other data than {prepared.folder} holds now; delete it to train again"
+        )
     rows: list[dict[str, Any]] = []
-    if status == "finished":
+    if outcome["status"] == "finished":
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
         model = load_trained(run, folder, prepared.tokenizer.size, device)

@@ -1,5 +1,6 @@
 """Progress with time left: a bar on a terminal, plain lines in a log."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LINES = 5.0
+LINE = re.compile(r"(?P<title>.+): (?P<done>\d+)/(?P<total>\d+) \(\d+%\), (?P<rest>.+)")
+"""A plain line of progress."""
 
 
 class Report(Protocol):

@@ -15,13 +15,13 @@ PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "snakemake")
 def provenance() -> dict[str, Any]:
     """Commit of the code and whether it was changed since, versions, processor and the verb that was called."""
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": _is_dirty(),
+        "commit": _git("rev-parse", "HEAD") if _is_tracked() else None,
+        "dirty": _is_dirty() if _is_tracked() else None,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "verb": sys.argv[1] if len(sys.argv) > 1 else "",
+        "verb": _verb(sys.argv[1:]),
     }
 
 
@@ -36,11 +36,21 @@ def processor() -> str:
     return names[0] if names else "unknown"
 
 
+def _verb(arguments: list[str]) -> str:
+    """The verb, if it comes first: an option before it may hold a path."""
+    return arguments[0] if arguments and arguments[0].isidentifier() else ""
+
+
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _is_tracked() -> bool:
+    """Whether git knows this file: a package installed inside another project's checkout is not of its commit."""
+    return _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
 
 
 def _is_dirty() -> bool | None:

@@ -30,11 +30,12 @@ MIN_PAIRS = 8
 def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
     """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
 
-    Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by one,
-    the device synchronised, for about ``seconds``.
+    Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by
+    one, the device synchronised, for about ``seconds``.
 
     Returns:
-        The content of the measurement's file: milliseconds of every step of both, in pairs.
+        The content of the measurement's file: milliseconds of every step of both, in pairs; the baseline itself has no
+        other to be paired with.
     """
     same = step_shape(run) == step_shape(baseline)
     steps = [training_step(baseline, device)] if same else [training_step(baseline, device), training_step(run, device)]
@@ -52,7 +53,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     return {
         "baseline": same,
         "baseline_ms": times[0],
-        "run_ms": times[-1],
+        "run_ms": [] if same else times[1],
         "median_ms": statistics.median(times[-1]),
         "shape": step_shape(run),
         "frames": run.train.group_frames * run.train.groups_per_step,

@@ -1,4 +1,4 @@
-"""Independent random streams: each is a function of a seed and what the numbers are for, never of what was drawn before.
+"""Independent random streams: each is a function of a seed and of what the numbers are for, not of earlier draws.
 
 So weights, data order, dropout, augmentation and factors do not disturb one another, and an interrupted run needs no
 saved generator state.

@@ -60,7 +60,13 @@ def step_shape(run: Run) -> dict[str, Any]:
     lowrank = run.lowrank.model_dump(exclude={"init"}) if run.lowrank is not None else None
     train = run.train.model_dump(include={"group_frames", "groups_per_step", "precision"})
     model = run.model.model_dump(exclude={"initialiser"})
-    return {"task": run.task, "model": model, "lowrank": lowrank, "train": train, "tokenizer": run.tokenizer.model_dump()}
+    return {
+        "task": run.task,
+        "model": model,
+        "lowrank": lowrank,
+        "train": train,
+        "tokenizer": run.tokenizer.model_dump(),
+    }
 
 
 def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
@@ -86,7 +92,7 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
             axes = {field: value_of(run, field) for field in varied}
             cell = describe(difference(baseline, run))
             experiments.setdefault(run.digest, Experiment(run, baseline, cell, axes))
-    _check_names(experiments)
+    _check_names(list(experiments.values()))
     return list(experiments.values())
 
 
@@ -107,7 +113,7 @@ def load_corpus(name: str, folder: Path = CONFIG_FOLDER) -> Any:
     kinds = {model.model_fields["kind"].annotation: model for model in get_args(get_args(Corpus)[0])}
     models = {get_args(literal)[0]: model for literal, model in kinds.items()}
     kind = content.get("kind")
-    if kind not in models:
+    if not isinstance(kind, str) or kind not in models:
         near = get_close_matches(str(kind), models, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(models)}"
         raise ValueError(f"{path}: 'kind' is {kind!r}; {hint}")
@@ -150,19 +156,33 @@ def value_of(run: Run, field: str) -> Any:
 
 
 def difference(baseline: Run, run: Run) -> dict[str, Any]:
-    """Dotted fields in which ``run`` differs from ``baseline``, in the order of the config; the seed is left out."""
+    """Dotted fields in which ``run`` differs from ``baseline``, in the order of the config; the seed is left out.
+
+    None is a field or section that the run switches off.
+    """
     usual = {f"lowrank.{name}": field.default for name, field in LowRank.model_fields.items() if name != "targets"}
-    before = usual | _flatten(baseline.model_dump(exclude={"seed"}))
+    set_before = {
+        key: value for key, value in _flatten(baseline.model_dump(exclude={"seed"})).items() if value is not None
+    }
+    sections_before = {key[:dot] for key in set_before for dot in range(len(key)) if key[dot] == "."}
+
+    def differs(key: str, value: Any) -> bool:
+        if value is None:
+            return key in set_before or key in sections_before
+        return (usual | set_before).get(key) != value
+
     after = _flatten(run.model_dump(exclude={"seed"}))
-    return {key: value for key, value in after.items() if value is not None and before.get(key) != value}
+    return {key: value for key, value in after.items() if differs(key, value)}
 
 
 def describe(varied: Mapping[str, Any]) -> str:
     """What varies in a few words, e.g. ``encoder.attention-0.25-random``; ``dense`` where nothing does."""
     words = []
     for field, value in varied.items():
-        text = "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        speaks = field in ("lowrank.targets", "lowrank.ratio") or field.startswith("lowrank.") and isinstance(value, str)
+        text = "+".join(map(str, value)) if isinstance(value, tuple) else "off" if value is None else str(value)
+        speaks = field in ("lowrank.targets", "lowrank.ratio") or (
+            field.startswith("lowrank.") and isinstance(value, str)
+        )
         words.append(text if speaks else f"{field.split('.')[-1]}{text}")
     return "-".join(words) or "dense"
 
@@ -173,6 +193,7 @@ def file_name(text: str) -> str:
 
 
 def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
+    _refuse_overlaps(_fields(grid), where)
     axes = []
     for key, values in grid.items():
         fields = [field.strip() for field in key.split(",")]
@@ -180,13 +201,25 @@ def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
             raise ValueError(f"{where}: '{key}' must be a list of values, got {values!r}")
         for value in values:
             if len(fields) > 1 and (not isinstance(value, list) or len(value) != len(fields)):
-                raise ValueError(f"{where}: '{key}' needs lists of {len(fields)} values that move together, got {value!r}")
+                raise ValueError(
+                    f"{where}: '{key}' needs lists of {len(fields)} values that move together, got {value!r}"
+                )
         axes.append([dict(zip(fields, value if len(fields) > 1 else [value], strict=True)) for value in values])
     return [{field: value for part in parts for field, value in part.items()} for parts in itertools.product(*axes)]
 
 
 def _fields(grid: Mapping[str, Any]) -> list[str]:
     return [field.strip() for key in grid for field in key.split(",")]
+
+
+def _refuse_overlaps(fields: list[str], where: str) -> None:
+    """One axis must not overwrite another's values in silence."""
+    for one, other in itertools.combinations(fields, 2):
+        if one == other:
+            raise ValueError(f"{where}: '{one}' is given twice; one axis holds all of its values")
+        outer, inner = sorted((one, other), key=len)
+        if inner.startswith(f"{outer}."):
+            raise ValueError(f"{where}: '{inner}' lies inside '{outer}'; put them into separate grids")
 
 
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -199,9 +232,12 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _check_names(experiments: Mapping[str, Experiment]) -> None:
-    names = [experiment.name for experiment in experiments.values()]
-    assert len(set(names)) == len(names), "two runs share a name"
+def _check_names(experiments: list[Experiment]) -> None:
+    assert len({experiment.name for experiment in experiments}) == len(experiments), "two runs share a name"
+    contents: dict[str, str] = {}
+    for experiment in experiments:
+        content = config.canonical_json(experiment.run.model_dump(mode="json", exclude={"seed"}))
+        assert contents.setdefault(experiment.cell, content) == content, f"two settings are called {experiment.cell}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -209,9 +245,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", node.start_mark)
+        for index, (key_node, _) in enumerate(node.value):
+            if keys[index] in keys[:index]:
+                problem = f"key '{keys[index]}' is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -225,7 +262,7 @@ _Loader.add_implicit_resolver(
 def parse_yaml(text: str, where: str) -> Any:
     """Plain data from YAML; a ValueError of one line that names the place where it is not."""
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _Loader)  # _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{where}:{line} {error.problem}") from None

@@ -11,30 +11,32 @@ A run's folder holds::
     run.json               how it ended: finished or diverged; written last
 """
 
-import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lrsms.beam import greedy
 from lrsms.build import build_model, build_structure
-from lrsms.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_tensors
+from lrsms.checkpoint import save_checkpoint, write_tensors
 from lrsms.config import Run, Train
 from lrsms.cost import multiply_adds_per_second, plan_summary
 from lrsms.data.batch import Batch, collate, in_batches, load_ahead, network_inputs, training_masks
 from lrsms.data.prepared import Item, Prepared
 from lrsms.data.schedule import Group, num_steps, steps
-from lrsms.files import write_atomically, write_json
+from lrsms.files import write_json
 from lrsms.models.norm import update_running_statistics
 from lrsms.models.recognizer import Losses, Recognizer
 from lrsms.progress import progress
-from lrsms.provenance import provenance
+from lrsms.provenance import processor, provenance
+from lrsms.resume import capture, resume
 from lrsms.score import align, word_error_rate
+from lrsms.steplog import log, open_log, sync
 from lrsms.streams import stream_seed
 
 WEIGHTS = "weights.safetensors"
@@ -51,9 +53,11 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
         checkpoint_seconds: least time between checkpoints; when they are written does not change the result.
 
     Raises:
-        ValueError: the corpus and the run do not fit.
+        ValueError: the corpus and the run do not fit, or the run was begun on other data.
         OSError: a file cannot be written.
     """
+    began = time.monotonic()
+    origin = provenance()  # now: the checkout may change while the run is on
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
     total = num_steps(frames, run.train, run.seed)
@@ -67,20 +71,16 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
         model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True
     )
     total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
-    start = 0
-    if checkpoint := load_checkpoint(folder / "checkpoints"):
-        if checkpoint.extra["corpus_hash"] != prepared.hash:
-            raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
-        start = restore(checkpoint, model, optimizer, total_weights)
+    start, seconds = resume(folder, prepared, model, optimizer, total_weights)
 
     def load(groups: list[Group]) -> list[Batch]:
         return [training_batch(run, prepared, items, group) for group in groups]
 
     loader = load_ahead(steps(frames, run.train, run.seed, start), load)
     diverged_at = None
-    began = last_checkpoint = time.monotonic()
+    last_checkpoint = time.monotonic()
     metrics, timings = (open_log(folder / name, start) for name in ("metrics.jsonl", "timings.jsonl"))
-    with metrics, timings, progress(run_title(folder), start) as show:
+    with closing(loader), metrics, timings, progress(run_title(folder), start) as show:
         for step in range(start, total):
             step_began = time.perf_counter()
             batches = next(loader)
@@ -89,7 +89,7 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
             losses = accumulate(model, run, batches, step, device)
             norm = nn.utils.clip_grad_norm_(model.parameters(), run.train.clip).item()
             row = {"step": step + 1, "epoch": batches[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
-            if not all(math.isfinite(value) for value in row.values()):
+            if not is_finite(row):
                 diverged_at = step + 1
                 break
             for group in optimizer.param_groups:
@@ -101,6 +101,9 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
 
             if step + 1 in snapshots:
                 row |= validate(model, run, prepared, valid, device)
+                if not is_finite(row):
+                    diverged_at = step + 1
+                    break
                 if step + 1 in averaged:
                     for name, tensor in model.state_dict().items():
                         total_weights[name] += tensor
@@ -109,34 +112,54 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
             log(timings, {"step": step + 1, "ms": elapsed * 1e3, "waited_ms": waited * 1e3, "frames": num_frames})
             show(step + 1, total, note(row))
             if time.monotonic() - last_checkpoint >= checkpoint_seconds or step + 1 == total:
-                checkpoint = capture(step + 1, model, optimizer, total_weights, prepared.hash)
-                save_checkpoint(folder / "checkpoints", checkpoint)
+                sync(metrics, timings)
+                now = time.monotonic()
+                extra = {"corpus_hash": prepared.hash, "seconds": seconds + now - began}
+                save_checkpoint(folder / "checkpoints", capture(step + 1, model, optimizer, total_weights, extra))
                 last_checkpoint = time.monotonic()
 
     if diverged_at is None:
         weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
         write_tensors(folder / WEIGHTS, weights)
-    frames_mean = round(sum(frames) / len(frames))
-    tokens_mean = round(sum(len(item.tokens) for item in items) / len(items))
-    structure = build_structure(run, prepared.tokenizer.size)[0]
     result = {
         "status": "finished" if diverged_at is None else "diverged",
         "diverged_at": diverged_at,
         "steps": total,
         "corpus_hash": prepared.hash,
-        "macs_per_second": multiply_adds_per_second(run, structure, frames_mean, tokens_mean),
+        "manifest_hash": prepared.manifest_hash,
+        "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
         "peak_memory_mb": peak_memory_mb(device),
-        "seconds": time.monotonic() - began,
+        "seconds": seconds + time.monotonic() - began,
         "resumed_at": start,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "provenance": provenance(),
+        "provenance": origin,
     }
     write_json(folder / "run.json", result)
 
 
+def is_finite(row: Mapping[str, float]) -> bool:
+    """Whether training goes on: no loss and no norm is infinite or NaN."""
+    return all(math.isfinite(value) for value in row.values())
+
+
+def macs_per_second(run: Run, size: int, items: Sequence[Item]) -> float:
+    """Multiply-adds per second of speech, at the mean length of the training utterances and their transcripts."""
+    frames = round(sum(item.frames for item in items) / len(items))
+    tokens = round(sum(len(item.tokens) for item in items) / len(items))
+    return multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)
+
+
 def snapshot_steps(train: Train, total: int) -> list[int]:
-    """The evenly spaced steps after which the model is validated, the last one included."""
+    """The evenly spaced steps after which the model is validated, the last one included.
+
+    Raises:
+        ValueError: training has fewer steps than snapshots (where its length is given in epochs, of this corpus).
+    """
+    if train.snapshots > total:
+        raise ValueError(
+            f"'train.snapshots' is {train.snapshots}, but training takes {total} steps; use at most {total}"
+        )
     return [round((index + 1) * total / train.snapshots) for index in range(train.snapshots)]
 
 
@@ -194,67 +217,13 @@ def validate(
     loss, counts = 0.0, []
     for members in in_batches(items, run.train.group_frames):
         batch = collate(prepared, members)
-        loss += group_losses(model, run, batch, device).joint(run.train.ctc_weight).item()
-        memory, _ = model.encode(network_inputs(batch, run.model, device), batch.lengths.to(device))
-        hypotheses = greedy(model.ctc_log_probs(memory), batch.lengths.to(device))
+        losses = group_losses(model, run, batch, device)
+        loss += losses.joint(run.train.ctc_weight).item()
+        hypotheses = greedy(losses.log_probs, batch.lengths.to(device))
         for item, tokens in zip(members, hypotheses, strict=True):
             counts.append(align(item.text, prepared.tokenizer.decode(tokens)))
     model.train()
     return {"valid_loss": loss / len(items), "valid_wer": word_error_rate(counts)}
-
-
-def capture(
-    step: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    total_weights: Mapping[str, Tensor],
-    corpus_hash: str,
-) -> Checkpoint:
-    """Everything a run needs to go on after ``step`` steps: random numbers are a function of seed and counters."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"sum/{name}": tensor for name, tensor in total_weights.items()}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer/{key}/{name}"] = value
-    return Checkpoint(step, tensors, {"corpus_hash": corpus_hash})
-
-
-def restore(
-    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, total_weights: dict[str, Tensor]
-) -> int:
-    """Puts a checkpoint back, in place, and returns its step."""
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "sum": {}, "optimizer": {}}
-    for name, tensor in checkpoint.tensors.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = tensor
-    model.load_state_dict(parts["model"])
-    for name, tensor in parts["sum"].items():
-        total_weights[name].copy_(tensor)
-    for name, parameter in model.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            value = parts["optimizer"][f"{key}/{name}"]
-            optimizer.state[parameter][key] = value.to(parameter.device)
-    return checkpoint.step
-
-
-def open_log(path: Path, start: int) -> TextIO:
-    """Opens a log of steps for writing on, cut back to the first ``start`` steps."""
-    kept = [line for line in _lines(path) if json.loads(line)["step"] <= start] if start else []
-    write_atomically(path, "".join(kept).encode())
-    return path.open("a", encoding="utf-8")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The whole lines of a file; a torn last line, of a run that was killed, is left out."""
-    if path.is_file():
-        with path.open(encoding="utf-8") as file:
-            yield from (line for line in file if line.endswith("\n"))
-
-
-def log(file: TextIO, row: Mapping[str, Any]) -> None:
-    """Adds a line, which a reader sees at once."""
-    file.write(json.dumps(row) + "\n")
-    file.flush()
 
 
 def note(row: Mapping[str, Any]) -> str:
@@ -279,4 +248,4 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def device_name(device: torch.device) -> str:
     """The model of a GPU or of the processor."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else provenance()["processor"]
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()

@@ -37,7 +37,9 @@ def test_models_and_low_rank_need_torch_only(folder: str) -> None:
     allowed = ("lrsms.models", "lrsms.lowrank", *OURS)
     for path in (PACKAGE / folder).glob("*.py"):
         assert outside(path) <= {"torch"}, path
-        assert all(name == "lrsms" or name.startswith(allowed) for name in imports(path) if name.startswith("lrsms")), path
+        assert all(name == "lrsms" or name.startswith(allowed) for name in imports(path) if name.startswith("lrsms")), (
+            path
+        )
 
 
 def test_models_do_not_know_of_low_rank() -> None:
@@ -47,7 +49,9 @@ def test_models_do_not_know_of_low_rank() -> None:
 
 def test_data_does_not_know_of_models() -> None:
     for path in (PACKAGE / "data").rglob("*.py"):
-        assert not any(name.startswith(("lrsms.models", "lrsms.lowrank", "lrsms.train")) for name in imports(path)), path
+        assert not any(name.startswith(("lrsms.models", "lrsms.lowrank", "lrsms.train")) for name in imports(path)), (
+            path
+        )
 
 
 def test_nobody_imports_the_command_line() -> None:
@@ -55,7 +59,9 @@ def test_nobody_imports_the_command_line() -> None:
         assert "lrsms.__main__" not in imports(path), path
 
 
-@pytest.mark.parametrize("module", ["study", "config", "score", "stats", "aggregate", "cells", "tables", "figures", "record"])
+@pytest.mark.parametrize(
+    "module", ["study", "config", "score", "stats", "aggregate", "cells", "tables", "figures", "record"]
+)
 def test_from_scores_to_figures_no_torch_is_loaded(module: str) -> None:
     check = f"import sys, lrsms.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
@@ -64,7 +70,9 @@ def test_from_scores_to_figures_no_torch_is_loaded(module: str) -> None:
 def test_the_workflow_only_calls_verbs() -> None:
     for path in [ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]:
         lines = [line.strip() for line in path.read_text().splitlines()]
-        assert not any(line.startswith(("script:", "run:", "notebook:", "import torch", "import pandas")) for line in lines), path
+        assert not any(
+            line.startswith(("script:", "run:", "notebook:", "import torch", "import pandas")) for line in lines
+        ), path
 
 
 def test_nothing_is_unpickled_or_evaluated() -> None:

@@ -32,7 +32,9 @@ def test_every_installed_package_is_pinned() -> None:
     installed = {canonicalize_name(d.metadata["Name"]) for d in distributions()}
     brought_by_tools = {"lrsms", "pip", "setuptools", "wheel"}
     # A CUDA build of torch brings NVIDIA's libraries, which follow torch's own pins.
-    missing = {name for name in installed - brought_by_tools - set(PINS) if not name.startswith(("nvidia", "triton", "cuda"))}
+    missing = {
+        name for name in installed - brought_by_tools - set(PINS) if not name.startswith(("nvidia", "triton", "cuda"))
+    }
     assert not missing
 
 

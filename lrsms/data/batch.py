@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from lrsms.config import Augment, Model
-from lrsms.data.audio import FEATURES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, Masks, apply_masks, draw_masks, log_mel
+from lrsms.data.audio import (
+    FEATURES_PER_SECOND,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    Masks,
+    apply_masks,
+    draw_masks,
+    log_mel,
+)
 from lrsms.data.prepared import Item, Prepared
 from lrsms.streams import stream
 
@@ -102,37 +110,39 @@ Loaded = TypeVar("Loaded")
 Wanted = TypeVar("Wanted")
 
 
-def load_ahead(wanted: Iterable[Wanted], load: Callable[[Wanted], Loaded], ahead: int = 2) -> Iterator[Loaded]:
+def load_ahead(
+    wanted: Iterable[Wanted], load: Callable[[Wanted], Loaded], ahead: int = 2
+) -> Generator[Loaded, None, None]:
     """``map(load, wanted)`` in a thread that keeps ``ahead`` results ready; its errors are raised here."""
-    ready: queue.Queue[tuple[Loaded | None, BaseException | None]] = queue.Queue(ahead)
+    # A list of one result, of none at the end, or the error that ended the work.
+    ready: queue.Queue[list[Loaded] | BaseException] = queue.Queue(ahead)
     stopped = threading.Event()
 
-    def put(result: Loaded | None, error: BaseException | None = None) -> None:
+    def put(content: list[Loaded] | BaseException) -> None:
         while not stopped.is_set():
             try:
-                return ready.put((result, error), timeout=0.1)
+                return ready.put(content, timeout=0.1)
             except queue.Full:
                 continue
 
     def work() -> None:
         try:
             for want in wanted:
-                put(load(want))
+                put([load(want)])
                 if stopped.is_set():
                     return
-            put(None, StopIteration())
+            put([])
         except BaseException as error:  # handed to the thread that waits for the data
-            put(None, error)
+            put(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work, name="load_ahead", daemon=True).start()
     try:
         while True:
-            result, error = ready.get()
-            if isinstance(error, StopIteration):
+            content = ready.get()
+            if isinstance(content, BaseException):
+                raise content
+            if not content:
                 return
-            if error is not None:
-                raise error
-            assert result is not None
-            yield result
+            yield content[0]
     finally:
         stopped.set()

@@ -78,6 +78,11 @@ class Prepared:
         # By default the whole audio would be copied into the pickle.
         return Prepared, (self.folder,)
 
+    @property
+    def manifest_hash(self) -> str:
+        """SHA-256 of the manifest alone: the same on every machine, which rendered audio is only within a last bit."""
+        return self.summary["files"][MANIFEST]
+
     def items(self, split: str) -> list[Item]:
         """The utterances of ``train``, ``valid`` or ``test``, in the corpus's order."""
         assert split in SPLITS, split

@@ -44,7 +44,7 @@ def make_groups(frames: Sequence[int], group_frames: int, seed: int, epoch: int)
     """
     if max(frames) > group_frames:
         raise ValueError(
-            f"'train.group_frames' is {group_frames}, but the longest utterance of the train split has {max(frames)} frames"
+            f"'train.group_frames' is {group_frames}, but the longest training utterance has {max(frames)} frames"
         )
     generator = stream(seed, "order", epoch)
     jitter = 1 + JITTER * torch.rand(len(frames), generator=generator)

@@ -1,1 +1,1 @@
-"""Low-rank weights: which matrices (``plan``), as what (``linear``), starting where (``init``), put in by ``factorize``."""
+"""Low rank: for which matrices (``plan``), as what (``linear``), from which start (``init``); ``factorize`` acts."""

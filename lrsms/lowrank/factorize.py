@@ -9,7 +9,7 @@ from lrsms.lowrank.init import INITS, Factors
 from lrsms.lowrank.linear import LowRankLinear, LowRankQKV
 from lrsms.lowrank.plan import Matrix
 from lrsms.models.initial import Scheme
-from lrsms.models.qkv import QKV
+from lrsms.models.layers import QKV
 from lrsms.streams import stream
 
 
@@ -28,7 +28,7 @@ def factorize(model: nn.Module, plan: Sequence[Matrix], init: str, scheme: Schem
         if matrix.rank is None:
             continue
         dense = model.get_submodule(matrix.name)
-        parts = [dense.q, dense.k, dense.v] if isinstance(dense, QKV) else [dense]
+        parts = linears(dense)
         weight = torch.cat([part.weight for part in parts])
         bias = torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
         factors = initial_factors(weight, matrix, init, scheme, seed)
@@ -55,9 +55,18 @@ def merge(model: nn.Module) -> None:
                 linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
             replace(model, name, dense)
         elif isinstance(module, LowRankLinear):
-            linear = nn.Linear(module.vt.shape[1], module.u.shape[0], bias=False)
-            linear.weight, linear.bias = nn.Parameter(module.product()), module.bias
-            replace(model, name, linear)
+            single = nn.Linear(module.vt.shape[1], module.u.shape[0], bias=False)
+            single.weight = nn.Parameter(module.product())
+            single.register_parameter("bias", module.bias)
+            replace(model, name, single)
+
+
+def linears(dense: nn.Module) -> list[nn.Linear]:
+    """The matrices of a module of the plan: one, or the three of a ``QKV``."""
+    if isinstance(dense, QKV):
+        return [dense.q, dense.k, dense.v]
+    assert isinstance(dense, nn.Linear), type(dense)
+    return [dense]
 
 
 def replace(model: nn.Module, name: str, module: nn.Module) -> None:

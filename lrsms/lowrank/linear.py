@@ -29,6 +29,7 @@ class LowRankLinear(nn.Module):
         return (self.u.double() @ self.vt.double()).to(self.u.dtype)
 
     def extra_repr(self) -> str:
+        """Inputs, rank and outputs, in ``print(model)``."""
         return f"{self.vt.shape[1]} -> {self.u.shape[1]} -> {self.u.shape[0]}, bias={self.bias is not None}"
 
 

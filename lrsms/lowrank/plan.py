@@ -11,7 +11,7 @@ from torch import nn
 
 from lrsms.config import LowRank
 from lrsms.lowrank.ranks import ranks_over_depth
-from lrsms.models.qkv import QKV
+from lrsms.models.layers import QKV
 
 _BLOCK = re.compile(r"(?P<stack>\w+)\.blocks\.(?P<layer>\d+)\.(?P<part>\w+)\.(?P<rest>.+)")
 _PARTS = {"feedforward_in": "feedforward", "feedforward_out": "feedforward"}
@@ -50,20 +50,23 @@ class Matrix:
 
     @property
     def parameters_dense(self) -> int:
+        """The matrix and its bias."""
         return self.rows * self.columns + self.bias
 
     @property
     def parameters(self) -> int:
+        """The factors, r (m + n), and the bias; where there is no rank, the dense matrix."""
         if self.rank is None:
             return self.parameters_dense
         return self.rank * (self.rows + self.columns) + self.bias
 
     @property
     def break_even(self) -> float:
-        """mn / (m + n): the factors hold fewer numbers than the matrix at every rank below it."""
+        """Mn / (m + n): the factors hold fewer numbers than the matrix at every rank below it."""
         return self.rows * self.columns / (self.rows + self.columns)
 
     def to_json(self) -> dict[str, Any]:
+        """All fields and what follows from them, for ``plan.json``."""
         derived = {"parameters_dense": self.parameters_dense, "parameters": self.parameters}
         return asdict(self) | derived | {"break_even": round(self.break_even, 1)}
 

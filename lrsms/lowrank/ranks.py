@@ -30,7 +30,8 @@ def ranks_over_depth(lowrank: LowRank, full: int, depths: Sequence[int], layers:
     """
     multiple = lowrank.multiple or 1
     budget = uniform_rank(lowrank.ratio, full, multiple) * len(depths)
-    ranks = [multiple * units for units in _largest_remainder(_shares(lowrank, depths, layers, where), budget // multiple)]
+    shares = _shares(lowrank, depths, layers, where)
+    ranks = [multiple * units for units in _largest_remainder(shares, budget // multiple)]
     for depth, rank in zip(depths, ranks, strict=True):
         if not 1 <= rank <= full:
             raise ValueError(

@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
 from lrsms.models.norm import MaskedBatchNorm
-from lrsms.models.qkv import QKV
-
-LAYER_NORM_EPS = 1e-12
 
 
 class ConformerEncoder(nn.Module):
@@ -33,7 +31,7 @@ class ConformerEncoder(nn.Module):
         self.scale = math.sqrt(dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(ConformerBlock(dim, heads, feedforward, kernel, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm = layer_norm(dim)
 
     def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
         """Encodes ``x (B, T, D)``; ``padding_mask (B, T)`` is True at padding. Returns ``(B, T, D)``."""
@@ -45,7 +43,7 @@ class ConformerEncoder(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """Half a feed-forward, self-attention, convolution, half a feed-forward, each pre-norm and residual; then a norm."""
+    """Half a feed-forward, attention, convolution, half a feed-forward, each pre-norm and residual; then a norm."""
 
     def __init__(self, dim: int, heads: int, feedforward: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -53,11 +51,11 @@ class ConformerBlock(nn.Module):
         self.attention = RelativeAttention(dim, heads)
         self.convolution = ConvolutionModule(dim, kernel)
         self.feedforward_out = FeedForward(dim, feedforward, dropout)
-        self.norm_feedforward_in = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.norm_attention = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.norm_convolution = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.norm_feedforward_out = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_feedforward_in = layer_norm(dim)
+        self.norm_attention = layer_norm(dim)
+        self.norm_convolution = layer_norm(dim)
+        self.norm_feedforward_out = layer_norm(dim)
+        self.norm = layer_norm(dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
@@ -67,20 +65,6 @@ class ConformerBlock(nn.Module):
         x = x + self.dropout(self.convolution(self.norm_convolution(x), padding_mask))
         x = x + 0.5 * self.dropout(self.feedforward_out(self.norm_feedforward_out(x)))
         return self.norm(x)
-
-
-class FeedForward(nn.Module):
-    """Position-wise ``contract(dropout(relu(expand(x))))``."""
-
-    def __init__(self, dim: int, inner: int, dropout: float) -> None:
-        super().__init__()
-        self.expand = nn.Linear(dim, inner)
-        self.contract = nn.Linear(inner, dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., D)`` -> ``(..., D)``."""
-        return self.contract(self.dropout(F.relu(self.expand(x))))
 
 
 class RelativeAttention(nn.Module):
@@ -129,11 +113,8 @@ class ConvolutionModule(nn.Module):
 
 
 def relative_positions(time: int, dim: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Sinusoids of the offsets T-1, ..., 0, ..., -(T-1), positive where the key lies before the query: ``(2T-1, D)``."""
-    offsets = torch.arange(time - 1, -time, -1, device=device, dtype=torch.float32)
-    rates = torch.exp(torch.arange(0, dim, 2, device=device, dtype=torch.float32) * (-math.log(10000.0) / dim))
-    angles = offsets.unsqueeze(1) * rates
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(dtype)
+    """Sinusoids of the offsets T-1, ..., 0, ..., -(T-1), positive where the key precedes the query: ``(2T-1, D)``."""
+    return sinusoids(torch.arange(time - 1, -time, -1, device=device), dim).to(dtype)
 
 
 def offsets_to_keys(by_offset: Tensor) -> Tensor:

@@ -13,10 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lrsms.models.qkv import QKV
-
-LAYER_NORM_EPS = 1e-12
-"""Of every LayerNorm, as in Auto-AVSR; PyTorch's default of 1e-5 would change the logits."""
+from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
 
 KeyValue = tuple[Tensor, Tensor]
 """Keys and values of one attention, each ``(B, heads, T, dim / heads)``."""
@@ -68,7 +65,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(size, dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm = layer_norm(dim)
         self.output = nn.Linear(dim, size)
 
     def forward(self, tokens: Tensor, memory: Tensor, padding_mask: Tensor) -> Tensor:
@@ -134,11 +131,11 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int, feedforward: int, dropout: float) -> None:
         super().__init__()
-        self.norm_self = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_self = layer_norm(dim)
         self.self_attention = SelfAttention(dim, heads, dropout)
-        self.norm_cross = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_cross = layer_norm(dim)
         self.cross_attention = CrossAttention(dim, heads, dropout)
-        self.norm_feedforward = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm_feedforward = layer_norm(dim)
         self.feedforward = FeedForward(dim, feedforward, dropout)
         self.dropout = nn.Dropout(dropout)
 
@@ -203,30 +200,6 @@ class CrossAttention(nn.Module):
         queries = _split(self.q(x), self.heads)
         dropout = self.dropout if self.training else 0.0
         return self.out(_merge(F.scaled_dot_product_attention(queries, *memory, attn_mask=attended, dropout_p=dropout)))
-
-
-class FeedForward(nn.Module):
-    """Two matrices with ReLU and dropout between them."""
-
-    def __init__(self, dim: int, inner: int, dropout: float) -> None:
-        super().__init__()
-        self.expand = nn.Linear(dim, inner)
-        self.dropout = nn.Dropout(dropout)
-        self.contract = nn.Linear(inner, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(B, U, D)`` to ``(B, U, D)``."""
-        return self.contract(self.dropout(F.relu(self.expand(x))))
-
-
-def sinusoids(positions: Tensor, dim: int) -> Tensor:
-    """Sinusoidal positions (Vaswani et al. 2017, section 3.5) ``(U, dim)`` for integer ``positions (U,)``, in float32.
-
-    Sine at even and cosine at odd columns, wavelengths from 2 pi to 10000 * 2 pi.
-    """
-    rates = torch.exp(torch.arange(0, dim, 2, device=positions.device) * -(math.log(10000.0) / dim))
-    angles = positions[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def _split(x: Tensor, heads: int) -> Tensor:

@@ -3,6 +3,10 @@
 Each masks its padding before every convolution, so that an utterance's output does not depend on its batch.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,7 +15,7 @@ from lrsms.models.norm import MaskedBatchNorm
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
     """``lengths (B,)`` -> ``(B, time)``, True at padding."""
-    return lengths.new_tensor(range(time)).unsqueeze(0) >= lengths.unsqueeze(1)
+    return torch.arange(time, device=lengths.device) >= lengths.unsqueeze(1)
 
 
 class LogMelFrontend(nn.Module):
@@ -50,19 +54,21 @@ class WaveFrontend(nn.Module):
         super().__init__()
         self.stem = nn.Conv1d(1, channels, 80, stride=4, padding=38, bias=False)
         self.norm = MaskedBatchNorm(channels)
-        widths = [channels, channels, 2 * channels, 2 * channels, 4 * channels, 4 * channels, 8 * channels, 8 * channels]
+        widths = [channels * 2**stage for stage in range(4) for _ in range(2)]
         inputs = [channels, *widths[:-1]]
         self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(inputs, widths, strict=True))
         self.projection = nn.Linear(8 * channels, dim)
 
     def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """``waves (B, 640 T)``, zero at padding, ``lengths (B,)`` in frames of 640 samples -> ``(B, T, D)``."""
+        """``waves (B, 640 T)``, ``lengths (B,)`` in frames of 640 samples -> ``(B, T, D)``."""
+        waves = waves.masked_fill(padding_mask(640 * lengths, waves.shape[1]), 0.0)
         rate = 160  # positions per frame after the stem
         mask = padding_mask(rate * lengths, waves.shape[1] // 4)
         x = F.silu(self.norm(self.stem(waves.unsqueeze(1)), mask))
-        for block in self.blocks:
+        for block in cast("Iterable[ResidualBlock]", self.blocks):
             rate //= block.stride
-            x, mask = block(x, mask, padding_mask(rate * lengths, x.shape[2] // block.stride))
+            input_mask, mask = mask, padding_mask(rate * lengths, x.shape[2] // block.stride)
+            x = block(x, input_mask, mask)
         return self.projection(F.avg_pool1d(x, rate).transpose(1, 2))
 
 
@@ -80,11 +86,11 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Conv1d(inputs, outputs, 1, stride=2, bias=False)
             self.shortcut_norm = MaskedBatchNorm(outputs)
 
-    def forward(self, x: Tensor, mask: Tensor, output_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """``x (B, C, S)`` with its padding mask ``(B, S)`` -> ``(B, C', S / stride)`` with its own."""
-        x = x.masked_fill(mask.unsqueeze(1), 0.0)
+    def forward(self, x: Tensor, input_mask: Tensor, output_mask: Tensor) -> Tensor:
+        """``x (B, C, S)`` -> ``(B, C', S')``, S' = S / stride, with their padding masks ``(B, S)`` and ``(B, S')``."""
+        x = x.masked_fill(input_mask.unsqueeze(1), 0.0)
         y = F.silu(self.norm1(self.conv1(x), output_mask)).masked_fill(output_mask.unsqueeze(1), 0.0)
         y = self.norm2(self.conv2(y), output_mask)
         if self.stride == 2:
             x = self.shortcut_norm(self.shortcut(x), output_mask)
-        return F.silu(y + x), output_mask
+        return F.silu(y + x)

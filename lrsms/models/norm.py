@@ -33,23 +33,19 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
         """``x (B, C, T, ...)``, ``padding_mask (B, T)`` -> ``(B, C, T, ...)``, in the type of ``x``."""
-        shape = (1, -1, *[1] * (x.ndim - 2))
-        if self.training:
-            mean, var = self._statistics(x, padding_mask)
-        else:
-            mean, var = self.running_mean, self.running_var
+        full = x.to(torch.promote_types(x.dtype, self.weight.dtype))
+        mean, var = self._statistics(full, padding_mask) if self.training else (self.running_mean, self.running_var)
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
-        return x * scale.view(shape).to(x.dtype) + shift.view(shape).to(x.dtype)
+        return (full * _channels(scale, x.ndim) + _channels(shift, x.ndim)).to(x.dtype)
 
     def _statistics(self, x: Tensor, padding_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance over the valid frames; they are also noted for the running statistics."""
         valid = (~padding_mask).view(x.shape[0], 1, x.shape[2], *[1] * (x.ndim - 3))
-        full = x.to(torch.promote_types(x.dtype, self.weight.dtype))
         over = [axis for axis in range(x.ndim) if axis != 1]
-        count = (~padding_mask).sum() * full[0, 0, 0].numel()
-        mean = (full * valid).sum(over) / count
-        centred = (full - mean.view(1, -1, *[1] * (x.ndim - 2))) * valid
-        var = centred.square().sum(over) / count
+        count = (~padding_mask).sum(dtype=x.dtype) * x[0, 0, 0].numel()
+        mean = (x * valid).sum(over) / count
+        var = ((x - _channels(mean, x.ndim)) * valid).square().sum(over) / count
         with torch.no_grad():
             unbiased = var * (count / (count - 1).clamp(min=1))
             self.group_statistics += torch.stack((mean, unbiased, torch.ones_like(mean)))
@@ -69,3 +65,8 @@ def update_running_statistics(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, MaskedBatchNorm):
             module.update_running_statistics()
+
+
+def _channels(x: Tensor, dimensions: int) -> Tensor:
+    """``(C,)`` -> ``(1, C, 1, ...)``."""
+    return x.view(1, -1, *[1] * (dimensions - 2))

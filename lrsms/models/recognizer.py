@@ -18,10 +18,17 @@ BLANK = 0
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses summed over the utterances of a group; ``attention`` is None without a decoder."""
+    """Losses summed over the utterances of a group.
+
+    Attributes:
+        ctc: of the CTC head.
+        attention: of the decoder; None without one.
+        log_probs: the CTC log-probabilities behind them, ``(B, T, V)``.
+    """
 
     ctc: Tensor
     attention: Tensor | None
+    log_probs: Tensor
 
     def joint(self, ctc_weight: float) -> Tensor:
         """``ctc_weight`` * CTC + (1 - ``ctc_weight``) * attention."""
@@ -53,9 +60,7 @@ class Recognizer(nn.Module):
         self.ctc = nn.Linear(model.dim, size)
         self.decoder: Decoder | None = None
         if model.decoder_layers:
-            self.decoder = Decoder(
-                size, model.dim, model.heads, model.feedforward, model.decoder_layers, model.dropout
-            )
+            self.decoder = Decoder(size, model.dim, model.heads, model.feedforward, model.decoder_layers, model.dropout)
 
     def encode(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encodes features ``(B, 4T, F)`` or waves ``(B, 640 T)`` of ``lengths (B,)`` frames.
@@ -85,18 +90,20 @@ class Recognizer(nn.Module):
             label_smoothing: probability spread evenly over the other classes.
         """
         memory, mask = self.encode(inputs, lengths)
-        log_probs = self.ctc_log_probs(memory).transpose(0, 1)
+        log_probs = self.ctc_log_probs(memory)
         with torch.autocast(inputs.device.type, enabled=False):
-            ctc = F.ctc_loss(log_probs, tokens, lengths, token_lengths, blank=BLANK, reduction="sum")
+            by_frame = log_probs.transpose(0, 1)
+            ctc = F.ctc_loss(by_frame, tokens, lengths, token_lengths, blank=BLANK, reduction="sum")
         if self.decoder is None:
-            return Losses(ctc, None)
+            return Losses(ctc, None, log_probs)
         end = self.size - 1
         token_mask = padding_mask(token_lengths, tokens.shape[1])
         starts = F.pad(tokens.masked_fill(token_mask, end), (1, 0), value=end)
         ends = F.pad(tokens, (0, 1), value=end).scatter(1, token_lengths.unsqueeze(1), end)
         logits = self.decoder(starts, memory, mask)
         ignored = padding_mask(token_lengths + 1, ends.shape[1])
-        return Losses(ctc, smoothed_divergence(logits, ends.masked_fill(ignored, 0), ignored, label_smoothing))
+        attention = smoothed_divergence(logits, ends.masked_fill(ignored, 0), ignored, label_smoothing)
+        return Losses(ctc, attention, log_probs)
 
 
 def smoothed_divergence(logits: Tensor, targets: Tensor, ignored: Tensor, smoothing: float) -> Tensor:

@@ -1,0 +1,71 @@
+"""What can be known to fail before any job runs: a study held against its networks, its decoders and its corpus."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lrsms import config
+from lrsms.config import Decoding, Run
+from lrsms.data.audio import SAMPLES_PER_FRAME, log_mel
+from lrsms.data.corpora import manifest, synthetic
+from lrsms.lowrank.plan import make_plan
+from lrsms.models.recognizer import Recognizer
+from lrsms.stepbench import NUM_CHARACTERS
+from lrsms.study import Experiment
+
+
+def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
+    """Makes the plan of every run on the meta device, each distinct one once, and holds its decoders against it.
+
+    Raises:
+        ValueError: a target matches nothing, a rank leaves [1, full], a mel band is empty, or a decoder needs an
+            attention decoder that the model does not have; the line names the run.
+    """
+    models: dict[str, Recognizer] = {}
+    plans: set[tuple[str, str]] = set()
+    for experiment in experiments:
+        run = experiment.run
+        try:
+            structure = config.canonical_json({"model": run.model, "tokenizer": run.tokenizer})
+            if structure not in models:
+                models[structure] = _dense_structure(run)
+                _check_decoders(run, decoding)
+            lowrank = config.canonical_json({"lowrank": run.lowrank})
+            if (structure, lowrank) not in plans:
+                make_plan(models[structure], run.lowrank)
+                plans.add((structure, lowrank))
+        except ValueError as error:
+            raise ValueError(f"run '{experiment.cell}': {error}") from None
+
+
+def check_corpus(corpus: config.Corpus, root: Path | None) -> None:
+    """Reads what describes a corpus, not its audio.
+
+    Args:
+        corpus: the corpus.
+        root: where a real one lies.
+
+    Raises:
+        ValueError: one line: it cannot be rendered as it is asked for, or its root or manifest is not as it must be.
+    """
+    if isinstance(corpus, config.Synthetic):
+        synthetic.check(corpus)
+    else:
+        manifest.utterances(corpus, root, Path())  # lists and checks every line, opens no recording
+
+
+def _dense_structure(run: Run) -> Recognizer:
+    """The dense network without memory; the size of a character vocabulary is not known yet and taken as usual."""
+    if run.model.mels is not None:
+        log_mel(torch.zeros(1, SAMPLES_PER_FRAME), torch.ones(1, dtype=torch.long), run.model.mels)
+    with torch.device("meta"):
+        return Recognizer(run.model, (run.tokenizer.pieces or NUM_CHARACTERS) + 2)
+
+
+def _check_decoders(run: Run, decoding: Decoding) -> None:
+    for name, decoder in decoding.decoders.items():
+        if decoder.ctc_weight is not None and decoder.ctc_weight < 1 and run.model.decoder_layers == 0:
+            raise ValueError(
+                f"'decoders.{name}.ctc_weight' is {decoder.ctc_weight:g}, but 'model.decoder_layers' is 0; use 1"
+            )

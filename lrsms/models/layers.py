@@ -1,0 +1,60 @@
+"""What the Conformer encoder and the Transformer decoder share, as in Auto-AVSR (github.com/mpc001/auto_avsr)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def layer_norm(dim: int) -> nn.LayerNorm:
+    """Auto-AVSR's: with PyTorch's default epsilon of 1e-5 the logits would differ."""
+    return nn.LayerNorm(dim, eps=1e-12)
+
+
+class QKV(nn.Module):
+    """The q, k and v of a self-attention, as one module so that low rank may replace all three at once.
+
+    Args:
+        dim: width D of the input and of each projection.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.q = nn.Linear(dim, dim)
+        self.k = nn.Linear(dim, dim)
+        self.v = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps ``(B, T, D)`` to queries, keys and values, each ``(B, T, D)``."""
+        return self.q(x), self.k(x), self.v(x)
+
+
+class FeedForward(nn.Module):
+    """Position-wise ``contract(dropout(relu(expand(x))))``.
+
+    Args:
+        dim: width D of input and output.
+        inner: width between the two matrices.
+        dropout: probability, between the two matrices.
+    """
+
+    def __init__(self, dim: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, inner)
+        self.contract = nn.Linear(inner, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., D)`` -> ``(..., D)``."""
+        return self.contract(self.dropout(F.relu(self.expand(x))))
+
+
+def sinusoids(positions: Tensor, dim: int) -> Tensor:
+    """Sinusoidal positions (Vaswani et al. 2017, section 3.5) ``(U, dim)`` for whole ``positions (U,)``, in float32.
+
+    Sine at even and cosine at odd columns, wavelengths from 2 pi to 10000 * 2 pi.
+    """
+    rates = torch.exp(torch.arange(0, dim, 2, device=positions.device) * -(math.log(10000.0) / dim))
+    angles = positions[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

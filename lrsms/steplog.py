@@ -1,0 +1,39 @@
+"""Logs of training: one JSON line per step, in step with the checkpoints whatever interrupts the run."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from lrsms.files import write_atomically
+
+
+def open_log(path: Path, start: int) -> TextIO:
+    """Opens a log for writing on, cut back to the first ``start`` steps."""
+    kept = [line for line, step in _rows(path) if step <= start]
+    write_atomically(path, "".join(kept).encode())
+    return path.open("a", encoding="utf-8")
+
+
+def log(file: TextIO, row: Mapping[str, Any]) -> None:
+    """Adds a line, which a reader sees at once."""
+    file.write(json.dumps(row, allow_nan=False) + "\n")
+    file.flush()
+
+
+def sync(*files: TextIO) -> None:
+    """Puts the logs on the disk: to be called before a checkpoint, which must not be ahead of them."""
+    for file in files:
+        os.fsync(file.fileno())
+
+
+def _rows(path: Path) -> Iterator[tuple[str, int]]:
+    """The lines and their steps up to the first that is torn, as a killed process or a power cut leaves one."""
+    if not path.is_file():
+        return
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            yield line.decode() + "\n", int(json.loads(line)["step"])
+        except (ValueError, LookupError, TypeError):
+            return

@@ -1,0 +1,83 @@
+"""A workflow watched on a terminal: one bar for its jobs and one for each job at work, with time left.
+
+Jobs report progress in plain lines (``progress.py``), which reach Snakemake's output. Here that output is kept in a
+log, and its lines of progress are drawn as bars. Without a terminal nothing is changed: the lines are the progress.
+"""
+
+import collections
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from lrsms.progress import LINE
+
+_JOBS = re.compile(r"(?P<done>\d+) of (?P<total>\d+) steps \(\d+%\) done")
+_LINES_OF_A_FAILURE = 40
+
+
+def watch(command: Sequence[str], log: Path) -> int:
+    """Runs ``command`` to its end.
+
+    Args:
+        command: the program and its arguments; no shell is involved.
+        log: where its output goes when there is a terminal to draw bars on.
+
+    Returns:
+        Its exit status. After a failure the end of the log has been printed.
+    """
+    if not sys.stderr.isatty():
+        return subprocess.call(command)
+    console = Console(stderr=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    console.print(f"log: {log}")
+    last_lines: collections.deque[str] = collections.deque(maxlen=_LINES_OF_A_FAILURE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    assert process.stdout is not None
+    with log.open("w", encoding="utf-8") as file, _bars(console) as bars:
+        shown = _Shown(bars)
+        for line in process.stdout:
+            file.write(line)
+            file.flush()
+            last_lines.append(line)
+            shown.update(line)
+    status = process.wait()
+    if status:
+        console.print("".join(last_lines), markup=False, highlight=False)
+    return status
+
+
+def _bars(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console)
+
+
+class _Shown:
+    """The bars on the screen: the jobs, and whatever has reported and is not yet at its end."""
+
+    def __init__(self, bars: Progress) -> None:
+        self.bars = bars
+        self.jobs = bars.add_task("jobs", total=1, note="")
+        self.tasks: dict[str, TaskID] = {}
+
+    def update(self, line: str) -> None:
+        """Takes in one line of the output."""
+        if jobs := _JOBS.search(line):
+            self.bars.update(self.jobs, completed=int(jobs["done"]), total=int(jobs["total"]))
+        elif report := LINE.fullmatch(line.strip()):
+            title, done, total = report["title"], int(report["done"]), int(report["total"])
+            if title not in self.tasks:
+                self.tasks[title] = self.bars.add_task(title, total=total, note="")
+            self.bars.update(self.tasks[title], completed=done, total=total, note=report["rest"])
+            if done >= total:
+                self.bars.remove_task(self.tasks.pop(title))

@@ -1,0 +1,88 @@
+"""A corpus of a few seconds and a run that trains in about a second, made once per session."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nano
+import pytest
+
+from lrsms import config, study
+from lrsms.config import Decoding, Run
+from lrsms.files import write_json
+
+if TYPE_CHECKING:
+    from lrsms.data.prepared import Prepared
+
+# Networks this small only lose time to threads that wait for one another, above all on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What needs torch is imported by the fixtures that use it: tests of what does without start sooner.
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., Run]:
+    """A tiny run; each keyword sets a dotted field, written with ``__`` for the dot."""
+
+    def make(**fields: Any) -> Run:
+        base = {"scale": "nano", "task": "asr", "corpus": {**nano.CORPUS, "name": "few"}, **nano.PRESET}
+        point = {name.replace("__", "."): value for name, value in fields.items()}
+        return config.parse(Run, study.overlay(base, point, "test"), "test")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def decoding() -> Decoding:
+    """Greedy and beam search of the test split."""
+    return config.parse(config.Project, nano.PROJECT, "nano").decoding
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Run]) -> Path:
+    """A folder of prepared corpora that holds the one of ``make_run``."""
+    from lrsms.data.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("corpora")
+    run = make_run()
+    prepare(run.corpus, run.tokenizer, None, folder / run.prepared)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(corpora: Path, make_run: Callable[..., Run]) -> "Prepared":
+    """The corpus of ``make_run``."""
+    from lrsms.data.prepared import Prepared
+
+    return Prepared(corpora / make_run().prepared)
+
+
+@pytest.fixture(scope="session")
+def resolve_run() -> Callable[[Run, Path], Path]:
+    """Makes the folder of a run, with its config.json, inside another folder."""
+
+    def resolve(run: Run, runs: Path) -> Path:
+        folder = runs / f"run-{run.digest}"
+        write_json(folder / "config.json", run.model_dump(mode="json", exclude_none=True))
+        return folder
+
+    return resolve
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_run: Callable[..., Run],
+    resolve_run: Callable[[Run, Path], Path],
+    prepared: "Prepared",
+) -> Path:
+    """The folder of the finished tiny run; not to be changed."""
+    import torch
+
+    from lrsms.train import train
+
+    run = make_run()
+    folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
+    train(run, prepared, folder, torch.device("cpu"))
+    return folder

@@ -1,0 +1,62 @@
+"""The content of a tiny preset, corpus, project and study, as they are read from YAML."""
+
+from typing import Any
+
+PRESET: dict[str, Any] = {
+    "tokenizer": {"kind": "characters"},
+    "model": {
+        "frontend": "logmel",
+        "mels": 20,
+        "channels": 4,
+        "dim": 16,
+        "heads": 2,
+        "feedforward": 24,
+        "layers": 2,
+        "kernel": 5,
+        "decoder_layers": 1,
+        "dropout": 0.1,
+        "initialiser": "default",
+    },
+    "train": {
+        "steps": 8,
+        "group_frames": 400,
+        "groups_per_step": 2,
+        "lr": 0.003,
+        "betas": [0.9, 0.98],
+        "weight_decay": 0.01,
+        "warmup": 0.25,
+        "clip": 5.0,
+        "ctc_weight": 0.5,
+        "label_smoothing": 0.1,
+        "precision": "float32",
+        "snapshots": 4,
+        "average": 2,
+        "augment": {"time_masks": 1.0, "time_width": 0.2, "mel_masks": 1, "mel_width": 4},
+    },
+}
+CORPUS: dict[str, Any] = {
+    "kind": "synthetic",
+    "grammar": "commands",
+    "train": 40,
+    "valid": 6,
+    "test": 8,
+    "train_voices": 5,
+    "valid_voices": 2,
+    "test_voices": 4,
+    "snr": [15, 25],
+}
+PROJECT: dict[str, Any] = {
+    "study": "sizes",
+    "task": "asr",
+    "scale": "nano",
+    "corpus": "few",
+    "decoders": {
+        "greedy": {"kind": "greedy"},
+        "beam": {"kind": "beam", "beam": 3, "ctc_weight": 0.4, "length_bonus": 0.1},
+    },
+    "conditions": {"clean": {"split": "test"}},
+}
+STUDY: dict[str, Any] = {
+    "question": "Does it run?",
+    "grids": [{"seed": [1]}, {"lowrank.targets": [["encoder.attention"]], "lowrank.ratio": [0.5, 0.25], "seed": [1]}],
+}

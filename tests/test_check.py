@@ -1,0 +1,128 @@
+"""Facts about checks before any job: what would fail later is named at once, and a large study is checked quickly."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import nano
+import pytest
+import yaml
+
+from lrsms import config, study
+from lrsms.__main__ import main
+from lrsms.check import check_runs
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch, capsys):
+    """Runs the verb on a study of the given grids; returns its error, if any."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(grids, preset=None, corpus=None, options=(), **project):
+        for name, content in (
+            ("presets/nano-asr", nano.PRESET | (preset or {})),
+            ("corpora/few", corpus or nano.CORPUS),
+            ("studies/sizes", {"question": "What?", "grids": grids}),
+        ):
+            path = tmp_path / f"workflow/config/{name}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(yaml.safe_dump(content, sort_keys=False))
+        status = main(["check", "--project", json.dumps(nano.PROJECT | project), *map(str, options)])
+        out, err = capsys.readouterr()
+        assert not out
+        assert status == bool(err)
+        assert len(err.splitlines()) <= 1
+        return err.strip()
+
+    return check
+
+
+def test_a_sound_study_says_nothing(check):
+    assert check(nano.STUDY["grids"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("lowrank", "message"),
+    [
+        (
+            {"targets": ["encoder.atention"]},
+            "'lowrank.targets': 'encoder.atention' matches no matrix; did you mean 'encoder",
+        ),
+        ({"targets": ["fusion"]}, "'lowrank.targets': 'fusion' matches no matrix"),
+        (
+            {"ratio": 0.9, "mapping": "linear", "slope": 0.5},
+            r"'lowrank.mapping': .* would have rank \d+ at layer 1, outside",
+        ),
+        (
+            {"ratio": 0.5, "mapping": "explicit", "ratios": [0.5] * 3},
+            "'lowrank.ratios' has 3 values, but .* has 2 layers",
+        ),
+        ({"targets": ["decoder.feedforward"], "qkv": "fused"}, "'lowrank.qkv' is 'fused', but the targets"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_named_with_its_run(check, lowrank, message):
+    error = check([{}, {"lowrank": [{"ratio": 0.5} | lowrank]}])
+    assert re.match(rf"error: run '\S+': {message}", error), error
+
+
+def test_a_decoder_that_the_model_lacks_is_named(check):
+    error = check([{"model.decoder_layers, train.ctc_weight": [[0, 1]]}])
+    problem = "'decoders.beam.ctc_weight' is 0.4, but 'model.decoder_layers' is 0; use 1"
+    assert error == f"error: run 'decoder_layers0-ctc_weight1.0': {problem}"
+
+
+def test_too_many_mel_bands_are_refused(check):
+    error = check([{"model.mels": [400]}])
+    assert error.startswith("error: run 'mels400': 'mels' is 400: a band holds no frequency")
+
+
+def test_a_corpus_that_cannot_be_rendered_is_refused(check):
+    error = check([{}], corpus=nano.CORPUS | {"train_voices": 10**6})
+    assert error.startswith("error: corpus 'few': 'train_voices' is 1000000, at most")
+
+
+def manifest(root: Path, *lines: str) -> Path:
+    root.mkdir(exist_ok=True)
+    (root / "a.wav").touch()
+    (root / "manifest.tsv").write_text("\n".join(["id\tsplit\taudio\tvideo\tspeaker\ttext", *lines, ""]))
+    return root
+
+
+def test_a_root_that_is_missing_empty_or_malformed_is_refused(check, tmp_path):
+    def error(**roots):
+        return check([{}], corpus={"kind": "manifest"}, roots=roots)
+
+    assert error().startswith("error: roots.few: not set; give the folder")
+    assert "absent is not a folder" in error(few=str(tmp_path / "absent"))
+    (tmp_path / "empty").mkdir()
+    assert "empty is empty" in error(few=str(tmp_path / "empty"))
+    root = manifest(tmp_path / "real", "a\ttrain\t../a.wav\t\ts\thi")
+    assert "manifest.tsv" in error(few=str(root))
+    manifest(root, *(f"{split}\t{split}\ta.wav\t\ts\thi" for split in ("train", "valid", "test")))
+    assert "must not share a recording" in error(few=str(root))
+
+
+def test_a_corpus_is_not_asked_for_where_it_is_prepared_or_no_run_needs_it(check, tmp_path):
+    missing = {"corpus": {"kind": "manifest"}}
+    assert check([{}], **missing).startswith("error: roots.few")
+    project = config.parse(config.Project, nano.PROJECT, "x")
+    (experiment,) = study.load(project, tmp_path / "workflow/config")
+    corpus = tmp_path / "corpora" / experiment.run.prepared / "corpus.json"
+    corpus.parent.mkdir(parents=True)
+    corpus.touch()
+    assert check([{}], options=["--corpora", tmp_path / "corpora"], **missing) == ""
+    scores = tmp_path / "records" / experiment.name / f"scores-{project.decoding.digest}.csv.gz"
+    scores.parent.mkdir(parents=True)
+    scores.touch()
+    assert check([{}], options=["--records", tmp_path / "records"], **missing) == ""
+
+
+def test_a_thousand_runs_are_checked_in_seconds(check, tmp_path):
+    ratios = [number / 100 for number in range(1, 51)]
+    assert check([{"lowrank.ratio": ratios, "seed": list(range(20))}]) == ""
+    experiments = study.load(config.parse(config.Project, nano.PROJECT, "x"), tmp_path / "workflow/config")
+    assert len(experiments) == 1000
+    began = time.process_time()
+    check_runs(experiments, config.parse(config.Project, nano.PROJECT, "x").decoding)
+    assert time.process_time() - began < 5

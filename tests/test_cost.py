@@ -1,0 +1,69 @@
+"""Cost: parameters as built, multiply-adds as counted by hand."""
+
+import json
+
+import pytest
+import torch
+from small import SIZE, small_run
+
+from lrsms.build import build_model, build_structure
+from lrsms.cost import multiply_adds_per_second, parameters_by_part, plan_summary
+
+T, U = 50, 8  # frames (2 s) and tokens
+
+
+def macs(lowrank=None, **changes) -> float:
+    run = small_run(lowrank, **changes)
+    return multiply_adds_per_second(run, build_structure(run, SIZE)[0], frames=T, tokens=U)
+
+
+def test_multiply_adds_equal_a_count_by_hand():
+    dim, inner, kernel, channels = 16, 32, 5, 4
+    frontend = 2 * T * 10 * channels * 9 + T * 5 * channels * 9 * channels + T * (5 * channels) * dim
+    matrices = 4 * dim * dim + 4 * dim * inner + 3 * dim * dim  # attention, two feed-forwards, pointwise convolutions
+    scores = T * T * dim + T * (2 * T - 1) * dim + T * T * dim  # by content, by position, mixing
+    block = T * matrices + (2 * T - 1) * dim * dim + scores + T * dim * kernel
+    steps = U + 1  # sos and the tokens
+    of_tokens = 4 * dim * dim + 2 * dim * dim + 2 * dim * inner  # self-attention, cross q and out, feed-forward
+    decoder_block = steps * of_tokens + T * 2 * dim * dim + 2 * steps * steps * dim + 2 * steps * T * dim
+    total = frontend + 3 * block + T * dim * SIZE + 2 * decoder_block + steps * dim * SIZE
+    assert macs() * T / 25 == total
+
+
+def test_multiply_adds_of_low_rank_change_by_those_of_its_matrices():
+    """In the feed-forwards of the encoder, r (m + n) in place of m n for every frame."""
+    difference = macs() - macs({"targets": ["encoder.feedforward"], "ratio": 0.25})
+    assert difference / 25 == 3 * 4 * (16 * 32 - 4 * (16 + 32))
+
+
+def test_multiply_adds_of_the_wave_front_end_count_its_convolutions():
+    """Per frame: the stem at 160 positions, then stages at 160, 80, 40 and 20 of 4, 8, 16 and 32 channels."""
+    stem = 160 * 80 * 4
+    blocks = 160 * 4 * 3 * 4 * 4
+    for positions, c in ((80, 8), (40, 16), (20, 32)):
+        blocks += positions * (3 * (c // 2) * c + 3 * 3 * c * c + (c // 2) * c)
+    logmel = 2 * 10 * 4 * 9 + 5 * 4 * 9 * 4 + 20 * 16
+    assert (macs(frontend="wave") - macs()) / 25 == stem + blocks + 32 * 16 - logmel
+
+
+def test_parts_and_plan_add_up_to_the_model():
+    run = small_run({"targets": ["encoder.attention"], "ratio": 0.5, "qkv": "fused"})
+    model, plan = build_model(run, SIZE)
+    dense, _ = build_model(small_run(), SIZE)
+    summary = json.loads(json.dumps(plan_summary(model, plan)))
+    total, total_dense = (sum(parameter.numel() for parameter in m.parameters()) for m in (model, dense))
+    assert summary["parameters"] == total == sum(parameters_by_part(model).values())
+    assert summary["parameters_dense"] == total_dense
+    # Per block a fused (48, 16) and two (16, 16) at rank 8, with 48 and 16 biases.
+    assert summary["factorised"] == 3 * (8 * (48 + 16) + 2 * 8 * (16 + 16) + 48 + 16)
+    assert summary["factorised_dense"] == 3 * (5 * 16 * 16 + 4 * 16)
+    assert [matrix["name"] for matrix in summary["matrices"]] == [matrix.name for matrix in plan]
+
+
+@pytest.mark.parametrize("frontend", ["logmel", "wave"])
+def test_counting_takes_no_memory(frontend):
+    run = small_run(frontend=frontend)
+    structure = build_structure(run, SIZE)[0]
+    multiply_adds_per_second(run, structure, T, U)
+    assert all(parameter.is_meta for parameter in structure.parameters())
+    assert torch.get_default_device().type == "cpu"

@@ -1,0 +1,103 @@
+"""Facts about decoding a run: a row for each utterance, decoder and condition, whatever shares the batch."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lrsms import config
+from lrsms import decode as decoding_module
+from lrsms.config import Decoding
+from lrsms.decode import decode, load_trained
+from lrsms.score import HYPOTHESIS_KEYS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of the trained run, to be damaged."""
+    return shutil.copytree(trained, tmp_path / trained.name)
+
+
+def rows(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_utterance_is_decoded_once_by_every_decoder_under_every_condition(
+    trained, make_run, prepared, decoding, tmp_path
+):
+    conditions = {"seen": config.Condition(split="valid"), "unseen": config.Condition(split="test")}
+    decode(
+        make_run(),
+        prepared,
+        trained,
+        tmp_path / "out.jsonl",
+        Decoding(decoders=decoding.decoders, conditions=conditions),
+        CPU,
+    )
+    found = rows(tmp_path / "out.jsonl")
+    items = {"seen": prepared.items("valid"), "unseen": prepared.items("test")}
+    wanted = {(d, c, item.id, item.speaker, item.text) for d in ("greedy", "beam") for c in items for item in items[c]}
+    assert {tuple(row[key] for key in HYPOTHESIS_KEYS[:-1]) for row in found} == wanted
+    assert len(found) == len(wanted)
+    assert [row["decoder"] for row in found] == ["greedy"] * 14 + ["beam"] * 14
+    assert all(set(row) == set(HYPOTHESIS_KEYS) for row in found)
+
+
+def test_hypotheses_do_not_depend_on_the_decoding_batch(trained, make_run, prepared, decoding, tmp_path, monkeypatch):
+    written = []
+    for frames in (1, 150, decoding_module.BATCH_FRAMES):
+        monkeypatch.setattr(decoding_module, "BATCH_FRAMES", frames)
+        path = tmp_path / f"{frames}.jsonl"
+        decode(make_run(), prepared, trained, path, decoding, CPU)
+        written.append(sorted(path.read_text(encoding="utf-8").splitlines()))
+    assert written[0] == written[1] == written[2]
+
+
+def test_the_network_is_the_trained_one_in_eval_mode(trained, make_run, prepared):
+    model = load_trained(make_run(), trained, prepared.tokenizer.size, CPU)
+    assert not any(module.training for module in model.modules())
+    weights = load_file(trained / "weights.safetensors")
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def drop_a_tensor(path):
+    weights = load_file(path)
+    del weights["ctc.weight"]
+    save_file(weights, path)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), truncate, drop_a_tensor])
+def test_weights_that_cannot_be_loaded_are_named(copy, make_run, prepared, decoding, tmp_path, damage):
+    damage(copy / "weights.safetensors")
+    with pytest.raises(
+        ValueError, match=r"weights.safetensors: cannot be loaded \(.+\); delete .*run.json and run"
+    ) as caught:
+        decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("content", [None, "", '{"status": "fini', "[]", '{"status": "finished"}'])
+def test_a_run_that_has_not_ended_is_not_decoded(copy, make_run, prepared, decoding, tmp_path, content):
+    (copy / "run.json").unlink()
+    if content is not None:
+        (copy / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=r"run.json: .*; delete it and run again"):
+        decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)
+
+
+def test_a_run_is_decoded_on_the_corpus_that_it_was_trained_on(copy, make_run, prepared, decoding, tmp_path):
+    outcome = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(outcome | {"corpus_hash": "0"}))
+    decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)  # a bit of audio may differ by machine
+    (copy / "run.json").write_text(json.dumps(outcome | {"manifest_hash": "0"}))
+    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; delete it to train again"):
+        decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)

@@ -1,0 +1,49 @@
+"""Facts about atomic files: the old content or the new, never a part."""
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lrsms.files import file_hash, write_atomically, write_json
+
+
+def test_a_file_is_written_and_its_folder_made(tmp_path):
+    path = tmp_path / "a" / "b.json"
+    write_json(path, {"name": "ü", "n": [1]})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"name": "ü", "n": [1]}
+    assert "ü" in path.read_text(encoding="utf-8")
+    assert os.listdir(path.parent) == ["b.json"]
+
+
+def test_a_full_disk_leaves_the_old_content_and_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_atomically(path, b"old")
+    write = Path.write_bytes
+
+    def full(self, content):
+        write(self, content[:3])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b)))
+    write_atomically(tmp_path / "x", b"1")
+    assert calls == ["fsync", "replace"]
+
+
+def test_the_hash_is_sha_256(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_hash(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()

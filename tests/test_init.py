@@ -1,0 +1,94 @@
+"""Initial factors: spectrum and scale of their product."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from lrsms import config
+from lrsms.lowrank.init import INITS
+from lrsms.models.initial import Scheme, fill_matrix
+from lrsms.streams import stream
+
+ROWS, COLUMNS, RANK = 40, 30, 7
+
+
+@pytest.fixture
+def weight():
+    weight = torch.empty(ROWS, COLUMNS, dtype=torch.float64)
+    fill_matrix(weight, "default", stream(1, "weights"))
+    return weight
+
+
+def start(init: str, weight: torch.Tensor, rank: int = RANK, scheme: Scheme = "default", seed: int = 1):
+    return INITS[init](weight, rank, scheme, stream(seed, "factors"))
+
+
+def test_the_config_names_exactly_the_initialisations_there_are():
+    assert set(get_args(config.LowRank.model_fields["init"].annotation)) == set(INITS)
+    assert get_args(config.Model.model_fields["initialiser"].annotation) == get_args(Scheme)
+
+
+@pytest.mark.parametrize("init", list(INITS))
+@pytest.mark.parametrize("rank", [1, RANK, COLUMNS])
+def test_shapes_types_and_the_seed(init, rank, weight):
+    u, vt = start(init, weight.float(), rank)
+    assert u.shape == (ROWS, rank) and vt.shape == (rank, COLUMNS) and u.dtype == vt.dtype == torch.float32
+    again, other = start(init, weight.float(), rank), start(init, weight.float(), rank, seed=2)
+    assert torch.equal(again[0], u) and torch.equal(again[1], vt)
+    assert torch.equal(other[0], u) == torch.equal(other[1], vt) == (init == "spectral")
+
+
+@pytest.mark.parametrize("rank", [1, RANK, COLUMNS])
+def test_spectral_leaves_out_exactly_the_smallest_singular_values(rank, weight):
+    """Eckart and Young: no product of this rank is nearer."""
+    u, vt = start("spectral", weight, rank)
+    discarded = torch.linalg.svdvals(weight)[rank:]
+    assert (weight - u @ vt).norm().item() == pytest.approx(discarded.norm().item(), abs=1e-12)
+
+
+def test_spectral_splits_the_singular_values_evenly(weight):
+    u, vt = start("spectral", weight)
+    roots = torch.linalg.svdvals(weight)[:RANK].sqrt()
+    for gram in (u.T @ u, vt @ vt.T):
+        torch.testing.assert_close(gram, torch.diag(roots.square()), rtol=0, atol=1e-12)
+
+
+def test_spectral_has_one_sign(weight):
+    """The largest entry of each column of U is positive, whatever sign the SVD came with."""
+    u, vt = start("spectral", weight)
+    assert (u.gather(0, u.abs().argmax(0, keepdim=True)) > 0).all()
+    u_opposite, vt_opposite = start("spectral", -weight)
+    torch.testing.assert_close(u_opposite, u, rtol=0, atol=1e-12)
+    torch.testing.assert_close(vt_opposite, -vt, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("init", ["matched", "orthogonal"])
+@pytest.mark.parametrize("rank", [1, RANK, COLUMNS])
+def test_controls_have_the_norm_of_the_spectral_product(init, rank, weight):
+    u, vt = start("spectral", weight, rank)
+    other_u, other_vt = start(init, weight, rank)
+    assert (other_u @ other_vt).norm().item() == pytest.approx((u @ vt).norm().item(), rel=1e-12)
+
+
+def test_matched_is_random_but_for_its_scale(weight):
+    for factor, scaled in zip(start("random", weight), start("matched", weight), strict=True):
+        ratio = scaled / factor
+        torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio), rtol=1e-12, atol=0)
+
+
+def test_orthogonal_has_a_flat_spectrum(weight):
+    u, vt = start("orthogonal", weight)
+    values = torch.linalg.svdvals(u @ vt)
+    torch.testing.assert_close(values[:RANK], values[:1].expand(RANK), rtol=1e-10, atol=0)
+    assert values[RANK:].max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "scheme, of_u, of_vt",
+    [("default", 1 / (3 * 100), 1 / (3 * 200)), ("glorot", 2 / (300 + 100), 2 / (100 + 200)), ("he", 2 / 100, 2 / 200)],
+)
+def test_random_factors_have_the_variance_of_a_matrix_of_their_shape(scheme, of_u, of_vt):
+    u, vt = start("random", torch.empty(300, 200), 100, scheme)
+    assert u.var().item() == pytest.approx(of_u, rel=0.05)
+    assert vt.var().item() == pytest.approx(of_vt, rel=0.05)

@@ -1,0 +1,108 @@
+"""Masked batch norm: PyTorch's on what is valid, and one move of the running statistics per step."""
+
+import pytest
+import torch
+from small import lived_in
+from torch import nn
+
+from lrsms.models.norm import MaskedBatchNorm, update_running_statistics
+
+CHANNELS = 3
+NO_PADDING = torch.zeros(2, 5, dtype=torch.bool)
+PADDING = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+
+
+@pytest.fixture
+def norm():
+    norm = lived_in(MaskedBatchNorm(CHANNELS))
+    return norm.train()
+
+
+@pytest.fixture
+def theirs(norm):
+    """PyTorch's, with the same weights and statistics."""
+    theirs = nn.BatchNorm1d(CHANNELS).double()
+    theirs.load_state_dict(norm.state_dict(), strict=False)
+    return theirs.train()
+
+
+def x_of(seed: int) -> torch.Tensor:
+    return 2 + torch.randn(2, CHANNELS, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_equals_pytorch_without_padding(norm, theirs):
+    x, y = x_of(0).requires_grad_(), x_of(0).requires_grad_()
+    ours, expected = norm(x, NO_PADDING), theirs(y)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+    ours.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, rtol=0, atol=1e-10)
+    norm.update_running_statistics()
+    torch.testing.assert_close(norm.running_mean, theirs.running_mean, rtol=0, atol=1e-12)
+    torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
+    torch.testing.assert_close(norm.eval()(x_of(1), NO_PADDING), theirs.eval()(x_of(1)), rtol=0, atol=1e-12)
+
+
+def test_equals_pytorch_on_the_valid_frames_alone(norm, theirs):
+    x = x_of(0).masked_fill(PADDING.unsqueeze(1), 1e3)
+    valid = ~PADDING
+    expected = theirs(x.transpose(1, 2)[valid])  # (8 valid frames, channels)
+    torch.testing.assert_close(norm(x, PADDING).transpose(1, 2)[valid], expected, rtol=0, atol=1e-12)
+    norm.update_running_statistics()
+    torch.testing.assert_close(norm.running_mean, theirs.running_mean, rtol=0, atol=1e-12)
+    torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
+
+
+def test_works_over_images_too(norm):
+    x = torch.randn(2, CHANNELS, 5, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    theirs = nn.BatchNorm3d(CHANNELS).double()
+    theirs.load_state_dict(norm.state_dict(), strict=False)
+    torch.testing.assert_close(norm(x, NO_PADDING), theirs(x), rtol=0, atol=1e-12)
+    norm.update_running_statistics()
+    torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
+
+
+def test_running_statistics_move_once_per_step_by_the_mean_of_the_groups(norm):
+    before = norm.running_mean.clone()
+    groups = [x_of(1), x_of(2), x_of(3)]
+    for group in groups:
+        norm(group, NO_PADDING)
+    assert torch.equal(norm.running_mean, before)
+    update_running_statistics(nn.Sequential(norm))
+    means = torch.stack([group.mean((0, 2)) for group in groups])
+    torch.testing.assert_close(norm.running_mean, 0.9 * before + 0.1 * means.mean(0), rtol=0, atol=1e-12)
+    # The next step begins from nothing.
+    before = norm.running_var.clone()
+    norm(groups[0], NO_PADDING)
+    norm.update_running_statistics()
+    expected = 0.9 * before + 0.1 * groups[0].transpose(0, 1).flatten(1).var(1)
+    torch.testing.assert_close(norm.running_var, expected, rtol=0, atol=1e-12)
+
+
+def test_in_training_groups_do_not_see_one_another(norm):
+    alone = norm(x_of(1), NO_PADDING)
+    norm(x_of(2), NO_PADDING)
+    assert torch.equal(norm(x_of(1), NO_PADDING), alone)
+
+
+def test_in_eval_each_utterance_is_alone_and_nothing_moves(norm):
+    norm.eval()
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    x = x_of(0)
+    torch.testing.assert_close(norm(x, PADDING)[:1], norm(x[:1], PADDING[:1]), rtol=0, atol=1e-14)
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+
+
+def test_bfloat16_is_normalised_in_float32():
+    """A mean of 30 standard deviations: scaled and shifted in bfloat16, only two bits of signal would be left."""
+    norm = MaskedBatchNorm(1)
+    x = (30 + torch.randn(4, 1, 500, generator=torch.Generator().manual_seed(0))).bfloat16()
+    mask = torch.zeros(4, 500, dtype=torch.bool)
+    y = norm(x, mask)
+    assert y.dtype == torch.bfloat16
+    exact = norm.double()(x.double(), mask)
+    assert (y.double() - exact).abs().max() <= exact.abs().max() * 2**-8
+
+
+def test_the_sums_of_a_step_are_no_part_of_the_weights(norm):
+    assert set(norm.state_dict()) == {"weight", "bias", "running_mean", "running_var"}

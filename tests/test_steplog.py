@@ -1,0 +1,39 @@
+"""Facts about logs of steps: they follow the checkpoints, whatever a killed process left of them."""
+
+import pytest
+
+from lrsms.steplog import log, open_log, sync
+
+LINES = '{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n{"step": 3, "loss": 2.125}\n'
+
+
+@pytest.mark.parametrize(
+    "tail", ["", '{"step": 4, "lo', "\0\0\0\0", '{"step": 4, "loss": 1}\n\0\0\0\n{"step": 5}\n', "3\n", "{}\n"]
+)
+def test_a_log_is_cut_back_to_the_checkpoint(tmp_path, tail):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(LINES + tail)
+    with open_log(path, 2) as file:
+        log(file, {"step": 3, "loss": 2.0})
+    assert path.read_text() == "".join(LINES.splitlines(keepends=True)[:2]) + '{"step": 3, "loss": 2.0}\n'
+
+
+def test_a_new_run_begins_with_an_empty_log(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    open_log(path, 0).close()
+    assert path.read_bytes() == b""
+    path.write_text(LINES)
+    open_log(path, 0).close()
+    assert path.read_bytes() == b""
+
+
+def test_a_reader_sees_a_line_at_once(tmp_path):
+    with open_log(tmp_path / "x", 0) as file:
+        log(file, {"step": 1})
+        assert (tmp_path / "x").read_text() == '{"step": 1}\n'
+        sync(file)
+
+
+def test_a_line_is_json_to_every_reader(tmp_path):
+    with open_log(tmp_path / "x", 0) as file, pytest.raises(ValueError):
+        log(file, {"step": 1, "loss": float("nan")})
