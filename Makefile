@@ -9,8 +9,9 @@ CORES ?= all
 REPORT ?= results/report.html
 
 # Settings of workflow/config/config.yaml that may be given to make.
-CONFIG := $(foreach key,study task scale corpus roots,$(if $($(key)),$(key)='$($(key))'))
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--config $(CONFIG))
+SETTINGS := $(strip $(foreach key,study task scale corpus roots,$(if $($(key)),$(key)='$($(key))')))
+CONFIG := $(if $(SETTINGS),--config $(SETTINGS))
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
 .PHONY: setup study report test test-slow lint format clean
 
@@ -22,13 +23,13 @@ $(READY): pyproject.toml constraints.txt bootstrap.py
 	touch $@
 
 study: $(READY)
-	$(BIN)/python -m lrsms watch $(SNAKEMAKE) --quiet rules reason host
-	$(SNAKEMAKE) --quiet all --report $(REPORT)
-	$(SNAKEMAKE) --quiet all show
-	@echo 'report:  $(REPORT)'
+	$(BIN)/python -m lrsms watch $(SNAKEMAKE) --quiet rules reason host $(CONFIG)
+	$(SNAKEMAKE) --report $(REPORT) --quiet all $(CONFIG)
+	$(SNAKEMAKE) show --quiet all $(CONFIG)
+	@echo 'report: $(REPORT)'
 
 report: $(READY)
-	$(SNAKEMAKE) --quiet all --report $(REPORT)
+	$(SNAKEMAKE) --report $(REPORT) --quiet all $(CONFIG)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'
