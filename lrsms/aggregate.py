@@ -12,16 +12,14 @@ from typing import Any
 import pandas as pd
 
 from lrsms import config, stats
+from lrsms.score import COUNTS, read_scores
 from lrsms.study import Experiment
 
 ERRORS = ["substitutions", "deletions", "insertions"]
-COUNTS = ["words", *ERRORS, "characters", "character_edits"]
-SCORES = ["decoder", "condition", "id", "speaker", *COUNTS]
-"""Columns of a record's scores, one row per utterance."""
-
 _NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
 _LOWRANK = ["targets", "ratio", "mapping", "init"]
-_COST = ["parameters", "parameters_dense", "macs_per_second"]
+_PLANNED = ["parameters", "parameters_dense", "factorised", "factorised_dense"]
+_COST = [*_PLANNED, "macs_per_second", "peak_memory_mb", "device"]
 _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *COUNTS]
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
 FIXED = [*_NAMES, *_LOWRANK, *_COST, *_TESTED, *_STEP]
@@ -29,8 +27,17 @@ FIXED = [*_NAMES, *_LOWRANK, *_COST, *_TESTED, *_STEP]
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
-_INTEGERS = ["seed", "diverged_at", "parameters", "parameters_dense", "utterances", "speakers", "edits", *COUNTS]
-_NUMBERS = ["ratio", "macs_per_second", "step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high"]
+_INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
+_NUMBERS = [
+    "ratio",
+    "macs_per_second",
+    "peak_memory_mb",
+    "step_ms",
+    "baseline_ms",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+]
 _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "slope", "ratios", "init")}
 """Fields that have columns of their own."""
 
@@ -85,7 +92,7 @@ def aggregate(
             rows.append(row)
     axes = [field for field in (experiments[0].axes if experiments else {}) if field not in _SHOWN_AS]
     folder.mkdir(parents=True, exist_ok=True)
-    _write(pd.DataFrame(rows, columns=[*FIXED[:10], *axes, *FIXED[10:]]), folder / "runs.csv")
+    _write(pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP]), folder / "runs.csv")
     _write(pd.concat(units) if units else pd.DataFrame(columns=SPEAKERS), folder / "speakers.csv", SPEAKERS)
 
 
@@ -164,11 +171,12 @@ def _read_record(
         raise ValueError(
             f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
         )
-    plan = _fields(plan_path, {"parameters": int, "parameters_dense": int})
-    run = _fields(run_path, {"status": str, "corpus_hash": str, "macs_per_second": (int, float)})
+    plan = _fields(plan_path, dict.fromkeys(_PLANNED, int))
+    cost = {"macs_per_second": (int, float), "peak_memory_mb": (int, float), "device": str}
+    run = _fields(run_path, {"status": str, "corpus_hash": str, **cost})
     if run["status"] not in ("finished", "diverged"):
         raise ValueError(f"{run_path}: 'status' is '{run['status']}', expected 'finished' or 'diverged'")
-    numbers = {"status": run["status"], **plan, "macs_per_second": float(run["macs_per_second"])}
+    numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
     if run["status"] == "diverged":
         numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
     scores = _read_scores(scores_path)
@@ -226,16 +234,8 @@ def _check_same_utterances(one: str, scores: pd.DataFrame, other: str, others: p
 
 
 def _read_scores(path: Path) -> pd.DataFrame:
-    texts = dict.fromkeys(("decoder", "condition", "id", "speaker"), str)
-    try:
-        scores = pd.read_csv(path, dtype={**texts, **dict.fromkeys(COUNTS, "int64")}, keep_default_na=False)
-    except (OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: not readable as scores ({reason}); delete it to score again") from None
-    absent = [column for column in SCORES if column not in scores.columns]
-    if absent:
-        raise ValueError(f"{path}: column '{absent[0]}' is missing; delete it to score again")
-    if (scores[COUNTS] < 0).any(axis=None) or scores.duplicated(["decoder", "condition", "id"]).any():
+    scores = read_scores(path)
+    if (scores[[*COUNTS]] < 0).any(axis=None) or scores.duplicated(["decoder", "condition", "id"]).any():
         raise ValueError(f"{path}: negative counts or an utterance given twice; delete it to score again")
     return scores
 

@@ -63,7 +63,9 @@ class Cell:
         diverged_at: step at which the first diverged seed did.
         parameters: of the whole model; None while unknown.
         times_fewer: the baseline's parameters over these.
+        parameters_factorised: of the factorised matrices alone; ``parameters_factorised_dense`` before they were.
         macs_per_second: multiply-adds per second of audio.
+        peak_memory_mb: most memory held in training: on the device, or by the process on a CPU.
         step_ms: median time of a training step in milliseconds.
         speedup: the dense baseline's median step time over this cell's, measured in turns.
         scores: by decoder and condition.
@@ -82,7 +84,10 @@ class Cell:
     diverged_at: int | None
     parameters: int | None
     times_fewer: float | None
+    parameters_factorised: int | None
+    parameters_factorised_dense: int | None
     macs_per_second: float | None
+    peak_memory_mb: float | None
     step_ms: float | None
     speedup: Estimate | None
     scores: Mapping[Key, Score]
@@ -207,7 +212,7 @@ def _cell(
     by_run = rows.drop_duplicates("run")
     statuses = set(by_run["status"])
     status: Status = "missing" if "missing" in statuses else "diverged" if "diverged" in statuses else "finished"
-    parameters = _known(rows["parameters"])
+    parameters = _known_count(rows["parameters"])
     before = _known(baseline["parameters"]) if baseline is not None else None
     step, speedup = _known(rows["step_ms"]), _known(rows["speedup"])
     scores: dict[Key, Score] = {}
@@ -228,9 +233,12 @@ def _cell(
         finished=int((by_run["status"] == "finished").sum()),
         status=status,
         diverged_at=None if pd.isna(diverged_at) else int(diverged_at),
-        parameters=None if parameters is None else int(parameters),
+        parameters=parameters,
         times_fewer=before / parameters if before and parameters else None,
+        parameters_factorised=_known_count(rows["factorised"]),
+        parameters_factorised_dense=_known_count(rows["factorised_dense"]),
         macs_per_second=_known(rows["macs_per_second"]),
+        peak_memory_mb=_known(rows["peak_memory_mb"]),
         step_ms=step,
         speedup=None
         if speedup is None
@@ -243,6 +251,11 @@ def _known(column: pd.Series) -> float | None:
     """The first number there is: cost is the same for every seed, or unknown for those that are missing."""
     numbers = column.dropna()
     return None if numbers.empty else float(numbers.iloc[0])
+
+
+def _known_count(column: pd.Series) -> int | None:
+    count = _known(column)
+    return None if count is None else int(count)
 
 
 def _score(

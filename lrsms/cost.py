@@ -9,11 +9,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrsms.config import Run
 from lrsms.data.audio import FEATURES_PER_FRAME, FRAMES_PER_SECOND, SAMPLES_PER_FRAME
-from lrsms.lowrank.plan import Matrix
+from lrsms.lowrank.plan import Matrix, by_kind
 
 
 def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
-    """The content of ``plan.json``: every matrix with its role, rank and parameters, and the model's totals.
+    """The content of ``plan.json``: every matrix with its role, ranks and parameters, and the model's totals.
 
     ``parameters`` counts the model as it is trained, ``parameters_dense`` its dense counterpart;
     ``factorised`` and ``factorised_dense`` only the matrices that have a rank, biases included.
@@ -26,7 +26,7 @@ def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
         "parameters_dense": total - factorised + factorised_dense,
         "factorised": factorised,
         "factorised_dense": factorised_dense,
-        "matrices": [matrix.to_json() for matrix in plan],
+        "matrices": by_kind(plan),
     }
 
 

@@ -1,7 +1,7 @@
 """Parameters of a preset, by part and by matrix: what low rank would save before anything is trained."""
 
 import json
-from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +9,6 @@ from rich.table import Table
 from lrsms.build import build_structure
 from lrsms.config import Run
 from lrsms.cost import parameters_by_part, plan_summary
-from lrsms.lowrank.plan import Matrix
 from lrsms.stepbench import NUM_CHARACTERS
 
 
@@ -41,32 +40,28 @@ def show_parameters(run: Run, as_json: bool) -> None:
     table.add_section()
     table.add_row("total", *_pair(summary["parameters_dense"], summary["parameters"]))
     console.print(table)
-    console.print(_by_kind(plan))
+    console.print(_by_kind(summary["matrices"]))
 
 
 def _pair(dense: int, trained: int) -> tuple[str, str, str]:
     return f"{dense:,}", f"{trained:,}", f"{dense / trained:.2f}"
 
 
-def _by_kind(plan: Sequence[Matrix]) -> Table:
+def _by_kind(matrices: list[dict[str, Any]]) -> Table:
     """One row for all layers of a kind; ranks that vary over depth as first .. last."""
     table = Table(title="Parameters by matrix (all layers of a kind together)")
     for heading in ("matrix", "layers", "shape", "break-even", "rank", "dense", "as trained"):
         table.add_column(heading, justify="left" if heading == "matrix" else "right")
-    kinds: dict[str, list[Matrix]] = {}
-    for matrix in plan:
-        kinds.setdefault(matrix.kind, []).append(matrix)
-    for kind, members in kinds.items():
-        first = members[0]
-        ranks = [matrix.rank for matrix in members if matrix.rank is not None]
+    for kind in matrices:
+        ranks = [rank for rank in kind["ranks"] if rank is not None]
         rank = "-" if not ranks else str(ranks[0]) if len(set(ranks)) == 1 else f"{ranks[0]} .. {ranks[-1]}"
         table.add_row(
-            kind,
-            str(len(members)),
-            f"{first.rows} x {first.columns}",
-            f"{first.break_even:.1f}",
+            kind["name"],
+            str(len(kind["layers"])),
+            f"{kind['rows']} x {kind['columns']}",
+            f"{kind['break_even']:.1f}",
             rank,
-            f"{sum(matrix.parameters_dense for matrix in members):,}",
-            f"{sum(matrix.parameters for matrix in members):,}",
+            f"{kind['parameters_dense']:,}",
+            f"{kind['parameters']:,}",
         )
     return table

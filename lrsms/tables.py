@@ -15,6 +15,7 @@ from lrsms.cells import Cell, Estimate, Key, Summary, describe_samples, summaris
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
 UNFINISHED = "-"
+_INTEGERS = ["diverged_at", "parameters", "parameters_factorised", "parameters_factorised_dense"]
 _ENCODER = "encoder."
 _LATEX = {char: f"\\{char}" for char in "&%$#_{}"}
 _LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
@@ -93,10 +94,13 @@ def complete(summary: Summary) -> pd.DataFrame:
             row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
             row |= _numbers(f"wer_change_{name}", score.change if score else None, 100)
             row |= {f"improvement_probability_{name}": score.improvement if score else None}
-        row |= {"parameters": cell.parameters, "times_fewer": cell.times_fewer, "macs_per_second": cell.macs_per_second}
+        row |= {"parameters": cell.parameters, "times_fewer": cell.times_fewer}
+        row |= {"parameters_factorised": cell.parameters_factorised}
+        row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
+        row |= {"macs_per_second": cell.macs_per_second, "peak_memory_mb": cell.peak_memory_mb}
         row |= {"step_ms": cell.step_ms, **_numbers("speedup", cell.speedup)}
         rows.append(row)
-    return pd.DataFrame(rows).astype({"diverged_at": "Int64", "parameters": "Int64"})
+    return pd.DataFrame(rows).astype(dict.fromkeys(_INTEGERS, "Int64"))
 
 
 def readable(summary: Summary, width: int, separator: int = 3) -> Readable:
@@ -210,6 +214,7 @@ def _measured_columns(summary: Summary) -> list[Column]:
         fewer = [f"{c.times_fewer:.2f}" if c.times_fewer else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("x fewer", tuple(fewer), 5))
     columns.append(_quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
+    columns.append(_quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
     if len(summary.devices) == 1:
         columns.append(_quantity("step ms", [cell.step_ms for cell in cells], "{:.1f}", "{:.0f}", 4, 100))
     if any(cell.speedup for cell in cells):

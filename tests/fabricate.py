@@ -112,9 +112,21 @@ def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_jso
     record_folder = folder / experiment_.name
     record_folder.mkdir(parents=True)
     size, dense = parameters(experiment_)
-    plan: dict[str, Any] = {"matrices": [], "parameters": size, "parameters_dense": dense}
+    plan: dict[str, Any] = {
+        "matrices": [],
+        "parameters": size,
+        "parameters_dense": dense,
+        "factorised": 0,
+        "factorised_dense": dense - size,
+    }
     content: dict[str, Any] = {"status": "finished", "diverged_at": None, "steps": 10, "corpus_hash": "abc"}
-    content |= {"macs_per_second": size * 30.0, "provenance": {}, **run_json}
+    content |= {
+        "macs_per_second": size * 30.0,
+        "peak_memory_mb": 512.0,
+        "device": "processor",
+        "provenance": {},
+        **run_json,
+    }
     for name, data in {"config": experiment_.run.model_dump(mode="json"), "plan": plan, "run": content}.items():
         (record_folder / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
     with gzip.open(record_folder / f"scores-{DECODING.digest}.csv.gz", "wt", encoding="utf-8", newline="") as file:

@@ -57,7 +57,10 @@ def test_parts_and_plan_add_up_to_the_model():
     # Per block a fused (48, 16) and two (16, 16) at rank 8, with 48 and 16 biases.
     assert summary["factorised"] == 3 * (8 * (48 + 16) + 2 * 8 * (16 + 16) + 48 + 16)
     assert summary["factorised_dense"] == 3 * (5 * 16 * 16 + 4 * 16)
-    assert [matrix["name"] for matrix in summary["matrices"]] == [matrix.name for matrix in plan]
+    assert sum(len(kind["layers"]) for kind in summary["matrices"]) == len(plan)
+    assert sum(kind["parameters"] for kind in summary["matrices"]) == sum(matrix.parameters for matrix in plan)
+    attention = next(kind for kind in summary["matrices"] if kind["name"] == "encoder.blocks.*.attention.qkv")
+    assert (attention["rows"], attention["columns"], attention["ranks"]) == (48, 16, [8, 8, 8])
 
 
 @pytest.mark.parametrize("frontend", ["logmel", "wave"])

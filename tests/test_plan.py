@@ -9,7 +9,7 @@ from small import SIZE, small_model
 from torch import nn
 
 from lrsms.config import LowRank
-from lrsms.lowrank.plan import Matrix, list_matrices, make_plan
+from lrsms.lowrank.plan import Matrix, by_kind, list_matrices, make_plan
 from lrsms.models.recognizer import Recognizer
 
 LAYERS, DECODER_LAYERS = 3, 2
@@ -141,4 +141,5 @@ def test_parameters_and_break_even_of_a_matrix():
     low = Matrix(**(vars(matrix) | {"rank": 614}))
     high = Matrix(**(vars(matrix) | {"rank": 615}))
     assert low.parameters == 614 * (3072 + 768) + 3072 < matrix.parameters_dense < high.parameters
-    assert low.to_json()["parameters"] == low.parameters
+    (entry,) = by_kind([low])
+    assert (entry["parameters"], entry["ranks"], entry["break_even"]) == (low.parameters, [614], 614.4)

@@ -53,7 +53,7 @@ def test_a_row_per_cell_dense_first(folder):
 def test_markdown_lines_are_short_enough_and_say_what_they_leave_out(folder):
     text = (folder / "table.md").read_text()
     assert all(len(line) <= tables.WIDTH for line in text.splitlines() if line.startswith("|"))
-    assert re.search(r"- Also in table\.csv: CER %", text)
+    assert re.search(r"- Also in table\.csv: memory MB, CER %", text)
     assert "12 speakers" in text and "120 utterances" in text and "CPU, 2 threads" in text
     assert "given these models" in text and "fraction of full rank that is kept" in text
 

@@ -62,13 +62,33 @@ class Matrix:
 
     @property
     def break_even(self) -> float:
-        """Mn / (m + n): the factors hold fewer numbers than the matrix at every rank below it."""
+        """The factors hold fewer numbers than the matrix at every rank below this: mn / (m + n)."""
         return self.rows * self.columns / (self.rows + self.columns)
 
-    def to_json(self) -> dict[str, Any]:
-        """All fields and what follows from them, for ``plan.json``."""
-        derived = {"parameters_dense": self.parameters_dense, "parameters": self.parameters}
-        return asdict(self) | derived | {"break_even": round(self.break_even, 1)}
+
+def by_kind(plan: Sequence[Matrix]) -> list[dict[str, Any]]:
+    """The plan as plain data, short enough to keep: matrices that differ in their layer only share an entry.
+
+    An entry has their name (with ``*`` for the layer), role, shape and break-even rank, the layers and the rank at each
+    (None where it stays dense), and the sums of their parameters, dense and as trained.
+    """
+    kinds: dict[str, list[Matrix]] = {}
+    for matrix in plan:
+        kinds.setdefault(matrix.kind, []).append(matrix)
+    return [
+        {
+            "name": kind,
+            "role": members[0].role,
+            "rows": members[0].rows,
+            "columns": members[0].columns,
+            "break_even": round(members[0].break_even, 1),
+            "layers": [matrix.layer for matrix in members],
+            "ranks": [matrix.rank for matrix in members],
+            "parameters_dense": sum(matrix.parameters_dense for matrix in members),
+            "parameters": sum(matrix.parameters for matrix in members),
+        }
+        for kind, members in kinds.items()
+    ]
 
 
 def make_plan(model: nn.Module, lowrank: LowRank | None) -> list[Matrix]:
