@@ -39,10 +39,12 @@ SELECTION = f"{RESULTS}/runs-{schema.digest([sorted(EXPERIMENTS), DECODING.diges
 # A recorded run is done. It is no rule's output any more, so that nothing upstream can ask for it again: neither files
 # that were deleted nor a corpus that is prepared anew.
 PENDING = [name for name in EXPERIMENTS if not Path(scores(name)).is_file()]
+# Digests only, and none at all while nothing is recorded: Snakemake scans this expression for every file of every job.
+DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
 
 
 wildcard_constraints:
-    run="|".join(map(re.escape, PENDING)) or "none",
+    run="[^/]+" if len(PENDING) == len(EXPERIMENTS) else f"[^/]+-(?:{DIGESTS})",
     prepared=r"[A-Za-z0-9_.]+-[0-9a-f]{10}",
     steptime=r"[A-Za-z0-9_.-]+",
 
