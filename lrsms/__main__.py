@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrsms import config, study
 from lrsms.config import Project, Run
+from lrsms.yamlfile import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     import torch
@@ -166,7 +167,7 @@ def preset_run(name: str, settings: list[str], folder: Path) -> Run:
         field, separator, value = setting.partition("=")
         if not separator:
             raise ValueError(f"--set {setting}: must be field=value, such as lowrank.ratio=0.25")
-        point[field] = study.parse_yaml(value, f"--set {setting}")
+        point[field] = parse_yaml(value, f"--set {setting}")
     base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
     return config.parse(Run, study.overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
 
@@ -174,8 +175,8 @@ def preset_run(name: str, settings: list[str], folder: Path) -> Run:
 def _project(text: str) -> Project:
     """``--project``: a path, or the content itself, which is a mapping."""
     if not text.lstrip().startswith("{"):
-        return config.parse(Project, study.read_yaml(Path(text)), text)
-    return config.parse(Project, study.parse_yaml(text, "--project"), "--project")
+        return config.parse(Project, read_yaml(Path(text)), text)
+    return config.parse(Project, parse_yaml(text, "--project"), "--project")
 
 
 def _root(project: Project, corpus: config.Corpus) -> Path | None:

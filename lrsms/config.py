@@ -37,6 +37,8 @@ class Synthetic(Frozen):
     snr: tuple[float, float] | None = None
     """Range of the signal-to-noise ratio (dB) of the noise in the recordings, drawn uniformly; None is clean."""
     seed: int = 1
+    generator: Literal[1] = 1
+    """Version of the renderer: raised when the same configuration would sound otherwise."""
 
 
 class Manifest(Frozen):
