@@ -250,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = verb(steptime, with_project, on_device)
     added.add_argument("output", type=Path, help="measurement to write, called as the study's runs call it")
-    added.add_argument("--seconds", type=float, default=8.0, help="about how long to measure")
+    added.add_argument("--seconds", type=float, default=5.0, help="about how long to measure")
 
     added = verb(aggregate, with_project)
     added.add_argument("folder", type=Path, help="the study's folder of results")

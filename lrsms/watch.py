@@ -8,7 +8,9 @@ import collections
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -67,13 +69,16 @@ class _Shown:
 
     def __init__(self, bars: Progress) -> None:
         self.bars = bars
+        self.began = time.monotonic()
         self.jobs = bars.add_task("jobs", total=1, note="")
         self.tasks: dict[str, TaskID] = {}
 
     def update(self, line: str) -> None:
         """Takes in one line of the output."""
         if jobs := _JOBS.search(line):
-            self.bars.update(self.jobs, completed=int(jobs["done"]), total=int(jobs["total"]))
+            done, total = int(jobs["done"]), int(jobs["total"])
+            left = timedelta(seconds=round((time.monotonic() - self.began) / max(done, 1) * (total - done)))
+            self.bars.update(self.jobs, completed=done, total=total, note=f"about {left} left")
         elif report := LINE.fullmatch(line.strip()):
             title, done, total = report["title"], int(report["done"]), int(report["total"])
             if title not in self.tasks:

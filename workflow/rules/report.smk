@@ -72,7 +72,7 @@ rule figures:
         "python -m lrsms figures $(dirname {input.runs:q}) {params.folder:q} 2>&1 | tee {log:q}"
 
 
-# Prints the table; asked for by name.
+# Prints the table, as wide as the terminal; asked for by name.
 rule show:
     input:
         rules.figures.output,
@@ -82,4 +82,4 @@ rule show:
     conda:
         "../envs/lrsms.yaml"
     shell:
-        "python -m lrsms show $(dirname {input.table:q}) {input:q} 2>&1 | tee {log:q}"
+        "python -m lrsms show $(dirname {input.table:q}) {input:q} 2> {log:q}"
