@@ -161,7 +161,8 @@ def test_a_mistake_stops_before_any_job_with_one_line(study: Path, file: str, ol
     done = snakemake(study)
     output = done.stdout + done.stderr
     assert done.returncode != 0
-    assert said in output
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("error: ") and said in last
     assert "Traceback" not in output
     assert "localrule" not in output
 

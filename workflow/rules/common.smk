@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 from lrsms import config as schema
 from lrsms import study
 
@@ -15,7 +13,7 @@ try:
     EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
     DECODING = schema.Decoding(decoders=PROJECT.decoders, conditions=PROJECT.conditions)
 except ValueError as error:
-    raise WorkflowError(str(error))
+    sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
 
 # Jobs call the Python that runs Snakemake, also where its environment was not activated.
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
@@ -54,4 +52,4 @@ def check_study():
     command = [sys.executable, "-m", "lrsms", "check", "--project", PROJECT_JSON]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise WorkflowError(done.stderr.strip().removeprefix("error: "))
+        sys.exit(done.stderr.strip())
