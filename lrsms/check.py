@@ -7,8 +7,8 @@ import torch
 
 from lrsms import config
 from lrsms.config import Decoding, Run
+from lrsms.data import corpora
 from lrsms.data.audio import SAMPLES_PER_FRAME, log_mel
-from lrsms.data.corpora import manifest, synthetic
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
 from lrsms.stepbench import NUM_CHARACTERS
@@ -49,10 +49,7 @@ def check_corpus(corpus: config.Corpus, root: Path | None) -> None:
     Raises:
         ValueError: one line: it cannot be rendered as it is asked for, or its root or manifest is not as it must be.
     """
-    if isinstance(corpus, config.Synthetic):
-        synthetic.check(corpus)
-    else:
-        manifest.utterances(corpus, root, Path())  # lists and checks every line, opens no recording
+    corpora.utterances(corpus, root, Path())  # refuses at the call; nothing is opened or rendered before the first
 
 
 def _dense_structure(run: Run) -> Recognizer:

@@ -4,11 +4,10 @@ It appears under its name only when it is complete. Every corpus takes this one 
 """
 
 import errno
-import importlib
 import json
 import operator
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lrsms import config
+from lrsms.data import corpora
 from lrsms.data.audio import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, read
 from lrsms.data.manifest import SPLITS, write_tsv
 from lrsms.data.prepared import AUDIO, COLUMNS, FULL_SCALE, MANIFEST, SUMMARY, content_hash, file_hash
@@ -114,8 +114,7 @@ def _write(
     refused: Path,
     report: Callable[[int, int], None],
 ) -> None:
-    module = importlib.import_module(f"lrsms.data.corpora.{corpus.kind}")
-    utterances: Iterator[Utterance] = module.utterances(corpus, root, folder / _RENDERED)
+    utterances = corpora.utterances(corpus, root, folder / _RENDERED)
     # A list knows its length; a rendered corpus promises it in its config.
     total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
     rows, skipped = _write_audio(utterances, folder / AUDIO, lambda done: report(done, max(done, total)))
