@@ -57,7 +57,7 @@ rule figures:
             report(
                 f"{FIGURES}/{name}.png",
                 category="Figures",
-                labels={"figure": name},
+                labels={"figure": name.replace("_", " ")},
                 caption=f"{workflow.basedir}/../{FIGURES}/{name}.rst",
             )
             for name in FIGURE_NAMES
