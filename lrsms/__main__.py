@@ -1,6 +1,7 @@
 """``python -m lrsms VERB``: one verb per rule of the workflow, and a few to look at things by hand."""
 
 import argparse
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             options.verb(options)
         except (ValueError, OSError) as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"error: {_one_line(error)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             return 130
@@ -38,9 +39,8 @@ def check(options: argparse.Namespace) -> None:
     check_runs(experiments, project.decoding)
     scores = f"scores-{project.decoding.digest}.csv.gz"
     pending = [e.run for e in experiments if not (options.records / e.name / scores).is_file()]
-    absent = [run for run in pending if not (options.corpora / run.prepared / "corpus.json").is_file()]
-    for corpus in {run.prepared: run.corpus for run in absent}.values():
-        check_corpus(corpus, _root(project, corpus))
+    for name, corpus in {run.prepared: run.corpus for run in pending}.items():
+        check_corpus(corpus, _root(project, corpus), options.corpora / name)
 
 
 def resolve(options: argparse.Namespace) -> None:
@@ -71,12 +71,14 @@ def prepare(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Trains a run, from its last checkpoint if it was interrupted."""
     from lrsms.data.prepared import Prepared
+    from lrsms.files import only_one
     from lrsms.record import load_run
     from lrsms.train import train as train_run
 
     run = load_run(options.folder)
     device = _device(options)
-    train_run(run, Prepared(options.corpora / run.prepared), options.folder, device, options.checkpoint_seconds)
+    with only_one(options.folder):
+        train_run(run, Prepared(options.corpora / run.prepared), options.folder, device, options.checkpoint_seconds)
 
 
 def decode(options: argparse.Namespace) -> None:
@@ -114,11 +116,12 @@ def steptime(options: argparse.Namespace) -> None:
 def aggregate(options: argparse.Namespace) -> None:
     """Gathers the records of a study's runs into runs.csv and speakers.csv, and lists the runs."""
     from lrsms.aggregate import aggregate as aggregate_records
+    from lrsms.files import write_atomically
 
     project = _project(options.project)
     experiments = study.load(project, options.config_folder)
     aggregate_records(experiments, options.records, options.steptimes, project.decoding, options.folder)
-    options.selection.write_text("".join(f"{experiment.name}\n" for experiment in experiments))
+    write_atomically(options.selection, "".join(f"{experiment.name}\n" for experiment in experiments).encode())
 
 
 def tables(options: argparse.Namespace) -> None:
@@ -170,6 +173,14 @@ def preset_run(name: str, settings: list[str], folder: Path) -> Run:
         point[field] = parse_yaml(value, f"--set {setting}")
     base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
     return config.parse(Run, study.overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in text:
+        where = getattr(error, "filename", None) or text
+        return f"the disk is full ({where}); free some space and run again: what was finished is kept"
+    return text
 
 
 def _project(text: str) -> Project:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from lrsms import config, stats
+from lrsms.files import write_atomically
 from lrsms.score import COUNTS, read_scores
 from lrsms.study import Experiment
 
@@ -70,15 +71,15 @@ def aggregate(
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in _keys(decoding)]
             continue
-        numbers, scores, corpus_hash = record
+        numbers, scores, data_hash = record
         name = experiment.name
-        if first is not None and first[1] != corpus_hash:
+        if first is not None and first[1] != data_hash:
             raise ValueError(
-                f"{records}: '{first[0]}' was scored on data {first[1]} and '{name}' on {corpus_hash}, which do not"
+                f"{records}: '{first[0]}' was scored on data {first[1]} and '{name}' on {data_hash}, which do not"
                 " compare; delete the older record to train that run again on the present data"
             )
         if first is None or first[2].empty:
-            first = (name, corpus_hash, scores)
+            first = (name, data_hash, scores)
         elif not scores.empty:
             _check_same_utterances(first[0], first[2], name, scores, records)
         for key in _keys(decoding):
@@ -91,7 +92,6 @@ def aggregate(
                 row |= {"utterances": len(part), "speakers": _num_speakers(part), "unit": by_unit["unit"].iloc[0]}
             rows.append(row)
     axes = [field for field in (experiments[0].axes if experiments else {}) if field not in _SHOWN_AS]
-    folder.mkdir(parents=True, exist_ok=True)
     _write(pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP]), folder / "runs.csv")
     _write(pd.concat(units) if units else pd.DataFrame(columns=SPEAKERS), folder / "speakers.csv", SPEAKERS)
 
@@ -164,16 +164,19 @@ def _read_record(
     """Status and cost, scores per utterance, and hash of the data; None where there is no (complete) record yet."""
     folder = records / experiment.name
     paths = [folder / name for name in ("config.json", "plan.json", "run.json", f"scores-{decoding.digest}.csv.gz")]
-    if not all(path.is_file() for path in paths):
-        return None
     config_path, plan_path, run_path, scores_path = paths
+    if not scores_path.is_file():
+        return None
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path}: is missing from the record; restore it, or delete {folder} to run it again")
     if config.parse(config.Run, _read_json(config_path), str(config_path)) != experiment.run:
         raise ValueError(
             f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
         )
     plan = _fields(plan_path, dict.fromkeys(_PLANNED, int))
     cost = {"macs_per_second": (int, float), "peak_memory_mb": (int, float), "device": str}
-    run = _fields(run_path, {"status": str, "corpus_hash": str, **cost})
+    run = _fields(run_path, {"status": str, "data_hash": str, **cost})
     if run["status"] not in ("finished", "diverged"):
         raise ValueError(f"{run_path}: 'status' is '{run['status']}', expected 'finished' or 'diverged'")
     numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
@@ -185,7 +188,7 @@ def _read_record(
         for decoder, condition in _keys(decoding):
             if (decoder, condition) not in found:
                 raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
-    return numbers, scores, run["corpus_hash"]
+    return numbers, scores, run["data_hash"]
 
 
 def _steptime(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
@@ -260,7 +263,8 @@ def _read_json(path: Path) -> Any:
 
 def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) -> None:
     integers = {column: "Int64" for column in _INTEGERS if column in table.columns}
-    table.astype(integers).to_csv(path, index=False, columns=columns, lineterminator="\n")
+    text = table.astype(integers).to_csv(index=False, columns=columns, lineterminator="\n")
+    write_atomically(path, text.encode())
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:

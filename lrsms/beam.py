@@ -20,6 +20,7 @@ from torch import Tensor
 from lrsms import config
 from lrsms.ctc_prefix import CTCPrefixScorer
 from lrsms.models.decoder import Decoder
+from lrsms.models.frontends import padding_mask
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[tuple[int, ...]]:
     path = log_probs[..., :-1].argmax(-1)
     new = torch.ones_like(path, dtype=torch.bool)
     new[:, 1:] = path[:, 1:] != path[:, :-1]
-    emitted = new & (path != 0) & ~_padding_mask(log_probs, lengths)
+    emitted = new & (path != 0) & ~padding_mask(lengths, log_probs.shape[1])
     counts = emitted.sum(1).tolist()
     tokens = iter(path[emitted].tolist())
     return [tuple(itertools.islice(tokens, count)) for count in counts]
@@ -84,7 +85,7 @@ def search(
             raise ValueError(
                 f"ctc_weight {settings.ctc_weight} needs an attention decoder; use 1 for a model without one"
             )
-        attention = _AttentionScorer(decoder, memory, _padding_mask(log_probs, lengths))
+        attention = _AttentionScorer(decoder, memory, padding_mask(lengths, log_probs.shape[1]))
         scorers.append((1 - settings.ctc_weight, attention))
     if settings.ctc_weight > 0:
         scorers.append((settings.ctc_weight, CTCPrefixScorer(log_probs, lengths)))
@@ -195,10 +196,6 @@ class _Best:
         """Brings the result to the host."""
         columns = zip(self.tokens.tolist(), self.lengths.tolist(), self.scores.tolist(), strict=True)
         return [Hypothesis(tuple(tokens[:length]), score) for tokens, length, score in columns]
-
-
-def _padding_mask(log_probs: Tensor, lengths: Tensor) -> Tensor:
-    return torch.arange(log_probs.shape[1], device=lengths.device) >= lengths[:, None]
 
 
 def _checked_lengths(log_probs: Tensor, lengths: Tensor) -> Tensor:

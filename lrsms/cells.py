@@ -65,7 +65,7 @@ class Cell:
         times_fewer: the baseline's parameters over these.
         parameters_factorised: of the factorised matrices alone; ``parameters_factorised_dense`` before they were.
         macs_per_second: multiply-adds per second of audio.
-        peak_memory_mb: most memory held in training: on the device, or by the process on a CPU.
+        peak_memory_mb: most memory held in training by any seed: on the device, or by the process on a CPU.
         step_ms: median time of a training step in milliseconds.
         speedup: the dense baseline's median step time over this cell's, measured in turns.
         scores: by decoder and condition.
@@ -238,7 +238,7 @@ def _cell(
         parameters_factorised=_known_count(rows["factorised"]),
         parameters_factorised_dense=_known_count(rows["factorised_dense"]),
         macs_per_second=_known(rows["macs_per_second"]),
-        peak_memory_mb=_known(rows["peak_memory_mb"]),
+        peak_memory_mb=_known(rows["peak_memory_mb"].sort_values(ascending=False)),
         step_ms=step,
         speedup=None
         if speedup is None
@@ -269,6 +269,7 @@ def _score(
     rates = [stats.error_rate(unit["edits"], unit["words"]) for unit in units.values()]
     if len(rates) > 1:
         interval = stats.t_interval(rates)
+        interval = Interval(max(interval.low, 0.0), interval.high)
     else:
         (only,) = units.values()
         interval = stats.bootstrap_rate(only["edits"], only["words"])
@@ -279,7 +280,7 @@ def _score(
     same = baseline[(baseline["decoder"] == key[0]) & (baseline["condition"] == key[1])]
     same = same[(same["status"] == "finished") & same["seed"].isin(units)]
     before = {int(seed): _units(edits, run, key) for seed, run in zip(same["seed"], same["run"], strict=True)}
-    if not before:
+    if set(before) != set(units):  # a mean over fewer seeds than the rate beside it would not be seen as one
         return Score(wer, cer)
     change, improvement = _change([(before[seed], units[seed]) for seed in before])
     return Score(wer, cer, change, improvement)

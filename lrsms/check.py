@@ -1,5 +1,6 @@
 """What can be known to fail before any job runs: a study held against its networks, its decoders and its corpus."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from lrsms import config
 from lrsms.config import Decoding, Run
 from lrsms.data import corpora
 from lrsms.data.audio import SAMPLES_PER_FRAME, log_mel
+from lrsms.data.prepare import source_hash
+from lrsms.data.prepared import SUMMARY
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
 from lrsms.stepbench import NUM_CHARACTERS
@@ -39,16 +42,25 @@ def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
             raise ValueError(f"run '{experiment.cell}': {error}") from None
 
 
-def check_corpus(corpus: config.Corpus, root: Path | None) -> None:
+def check_corpus(corpus: config.Corpus, root: Path | None, prepared: Path) -> None:
     """Reads what describes a corpus, not its audio.
 
     Args:
         corpus: the corpus.
-        root: where a real one lies.
+        root: where a real one lies; need not be given once it is prepared.
+        prepared: folder that it is prepared in, or will be.
 
     Raises:
-        ValueError: one line: it cannot be rendered as it is asked for, or its root or manifest is not as it must be.
+        ValueError: one line: it cannot be rendered as it is asked for, its root or manifest is not as it must be, or
+            its manifest has changed since it was prepared.
     """
+    summary = prepared / SUMMARY
+    if summary.is_file():
+        if root is not None and source_hash(root) != json.loads(summary.read_bytes()).get("source"):
+            raise ValueError(
+                f"{root}: its manifest is not the one that {prepared} was prepared from; delete {prepared}"
+            )
+        return
     corpora.utterances(corpus, root, Path())  # refuses at the call; nothing is opened or rendered before the first
 
 

@@ -40,7 +40,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_tensors(path, checkpoint.tensors)
     note = {"step": checkpoint.step, "sha256": file_hash(path), "extra": checkpoint.extra}
     write_json(path.with_suffix(".json"), note)
-    notes = sorted(folder.glob("step-*.json"))
+    # Later ones are damaged, or this run would have gone on from them.
+    notes = [note for note in sorted(folder.glob("step-*.json")) if note.stem <= path.stem]
     for old in notes[:-KEPT]:  # the note first: without it the tensors are no checkpoint
         old.unlink()
     kept = {path.stem for path in notes[-KEPT:]}

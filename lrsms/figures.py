@@ -4,6 +4,7 @@ Drawn from ``runs.csv`` and ``speakers.csv`` only. Every series has its own mark
 needed; the same data give the same bytes.
 """
 
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from lrsms.cells import Cell, Estimate, Summary, describe_samples, number, summarise
+from lrsms.files import write_atomically
 from lrsms.series import LINES, Series, all_series, dense_label, dodge, usual_settings
 from lrsms.stats import Interval
 from lrsms.tables import short_targets
@@ -59,23 +61,14 @@ def write(folder: Path, figures: Path, decoder: str | None = None) -> None:
     """
     summary = summarise(folder)
     decoder = _decoder(summary, decoder, folder)
-    figures.mkdir(parents=True, exist_ok=True)
     for name, draw in DRAWINGS.items():
         with _style():
             figure = draw(summary, decoder)
-            figure.savefig(figures / f"{name}.pdf", metadata={"CreationDate": None})
-            figure.savefig(figures / f"{name}.png", metadata={"Software": None})
-        (figures / f"{name}.rst").write_text(_caption(summary, name, decoder) + "\n", encoding="utf-8")
-
-
-def captions(folder: Path, decoder: str | None = None) -> dict[str, str]:
-    """The caption of each figure by the stem of its file.
-
-    Raises:
-        ValueError: as ``write``.
-    """
-    summary = summarise(folder)
-    return {name: _caption(summary, name, _decoder(summary, decoder, folder)) for name in DRAWINGS}
+            for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+                drawn = io.BytesIO()
+                figure.savefig(drawn, format=kind, metadata=metadata)
+                write_atomically(figures / f"{name}.{kind}", drawn.getvalue())
+        write_atomically(figures / f"{name}.rst", f"{caption(summary, name, decoder)}\n".encode())
 
 
 def by_ratio(summary: Summary, decoder: str) -> Figure:
@@ -127,7 +120,8 @@ _SUBJECTS = {
 }
 
 
-def _caption(summary: Summary, name: str, decoder: str) -> str:
+def caption(summary: Summary, name: str, decoder: str) -> str:
+    """What the figure called ``name`` shows, on what it was counted, and what its bars are."""
     sentences = [f"{_SUBJECTS[name]}, by what is factorised; {decoder} decoding."]
     dense = {"wer_by_ratio": "line and band", "wer_by_parameters": "star"}[name]
     sentences.append(f"The dense model is the {dense}; series are drawn side by side where they coincide.")

@@ -54,7 +54,7 @@ def _is_tracked() -> bool:
 
 
 def _is_dirty() -> bool | None:
-    status = _git("status", "--porcelain", "--untracked-files=no")
+    status = _git("status", "--porcelain", "--", ":/lrsms", ":/workflow")
     return None if status is None else bool(status)
 
 

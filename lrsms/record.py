@@ -22,8 +22,8 @@ def load_run(folder: Path) -> Run:
     run = config.parse(Run, _read(path), str(path))
     if not folder.resolve().name.endswith(f"-{run.digest}"):
         raise ValueError(
-            f"{path}: was edited: its content hashes to {run.digest}, not to the folder's name; "
-            "undo the edit, or put the change into a study"
+            f"{path}: was edited, or is of another version of lrsms: its content hashes to {run.digest}, not to the "
+            "folder's name; undo the edit, or delete the folder"
         )
     return run
 
@@ -36,7 +36,7 @@ def load_outcome(folder: Path) -> dict[str, Any]:
     """
     path = folder / "run.json"
     outcome = _read(path)
-    for key in ("status", "corpus_hash", "manifest_hash"):
+    for key in ("status", "data_hash", "manifest_hash"):
         if not isinstance(outcome, dict) or not isinstance(outcome.get(key), str):
             raise ValueError(f"{path}: '{key}' is missing; delete it and run again")
     return outcome
@@ -55,6 +55,10 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
     """
     load_run(folder)
     load_outcome(folder)
+    outcome = scores.parent / "run.json"
+    if outcome.is_file() and outcome.read_bytes() != (folder / "run.json").read_bytes():
+        for others in scores.parent.glob("scores-*"):  # of weights that were trained another time
+            others.unlink()
     for name in PARTS:
         write_atomically(scores.parent / name, (folder / name).read_bytes())
     score(hypotheses, scores)

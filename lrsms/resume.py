@@ -45,7 +45,7 @@ def resume(
     checkpoint = load_checkpoint(folder / "checkpoints")
     if checkpoint is None:
         return 0, 0.0
-    if checkpoint.extra.get("corpus_hash") != prepared.hash:
+    if checkpoint.extra.get("data_hash") != prepared.data_hash:
         raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
     try:
         restore(checkpoint, model, optimizer, total_weights)

@@ -69,7 +69,10 @@ def training_step(run: Run, device: torch.device) -> Callable[[], None]:
     size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
     model, _ = build_model(run, size)
     model.to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), run.train.lr, run.train.betas, fused=True)
+    train = run.train
+    optimizer = torch.optim.AdamW(
+        model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True
+    )
     batches = [random_batch(run, size) for _ in range(run.train.groups_per_step)]
 
     def step() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
@@ -47,11 +48,22 @@ def parse(model: type[Parsed], data: Any, where: str) -> Parsed:
     try:
         text = json.dumps(data, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not plain data ({error})") from None
+        raise ValueError(f"{where}: {_not_plain(data) or f'not plain data ({error})'}") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{where}: {_one_line(model, error)}") from None
+
+
+def _not_plain(data: Any, path: str = "") -> str | None:
+    """Which value is neither text, a finite number, a truth value nor made of such, and where it is."""
+    if isinstance(data, dict):
+        return next(filter(None, (_not_plain(value, f"{path}.{key}") for key, value in data.items())), None)
+    if isinstance(data, list | tuple):
+        return next(filter(None, (_not_plain(value, f"{path}.{index}") for index, value in enumerate(data))), None)
+    if data is None or isinstance(data, str | int) or (isinstance(data, float) and math.isfinite(data)):
+        return None
+    return f"'{path[1:]}' is {data}: must be text, a finite number, true or false"
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
@@ -64,10 +76,13 @@ def _one_line(model: type[BaseModel], error: ValidationError) -> str:
         case "extra_forbidden":
             names = fields_at(model, path[:-1])
             near = get_close_matches(path[-1], names, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+            hint = f"did you mean '{'.'.join([*path[:-1], *near])}'?" if near else f"known: {', '.join(names)}"
             return f"unknown key '{key}'; {hint}"
         case "missing":
             return f"key '{key}' is missing"
+        case "tuple_type" | "list_type":
+            given = json.dumps(first["input"])[:80]
+            return f"'{key}' is {given}: must be a list, such as [{given}]"
         case "value_error":
             return f"'{key}': {first['ctx']['error']}" if path else str(first["ctx"]["error"])
         case _:

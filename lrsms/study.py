@@ -237,4 +237,5 @@ def _check_names(experiments: list[Experiment]) -> None:
     contents: dict[str, str] = {}
     for experiment in experiments:
         content = config.canonical_json(experiment.run.model_dump(mode="json", exclude={"seed"}))
-        assert contents.setdefault(experiment.cell, content) == content, f"two settings are called {experiment.cell}"
+        if contents.setdefault(experiment.cell, content) != content:
+            raise ValueError(f"two settings of this study would both be called '{experiment.cell}'; vary them apart")

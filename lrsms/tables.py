@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrsms.cells import Cell, Estimate, Key, Summary, describe_samples, summarise
+from lrsms.files import write_atomically
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
@@ -53,10 +54,10 @@ def write(folder: Path) -> None:
         ValueError: one line: a file is missing or malformed, or has no rows.
     """
     summary = summarise(folder)
-    complete(summary).to_csv(folder / "table.csv", index=False, lineterminator="\n")
     table = readable(summary, WIDTH)
-    (folder / "table.md").write_text(markdown(table), encoding="utf-8")
-    (folder / "table.tex").write_text(latex(table, folder.name), encoding="utf-8")
+    write_atomically(folder / "table.csv", complete(summary).to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(folder / "table.md", markdown(table).encode())
+    write_atomically(folder / "table.tex", latex(table, folder.name).encode())
 
 
 def render_terminal(folder: Path, console: Console | None = None) -> None:
@@ -216,7 +217,7 @@ def _measured_columns(summary: Summary) -> list[Column]:
     columns.append(_quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
     columns.append(_quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
     if len(summary.devices) == 1:
-        columns.append(_quantity("step ms", [cell.step_ms for cell in cells], "{:.1f}", "{:.0f}", 4, 100))
+        columns.append(_quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
     if any(cell.speedup for cell in cells):
         speedups = [_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("speed-up [95%]", tuple(speedups)))
@@ -229,6 +230,17 @@ def _quantity(
     """One number of decimals for the whole column: fewer where every number is at least ``bound``."""
     form = large if all(value is None or value >= bound for value in values) else small
     return Column(header, tuple(UNFINISHED if value is None else form.format(value) for value in values), leave_out)
+
+
+def _comparable_steps(cells: Sequence[Cell]) -> list[float | None]:
+    """Milliseconds of a step: the dense baseline's over each cell's speed-up.
+
+    A cell's own milliseconds were measured at another moment than the other cells'; only the ratio is free of drift.
+    """
+    dense = next((cell.step_ms for cell in cells if cell.step_ms is not None and cell.speedup is None), None)
+    if dense is None:
+        return [cell.step_ms for cell in cells]
+    return [dense / cell.speedup.value if cell.speedup else cell.step_ms for cell in cells]
 
 
 def _scaled(value: float | None, unit: float) -> float | None:
@@ -272,8 +284,8 @@ def _notes(summary: Summary, left_out: list[str]) -> list[str]:
         where = " and ".join(summary.devices)
         several = f" Milliseconds on {len(summary.devices)} devices do not compare." if summary.devices[1:] else ""
         notes.append(
-            f"Training step: {where}; speed-up against the dense baseline, measured in turns with it (ratio of medians,"
-            f" bootstrap over pairs).{several}"
+            f"Training step: {where}; speed-up against the preset's dense model, measured in turns with it (ratio of"
+            f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"
         )
     notes.append("MACs: multiply-adds per second of audio." if "MACs G/s" not in left_out else "")
     if left_out:

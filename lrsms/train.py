@@ -78,7 +78,7 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
 
     loader = load_ahead(steps(frames, run.train, run.seed, start), load)
     diverged_at = None
-    last_checkpoint = time.monotonic()
+    next_checkpoint = time.monotonic() + checkpoint_seconds
     metrics, timings = (open_log(folder / name, start) for name in ("metrics.jsonl", "timings.jsonl"))
     with closing(loader), metrics, timings, progress(run_title(folder), start) as show:
         for step in range(start, total):
@@ -111,12 +111,15 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
             num_frames = sum(item.frames for batch in batches for item in batch.items)
             log(timings, {"step": step + 1, "ms": elapsed * 1e3, "waited_ms": waited * 1e3, "frames": num_frames})
             show(step + 1, total, note(row))
-            if time.monotonic() - last_checkpoint >= checkpoint_seconds or step + 1 == total:
+            if time.monotonic() >= next_checkpoint or step + 1 == total:
                 sync(metrics, timings)
                 now = time.monotonic()
-                extra = {"corpus_hash": prepared.hash, "seconds": seconds + now - began}
+                extra = {"data_hash": prepared.data_hash, "seconds": seconds + now - began}
                 save_checkpoint(folder / "checkpoints", capture(step + 1, model, optimizer, total_weights, extra))
-                last_checkpoint = time.monotonic()
+                done = time.monotonic()
+                next_checkpoint = done + checkpoint_seconds * max(
+                    1.0, (done - now) / 3
+                )  # at most a twentieth of the time
 
     if diverged_at is None:
         weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
@@ -125,6 +128,7 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
         "status": "finished" if diverged_at is None else "diverged",
         "diverged_at": diverged_at,
         "steps": total,
+        "data_hash": prepared.data_hash,
         "corpus_hash": prepared.hash,
         "manifest_hash": prepared.manifest_hash,
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),

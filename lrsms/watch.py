@@ -42,12 +42,17 @@ def watch(command: Sequence[str], log: Path) -> int:
     assert process.stdout is not None
     with log.open("w", encoding="utf-8") as file, _bars(console) as bars:
         shown = _Shown(bars)
-        for line in process.stdout:
-            file.write(line)
-            file.flush()
-            last_lines.append(line)
-            shown.update(line)
-    status = process.wait()
+        while True:
+            try:
+                for line in process.stdout:
+                    file.write(line)
+                    file.flush()
+                    last_lines.append(line)
+                    shown.update(line)
+                status = process.wait()
+                break
+            except KeyboardInterrupt:
+                continue  # the terminal told the command too: it is given the time to end in order
     if status:
         console.print("".join(last_lines), markup=False, highlight=False)
     return status

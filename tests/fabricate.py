@@ -119,7 +119,7 @@ def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_jso
         "factorised": 0,
         "factorised_dense": dense - size,
     }
-    content: dict[str, Any] = {"status": "finished", "diverged_at": None, "steps": 10, "corpus_hash": "abc"}
+    content: dict[str, Any] = {"status": "finished", "diverged_at": None, "steps": 10, "data_hash": "abc"}
     content |= {
         "macs_per_second": size * 30.0,
         "peak_memory_mb": 512.0,

@@ -85,10 +85,16 @@ def test_other_records_in_the_folder_are_not_read(tmp_path, study):
     assert set(runs["run"]) == {study[0][0].name}
 
 
-@pytest.mark.parametrize("absent", ["run.json", f"scores-{fabricate.DECODING.digest}.csv.gz"])
-def test_a_missing_record_has_rows_without_numbers(tmp_path, study, absent):
+def test_a_record_that_lost_a_file_is_refused(tmp_path, study):
     experiments, folders = study
-    (folders[1] / absent).unlink()
+    (folders[1] / "run.json").unlink()
+    with pytest.raises(ValueError, match=r"run\.json: is missing from the record; restore it, or delete"):
+        make(tmp_path, experiments)
+
+
+def test_a_missing_record_has_rows_without_numbers(tmp_path, study):
+    experiments, folders = study
+    (folders[1] / f"scores-{fabricate.DECODING.digest}.csv.gz").unlink()
     runs, speakers = make(tmp_path, experiments)
     rows = runs[runs["run"] == experiments[1].name]
     assert len(rows) == 4 and set(rows["status"]) == {"missing"}
@@ -136,7 +142,7 @@ def test_other_axes_become_columns_and_find_their_own_dense_model(tmp_path):
 
 def test_a_mix_of_data_is_refused(tmp_path, study):
     experiments, folders = study
-    change_json(folders[1] / "run.json", corpus_hash="other")
+    change_json(folders[1] / "run.json", data_hash="other")
     with pytest.raises(ValueError, match=r"abc .*other.* do not compare; delete the older record") as error:
         make(tmp_path, experiments)
     message = str(error.value)

@@ -55,7 +55,7 @@ def test_what_cannot_be_used_is_refused_in_one_line_that_names_the_file(tmp_path
     soundfile.write(tmp_path / "inf.wav", np.array([0.0, np.inf, 0.0]), 16_000, subtype="FLOAT")
     soundfile.write(tmp_path / "slow.wav", np.zeros(100), 50)
     expected = {
-        "absent.wav": "cannot be read",
+        "absent.wav": "no such file",
         "text.wav": "cannot be read",
         "nothing.wav": "cannot be read",
         "empty.wav": "holds no samples",

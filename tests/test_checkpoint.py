@@ -22,7 +22,7 @@ def make(step: int) -> Checkpoint:
         "optimizer/step/a": torch.tensor(float(step)),
         "empty": torch.zeros(0, 3),
     }
-    return Checkpoint(step, tensors, {"corpus_hash": "abc", "seconds": 1.5})
+    return Checkpoint(step, tensors, {"data_hash": "abc", "seconds": 1.5})
 
 
 def names(folder) -> list[str]:

@@ -33,12 +33,16 @@ def refusal(model, data) -> str:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("train.lrr", 1e-3, "unknown key 'train.lrr'; did you mean 'lr'?"),
-        ("model.dims", 16, "unknown key 'model.dims'; did you mean 'dim'?"),
+        ("train.lrr", 1e-3, "unknown key 'train.lrr'; did you mean 'train.lr'?"),
+        ("model.dims", 16, "unknown key 'model.dims'; did you mean 'model.dim'?"),
         ("trian", {}, "unknown key 'trian'; did you mean 'train'?"),
         ("zzz", 1, "unknown key 'zzz'; known: scale, task, corpus, tokenizer, model, lowrank, train, seed"),
-        ("corpus.sed", 1, "unknown key 'corpus.sed'; did you mean 'seed'?"),
-        ("train.augment.time_mask", 1, "unknown key 'train.augment.time_mask'; did you mean 'time_masks'?"),
+        ("corpus.sed", 1, "unknown key 'corpus.sed'; did you mean 'corpus.seed'?"),
+        (
+            "train.augment.time_mask",
+            1,
+            "unknown key 'train.augment.time_mask'; did you mean 'train.augment.time_masks'?",
+        ),
         ("train.lr", "fast", "'train.lr' is \"fast\": input should be a valid number"),
         ("train.lr", True, "'train.lr' is true: input should be a valid number"),
         ("model.dim", 16.0, "'model.dim' is 16.0: input should be a valid integer"),
@@ -79,7 +83,7 @@ def test_a_missing_key_is_named():
 def test_a_misspelt_key_is_named_before_the_key_that_it_leaves_missing():
     data = content(lrr=1e-3)
     del data["train"]["lr"]
-    assert refusal(Run, data) == "unknown key 'train.lrr'; did you mean 'lr'?"
+    assert refusal(Run, data) == "unknown key 'train.lrr'; did you mean 'train.lr'?"
 
 
 @pytest.mark.parametrize("data", [None, 3, "text", [content()], {"scale": {1, 2}}, {"seed": float("nan")}])

@@ -101,9 +101,8 @@ def test_no_text_is_cut_and_the_legend_is_clear_of_the_panels(tmp_path, which, c
 
 
 def test_captions_say_seeds_sample_and_bars(folder):
-    captions = figures.captions(folder)
-    assert set(captions) == {"wer_by_ratio", "wer_by_parameters"}
-    for caption in captions.values():
+    summary = cells.summarise(folder)
+    for caption in (figures.caption(summary, name, "beam") for name in figures.DRAWINGS):
         assert "One seed; 95% intervals: bootstrap over 12 test speakers" in caption
         assert "120 utterances, 720 words, 12 speakers" in caption and "beam decoding" in caption
         assert "Unless named otherwise: uniform mapping, spectral init." in caption
@@ -123,4 +122,4 @@ def test_nothing_finished_is_said_in_the_figure(tmp_path):
     for which in figures.DRAWINGS.values():
         (axes,) = draw(tmp_path / "out", which).axes
         assert [text.get_text() for text in axes.texts] == ["no run has finished"]
-    assert "8 unfinished cells" in figures.captions(tmp_path / "out")["wer_by_ratio"]
+    assert "8 unfinished cells" in figures.caption(cells.summarise(tmp_path / "out"), "wer_by_ratio", "beam")

@@ -104,7 +104,7 @@ def test_prints_tables_for_people(capsys):
     "arguments, message",
     [
         (["paper-asr", *settings("encoder.atention", 0.5)], "matches no matrix; did you mean 'encoder.attention'?"),
-        (["paper-asr", "--set", "lowrank.ration=0.5"], "unknown key 'lowrank.ration'; did you mean 'ratio'?"),
+        (["paper-asr", "--set", "lowrank.ration=0.5"], "unknown key 'lowrank.ration'; did you mean 'lowrank.ratio'?"),
         (["paper-asr", "--set", "lowrank.ratio=0"], "'lowrank.ratio' is 0"),
         (["paper-asr", "--set", "lowrank.ratio"], "must be field=value"),
         (["papr-asr"], "no preset 'papr-asr'"),

@@ -61,11 +61,11 @@ def test_torn_hypotheses_leave_no_scores(trained, hypotheses, tmp_path):
         (
             '"seed": 1\n',
             '"seed": 2\n',
-            r"was edited: its content hashes to \w{10}, not to the folder's name; undo the edit",
+            r"was edited, or is of another version of lrsms: its content hashes to \w{10}",
         ),
         ('"lr": 0.003', '"lr": 0.01', "was edited"),
         ('"lr": 0.003', '"lr": 0', r"'train.lr' is 0: input should be greater than 0"),
-        ('"lr"', '"lrr"', r"unknown key 'train.lrr'; did you mean 'lr'\?"),
+        ('"lr"', '"lrr"', r"unknown key 'train.lrr'; did you mean 'train.lr'\?"),
         ("{", "", r"cannot be read \(.*\); delete it and run again"),
     ],
 )

@@ -149,7 +149,7 @@ def test_the_baseline_is_the_preset(load):
     ("grids", "message"),
     [
         ([], "'grids' is []"),
-        ([{"lowrank.ration": [0.5]}], "grid 1: unknown key 'lowrank.ration'; did you mean 'ratio'?"),
+        ([{"lowrank.ration": [0.5]}], "grid 1: unknown key 'lowrank.ration'; did you mean 'lowrank.ratio'?"),
         ([{}, {"lowrnk.ratio": [0.5]}], "grid 2: unknown key 'lowrnk'; did you mean 'lowrank'?"),
         ([{"model.dim.x": [1]}], "grid 1: 'model.dim.x': 'dim' has no fields of its own"),
         ([{"seed": 1}], "grid 1: 'seed' must be a list of values, got 1"),

@@ -175,7 +175,7 @@ def test_a_run_is_not_continued_on_other_data(make_run, make_folder, prepared, m
     with monkeypatch.context() as patch, pytest.raises(Killed):
         killed_after(patch, 2)
         train(run, prepared, folder, CPU, checkpoint_seconds=0)
-    monkeypatch.setattr(prepared, "hash", "0" * 64)
+    monkeypatch.setattr(type(prepared), "data_hash", "0" * 64)
     with pytest.raises(
         ValueError, match=r"was begun on other data than .* holds now; delete it to start anew"
     ) as caught:

@@ -146,10 +146,28 @@ def test_an_earlier_choice_of_runs_brings_the_earlier_table_back(study: Path) ->
     assert planned(study) == {"aggregate": 1, "tables": 1, "figures": 1}
 
 
+def test_a_verb_that_fails_fails_its_job(study: Path) -> None:
+    """Though its output goes through tee."""
+    for folder in ("records", "runs"):
+        shutil.rmtree(study / "results" / folder)
+    next((study / "results/corpora").glob("*/audio.npy")).write_bytes(b"")
+    done = snakemake(study)
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "error: results/corpora/" in output and "is torn" in output
+    assert "completed successfully" not in output
+
+
+def test_another_order_of_decoders_shows_another_decoder_first(study: Path) -> None:
+    edit(study, "config.yaml", "  greedy: {kind: greedy}\n", "")
+    edit(study, "config.yaml", "conditions:", "  greedy: {kind: greedy}\nconditions:")
+    assert planned(study) == {"aggregate": 1, "tables": 1, "figures": 1}
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("studies/scratch.yaml", "lowrank.ratio: [0.5]", "lowrank.ratoi: [0.5]", "did you mean 'ratio'?"),
+        ("studies/scratch.yaml", "lowrank.ratio: [0.5]", "lowrank.ratoi: [0.5]", "did you mean 'lowrank.ratio'?"),
         ("studies/scratch.yaml", "[0.5]", "[1.5]", "'lowrank.ratio' is 1.5"),
         ("studies/scratch.yaml", "encoder.attention", "encoder.atention", "did you mean 'encoder.attention'?"),
         ("config.yaml", "roots: {}", "rots: {}", "did you mean 'roots'?"),

@@ -42,6 +42,8 @@ def read(path: Path) -> np.ndarray:
     Raises:
         ValueError: the file is missing, not audio, empty, or holds a sample that is not finite.
     """
+    if not path.is_file():
+        raise ValueError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError, MemoryError, ValueError) as error:

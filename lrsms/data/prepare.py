@@ -4,6 +4,7 @@ It appears under its name only when it is complete. Every corpus takes this one 
 """
 
 import errno
+import hashlib
 import json
 import operator
 import shutil
@@ -18,9 +19,10 @@ from lrsms import config
 from lrsms.data import corpora
 from lrsms.data.audio import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, read
 from lrsms.data.manifest import SPLITS, write_tsv
-from lrsms.data.prepared import AUDIO, COLUMNS, FULL_SCALE, MANIFEST, SUMMARY, content_hash, file_hash
+from lrsms.data.prepared import AUDIO, COLUMNS, FULL_SCALE, MANIFEST, SUMMARY, content_hash
 from lrsms.data.text import Characters, Tokenizer, Unigram, ctc_length, normalise, train_tokenizer
 from lrsms.data.utterance import Utterance
+from lrsms.files import file_hash
 
 _RENDERED = "rendered"
 _OURS = {MANIFEST, AUDIO, SUMMARY, Characters.FILE, Unigram.FILE, _RENDERED, ".snakemake_timestamp"}
@@ -95,6 +97,12 @@ def prepare(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def source_hash(root: Path | None) -> str | None:
+    """What tells that a real corpus was changed: the hash of the manifest in its root, if it has one."""
+    path = root / "manifest.tsv" if root is not None else None
+    return file_hash(path) if path is not None and path.is_file() else None
+
+
 def _refuse_foreign(folder: Path) -> None:
     """A folder is only replaced if nothing but prepared files are in it."""
     if folder.exists() and not folder.is_dir():
@@ -134,6 +142,7 @@ def _write(
     summary = {
         "corpus": corpus.model_dump(mode="json", exclude_none=True),
         "tokenizer": settings.model_dump(mode="json", exclude_none=True),
+        "source": source_hash(root),
         "hash": content_hash(files),
         "files": files,
         "vocabulary": tokenizer.size,
@@ -152,6 +161,7 @@ def _write_audio(
     """
     rows: list[_Kept] = []
     skipped: list[Skipped] = []
+    first_with: dict[bytes, Utterance] = {}
     num_samples = 0
     with path.open("wb") as file:
         _write_header(file, 0)
@@ -163,6 +173,12 @@ def _write_audio(
             except ValueError as error:
                 skipped.append(Skipped(utterance.id, utterance.split, str(error)))
             else:
+                first = first_with.setdefault(hashlib.sha256(samples.tobytes()).digest(), utterance)
+                if first.split != utterance.split:
+                    raise ValueError(
+                        f"'{utterance.id}' of split '{utterance.split}' is the same recording as '{first.id}' of split "
+                        f"'{first.split}'; splits must not share a recording"
+                    )
                 file.write(samples.tobytes())
                 frames = len(samples) // SAMPLES_PER_FRAME
                 rows.append(_Kept(utterance.id, utterance.split, utterance.speaker, frames, num_samples, text))

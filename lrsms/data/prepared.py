@@ -19,6 +19,7 @@ import numpy as np
 from lrsms.data.audio import SAMPLES_PER_FRAME
 from lrsms.data.manifest import SPLITS, read_tsv
 from lrsms.data.text import Tokenizer, load_tokenizer
+from lrsms.files import file_hash
 
 MANIFEST = "manifest.tsv"
 AUDIO = "audio.npy"
@@ -44,7 +45,7 @@ class Item:
 
 
 class Prepared:
-    """A prepared corpus, opened without reading its audio. Pickling it (for data workers) opens it again.
+    """A prepared corpus, opened without reading its audio.
 
     Raises:
         ValueError: one line: there is no such folder, or it is not complete and as it was prepared.
@@ -63,7 +64,7 @@ class Prepared:
             # The audio is too long to hash at every opening; its length is checked below.
             intact = intact and all(file_hash(folder / name) == files[name] for name in files if name != AUDIO)
             self._audio = np.load(folder / AUDIO, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{folder}: is torn ({reason}); delete it and prepare the corpus again") from None
         if not intact:
@@ -74,14 +75,18 @@ class Prepared:
         if self._audio.dtype != np.int16 or end > len(self._audio):
             raise ValueError(f"{folder / AUDIO}: is shorter than its manifest says; delete {folder} and prepare again")
 
-    def __reduce__(self) -> tuple[type["Prepared"], tuple[Path]]:
-        # By default the whole audio would be copied into the pickle.
-        return Prepared, (self.folder,)
-
     @property
     def manifest_hash(self) -> str:
         """SHA-256 of the manifest alone: the same on every machine, which rendered audio is only within a last bit."""
         return self.summary["files"][MANIFEST]
+
+    @property
+    def data_hash(self) -> str:
+        """What runs must share to be compared: everything, but of a rendered corpus the manifest.
+
+        Rendered elsewhere, its audio may differ in the last bit; its config, which is part of the run, says what it is.
+        """
+        return self.manifest_hash if self.summary["corpus"]["kind"] == "synthetic" else self.hash
 
     def items(self, split: str) -> list[Item]:
         """The utterances of ``train``, ``valid`` or ``test``, in the corpus's order."""
@@ -110,9 +115,3 @@ def content_hash(files: dict[str, str]) -> str:
     """SHA-256 over the files' names and SHA-256s: the identity of what was prepared."""
     lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

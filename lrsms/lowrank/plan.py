@@ -152,6 +152,9 @@ def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
 
 
 def _matches(matrix: Matrix, target: str) -> bool:
+    if not matrix.stack and target.split(".")[1:] == ["*"]:
+        # ``decoder.*`` means the roles of the decoder's blocks, not its vocabulary projection.
+        return False
     return any(fnmatchcase(handle, target) for handle in _handles(matrix))
 
 

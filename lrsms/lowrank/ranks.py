@@ -42,12 +42,14 @@ def ranks_over_depth(lowrank: LowRank, full: int, depths: Sequence[int], layers:
 
 
 def _shares(lowrank: LowRank, depths: Sequence[int], layers: int, where: str) -> list[float]:
+    if layers == 1:
+        return [1.0] * len(depths)
     if lowrank.ratios is not None:
         if len(lowrank.ratios) != layers:
             given = len(lowrank.ratios)
             raise ValueError(f"'lowrank.ratios' has {given} values, but {where} has {layers} layers; give one each")
         return [lowrank.ratios[depth] for depth in depths]
-    if lowrank.slope is None or layers == 1:
+    if lowrank.slope is None:
         return [1.0] * len(depths)
     return [1 + lowrank.slope * (2 * depth / (layers - 1) - 1) for depth in depths]
 

@@ -9,15 +9,16 @@ from lrsms import config as schema
 from lrsms import study
 
 try:
-    PROJECT = schema.parse(schema.Project, config, "config")
+    PROJECT = schema.parse(schema.Project, config, "workflow/config/config.yaml or --config")
     EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
     DECODING = schema.Decoding(decoders=PROJECT.decoders, conditions=PROJECT.conditions)
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
 
-# Jobs call the Python that runs Snakemake, also where its environment was not activated.
+# Jobs call the Python that runs Snakemake, also where its environment was not activated. A prefix of our own takes the
+# place of Snakemake's, which makes a job fail although its output goes through tee.
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
-    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+    shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and conditions
 STUDY = f"{PROJECT.study}-{PROJECT.task}-{PROJECT.scale}-{PROJECT.corpus}"
@@ -32,7 +33,8 @@ def scores(name):
 
 # Which runs and which decoding the study's results are made from: another choice has another file, so that results are
 # made anew also where Snakemake remembers nothing, as in a fresh clone.
-SELECTION = f"{RESULTS}/runs-{schema.digest([sorted(EXPERIMENTS), DECODING.digest], 8)}.txt"
+ORDER = [list(PROJECT.decoders), list(PROJECT.conditions)]  # which tables and figures show first
+SELECTION = f"{RESULTS}/runs-{schema.digest([sorted(EXPERIMENTS), DECODING.digest, ORDER], 8)}.txt"
 
 # A recorded run is done. It is no rule's output any more, so that nothing upstream can ask for it again: neither files
 # that were deleted nor a corpus that is prepared anew.

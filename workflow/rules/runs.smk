@@ -15,8 +15,9 @@ rule resolve:
 # Weights and checkpoints are no declared outputs: Snakemake would delete them when a job fails.
 rule train:
     input:
-        config="results/runs/{run}/config.json",
-        corpus=lambda wildcards: f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json",
+        # Ancient: neither a config that was touched nor a corpus that is prepared again trains anything again.
+        config=ancient("results/runs/{run}/config.json"),
+        corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
     output:
         "results/runs/{run}/run.json",
     log:
@@ -59,7 +60,7 @@ rule score:
 
 
 # Alone on the machine: it asks for more cores than there are, which Snakemake cuts to all of them (a cluster's profile
-# says how many). It measures with as many threads as a training job has by default.
+# says how many). It measures with as many threads as a training job has.
 rule steptime:
     output:
         "results/steptime/{steptime}.json",
@@ -70,5 +71,6 @@ rule steptime:
     threads: 1000
     params:
         project=PROJECT_JSON,
+        threads=workflow.resource_settings.overwrite_threads.get("train", 1),
     shell:
-        "python -m lrsms steptime --project {params.project:q} --threads 1 {output:q} 2>&1 | tee {log:q}"
+        "python -m lrsms steptime --project {params.project:q} --threads {params.threads} {output:q} 2>&1 | tee {log:q}"
