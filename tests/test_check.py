@@ -12,6 +12,7 @@ import yaml
 from lrsms import config, study
 from lrsms.__main__ import main
 from lrsms.check import check_runs
+from lrsms.data.prepare import source_hash
 
 
 @pytest.fixture
@@ -126,3 +127,20 @@ def test_a_thousand_runs_are_checked_in_seconds(check, tmp_path):
     began = time.process_time()
     check_runs(experiments, config.parse(config.Project, nano.PROJECT, "x").decoding)
     assert time.process_time() - began < 5
+
+
+def test_a_real_corpus_whose_manifest_changed_is_not_taken_as_prepared(check, tmp_path):
+    root = tmp_path / "mine"
+    root.mkdir()
+    header = "id\tsplit\taudio\tvideo\tspeaker\ttext\n"
+    lines = "".join(f"{split}\t{split}\t{split}.wav\t\t\ta\n" for split in ("train", "valid", "test"))
+    (root / "manifest.tsv").write_text(header + lines)
+    settings = {"roots": {"few": str(root)}}
+    assert check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings) == ""
+    project = config.parse(config.Project, nano.PROJECT | settings, "project")
+    prepared = tmp_path / "results/corpora" / study.load(project)[0].run.prepared
+    prepared.mkdir(parents=True)
+    (prepared / "corpus.json").write_text(json.dumps({"source": source_hash(root)}))
+    assert check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings) == ""
+    (root / "manifest.tsv").write_text(header + lines.replace("\ta\n", "\tb\n"))
+    assert "its manifest is not the one that" in check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings)

@@ -152,3 +152,15 @@ def test_nothing_is_pickled(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "load", fail)
     save_checkpoint(tmp_path, make(1))
     assert_same(load_checkpoint(tmp_path), make(1))
+
+
+def test_damaged_later_checkpoints_make_room_for_those_of_the_run_that_began_again(tmp_path):
+    for step in (100, 200):
+        save_checkpoint(tmp_path, make(step))
+        (tmp_path / f"step-{step:08d}.safetensors").write_bytes(b"torn")
+    with pytest.warns(UserWarning, match="damaged checkpoint"):
+        assert load_checkpoint(tmp_path) is None
+    for step in (50, 70):
+        save_checkpoint(tmp_path, make(step))
+    assert_same(load_checkpoint(tmp_path), make(70))
+    assert {name.split(".")[0] for name in names(tmp_path)} == {"step-00000050", "step-00000070"}

@@ -4,11 +4,13 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from lrsms.files import file_hash, write_atomically, write_json
+from lrsms.files import file_hash, only_one, write_atomically, write_json
 
 
 def test_a_file_is_written_and_its_folder_made(tmp_path):
@@ -47,3 +49,15 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 def test_the_hash_is_sha_256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert file_hash(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path):
+    second = (
+        "import sys; from pathlib import Path; from lrsms.files import only_one\nwith only_one(Path(sys.argv[1])): pass"
+    )
+    command = [sys.executable, "-c", second, str(tmp_path / "run")]
+    with only_one(tmp_path / "run"):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert "another process is at work on this run" in done.stderr
+    assert subprocess.run(command).returncode == 0

@@ -1,5 +1,6 @@
 """Facts about the command line: verbs work from end to end, and bad input is one line and exit status 1."""
 
+import errno
 import json
 import os
 import shutil
@@ -242,3 +243,15 @@ def test_a_run_that_was_killed_by_the_system_goes_on(home, corpora, make_run, re
     assert json.loads((killed / "run.json").read_text())["resumed_at"] >= 9
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_full_disk_is_one_line_with_a_remedy(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "results/x.json")
+
+    monkeypatch.setattr("lrsms.tables.write", full)
+    assert main(["tables", "results/x"]) == 1
+    error = capsys.readouterr().err
+    assert (
+        error == "error: the disk is full (results/x.json); free some space and run again: what was finished is kept\n"
+    )

@@ -57,6 +57,8 @@ DECODER = SELF_ATTENTION | CROSS_ATTENTION | DECODER_FEEDFORWARD
         ("decoder.self_attention", SELF_ATTENTION),
         ("decoder.cross_attention", CROSS_ATTENTION),
         ("decoder.feedforward", DECODER_FEEDFORWARD),
+        ("decoder.*", DECODER),
+        ("decoder.output", {"decoder.output"}),
         ("ctc", {"ctc"}),
         ("*.qkv.k", {name for name in ATTENTION | SELF_ATTENTION if name.endswith(".qkv.k")}),
         ("encoder.blocks.[01].*", {name for name in ENCODER if ".2." not in name}),

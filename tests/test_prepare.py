@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -271,3 +272,10 @@ def test_a_damaged_folder_is_refused_in_one_line(tmp_path, damage, message):
         Prepared(tmp_path / "out")
     assert str(tmp_path / "out") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_copy_of_a_recording_in_another_split_is_refused(tmp_path):
+    root = make(tmp_path / "root")
+    shutil.copy(root / "u8.wav", root / "u9.wav")  # valid and test
+    with pytest.raises(ValueError, match=r"^'u9' of split 'test' is the same recording as 'u8' of split 'valid'"):
+        run(root, tmp_path / "out")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lrsms import aggregate, tables
+from lrsms import aggregate, cells, tables
 
 
 @pytest.fixture
@@ -147,3 +147,12 @@ def test_an_absent_aggregate_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"runs\.csv: not readable") as error:
         tables.write(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_step_times_are_the_dense_one_over_the_speed_up(folder):
+    summary = cells.summarise(folder)
+    dense = next(cell.step_ms for cell in summary.cells if not cell.targets)
+    column = next(column for column in tables.readable(summary, 1000).columns if column.header == "step ms")
+    for cell, text in zip(summary.cells, column.texts, strict=True):
+        if cell.targets and cell.speedup and dense:
+            assert float(text) == pytest.approx(dense / cell.speedup.value, rel=0.01)
