@@ -37,7 +37,7 @@ def check(options: argparse.Namespace) -> None:
     project = _project(options.project)
     experiments = study.load(project, options.config_folder)
     check_runs(experiments, project.decoding)
-    scores = f"scores-{project.decoding.digest}.csv.gz"
+    scores = project.decoding.scores
     pending = [e.run for e in experiments if not (options.records / e.name / scores).is_file()]
     for name, corpus in {run.prepared: run.corpus for run in pending}.items():
         check_corpus(corpus, _root(project, corpus), options.corpora / name)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lrsms import config, stats
 from lrsms.files import write_atomically
+from lrsms.record import PARTS
 from lrsms.score import COUNTS, read_scores
 from lrsms.study import Experiment
 
@@ -163,7 +164,7 @@ def _read_record(
 ) -> tuple[dict[str, Any], pd.DataFrame, str] | None:
     """Status and cost, scores per utterance, and hash of the data; None where there is no (complete) record yet."""
     folder = records / experiment.name
-    paths = [folder / name for name in ("config.json", "plan.json", "run.json", f"scores-{decoding.digest}.csv.gz")]
+    paths = [folder / name for name in (*PARTS, decoding.scores)]
     config_path, plan_path, run_path, scores_path = paths
     if not scores_path.is_file():
         return None

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 
 from lrsms.strict import Frozen, digest
 from lrsms.strict import canonical_json as canonical_json
-from lrsms.strict import fields_at as fields_at
 from lrsms.strict import parse as parse
 
 Positive = Annotated[int, Field(ge=1)]
@@ -247,6 +246,11 @@ class Decoding(Frozen):
     def digest(self) -> str:
         """Eight hex digits: changing a decoder or a condition decodes again, it does not train again."""
         return digest(self, 8)
+
+    @property
+    def scores(self) -> str:
+        """Name of the score table in a run's record; a run that has it is done."""
+        return f"scores-{self.digest}.csv.gz"
 
 
 class Project(Frozen):

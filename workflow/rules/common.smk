@@ -11,7 +11,7 @@ from lrsms import study
 try:
     PROJECT = schema.parse(schema.Project, config, "workflow/config/config.yaml or --config")
     EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
-    DECODING = schema.Decoding(decoders=PROJECT.decoders, conditions=PROJECT.conditions)
+    DECODING = PROJECT.decoding
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
 
@@ -28,7 +28,7 @@ FIGURES = f"figures/{STUDY}"
 
 def scores(name):
     """The score table of a run's record: the goal of everything before the report."""
-    return f"results/records/{name}/scores-{DECODING.digest}.csv.gz"
+    return f"results/records/{name}/{DECODING.scores}"
 
 
 # Which runs and which decoding the study's results are made from: another choice has another file, so that results are
