@@ -9,45 +9,25 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lrsms.corpus import Corpus, Count, Name, Positive
+from lrsms.corpus import Manifest as Manifest
+from lrsms.corpus import Synthetic as Synthetic
+from lrsms.decoding import Condition as Condition
+from lrsms.decoding import Conditions, Decoders
+from lrsms.decoding import Decoder as Decoder
+from lrsms.decoding import Decoding as Decoding
 from lrsms.strict import Frozen, digest
 from lrsms.strict import canonical_json as canonical_json
 from lrsms.strict import parse as parse
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
-"""A word that may stand in a file name; no dash, which separates the parts of a run's name."""
-
-
-class Synthetic(Frozen):
-    """A corpus rendered by espeak-ng from a grammar (``data/corpora/synthetic.py``). Its identity is this config."""
-
-    kind: Literal["synthetic"]
-    name: Name
-    grammar: Literal["commands", "sentences"]
-    train: Positive
-    valid: Positive
-    test: Positive
-    train_voices: Positive
-    valid_voices: Positive
-    test_voices: Positive
-    snr: tuple[float, float] | None = None
-    """Range of the signal-to-noise ratio (dB) of the noise in the recordings, drawn uniformly; None is clean."""
-    seed: int = 1
-    generator: Literal[1] = 1
-    """Version of the renderer: raised when the same configuration would sound otherwise."""
-
-
-class Manifest(Frozen):
-    """Any corpus given as ``manifest.tsv`` (id, split, audio, video, speaker, text) in its root folder."""
-
-    kind: Literal["manifest"]
-    name: Name
-
-
-Corpus = Annotated[Synthetic | Manifest, Field(discriminator="kind")]
+Task = Literal["asr", "vsr", "avsr"]
+Modality = Literal["audio", "video"]
+PREPARED_LAYOUT = 2
+"""Version of the folder of a prepared corpus (``data/prepared.py``)."""
+MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("video",), "avsr": ("audio", "video")}
+"""What the models of a task hear and see."""
 
 
 class Tokenizer(Frozen):
@@ -65,14 +45,21 @@ class Tokenizer(Frozen):
 
 
 class Model(Frozen):
-    """A Conformer encoder with a CTC head and, unless ``decoder_layers`` is 0, a Transformer decoder."""
+    """A Conformer encoder for each modality, a CTC head and, unless ``decoder_layers`` is 0, a Transformer decoder."""
 
-    frontend: Literal["logmel", "wave"]
-    """``logmel``: log-mel features and convolutional subsampling; ``wave``: Auto-AVSR's 1-D ResNet-18 on samples."""
+    frontend: Literal["logmel", "wave"] | None = None
+    """Of audio. ``logmel``: log-mel features and convolutional subsampling; ``wave``: Auto-AVSR's 1-D ResNet-18 on
+    samples; None: the model hears nothing."""
     mels: Positive | None = None
     """Mel bands of the ``logmel`` front end."""
-    channels: Positive
-    """Channels of the subsampling convolutions, or of the ResNet's first stage (64 in Auto-AVSR)."""
+    channels: Positive | None = None
+    """Channels of the audio front end's subsampling convolutions, or of its ResNet's first stage (64 in Auto-AVSR)."""
+    video_channels: Positive | None = None
+    """Channels of the first stage of the video front end's 2-D ResNet-18 (64 in Auto-AVSR); None: it sees nothing."""
+    video_shrink: Annotated[int, Field(ge=2)] | None = None
+    """Mouth crops are first averaged over squares of this many pixels; None keeps every pixel, as in Auto-AVSR."""
+    fusion: Positive | None = None
+    """Hidden width of the matrices that fuse both modalities (8192 in Auto-AVSR)."""
     dim: Positive
     heads: Positive
     feedforward: Positive
@@ -83,6 +70,12 @@ class Model(Frozen):
     initialiser: Literal["default", "glorot", "he"]
     """Initialiser of every dense matrix: PyTorch's own, Glorot uniform or He normal."""
 
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """What the model hears and sees."""
+        audio: tuple[Modality, ...] = ("audio",) if self.frontend is not None else ()
+        return (*audio, "video") if self.video_channels is not None else audio
+
     @model_validator(mode="after")
     def _is_a_network(self) -> Self:
         if self.dim % self.heads:
@@ -91,8 +84,16 @@ class Model(Frozen):
             raise ValueError(f"'dim' must be even for sinusoidal positions, got {self.dim}")
         if self.kernel % 2 == 0:
             raise ValueError(f"'kernel' must be odd, got {self.kernel}")
+        if not self.modalities:
+            raise ValueError("give 'frontend' (audio), 'video_channels' (video) or both")
+        if (self.frontend is None) != (self.channels is None):
+            raise ValueError("'channels' is needed by, and only by, an audio 'frontend'")
         if (self.frontend == "logmel") != (self.mels is not None):
             raise ValueError("'mels' is needed by, and only by, frontend 'logmel'")
+        if self.video_shrink is not None and self.video_channels is None:
+            raise ValueError("'video_shrink' is only for a model with 'video_channels'")
+        if (len(self.modalities) == 2) != (self.fusion is not None):
+            raise ValueError("'fusion' is needed by, and only by, a model of both audio and video")
         return self
 
 
@@ -130,15 +131,36 @@ class LowRank(Frozen):
 
 
 class Augment(Frozen):
-    """SpecAugment (Park et al. 2019): masks over time, for features also over mel bands."""
+    """Masks over time, for features also over mel bands (SpecAugment, Park et al. 2019). Mouths are cropped at random
+    in training whether or not this is given."""
 
-    time_masks: Annotated[float, Field(ge=0)]
-    """Masks per second of speech."""
-    time_width: Annotated[float, Field(ge=0)]
-    """Largest width of a time mask in seconds."""
-    mel_masks: Count
-    mel_width: Count
+    time_masks: Annotated[float, Field(ge=0)] = 0.0
+    """Masks per second of audio."""
+    time_width: Annotated[float, Field(ge=0)] = 0.0
+    """Largest width of an audio mask in seconds."""
+    mel_masks: Count = 0
+    mel_width: Count = 0
     """Largest width of a frequency mask in mel bands."""
+    video_masks: Annotated[float, Field(gt=0)] | None = None
+    """Masks per second of video, drawn apart from those of audio."""
+    video_width: Annotated[float, Field(gt=0)] | None = None
+    """Largest width of a video mask in seconds."""
+    flip: Literal[True] | None = None
+    """Mirror half of the videos."""
+
+    @model_validator(mode="after")
+    def _video_masks_have_a_width(self) -> Self:
+        if (self.video_masks is None) != (self.video_width is None):
+            raise ValueError("'video_masks' and 'video_width' are needed together")
+        return self
+
+
+class Noise(Frozen):
+    """Noise mixed into the audio of training utterances, each time at a ratio drawn anew."""
+
+    kind: Literal["babble", "white"]
+    snrs: Annotated[tuple[float | Literal["clean"], ...], Field(min_length=1)]
+    """Signal-to-noise ratios in dB, all equally likely."""
 
 
 class Train(Frozen):
@@ -166,6 +188,9 @@ class Train(Frozen):
     average: Positive
     """The final weights are the mean of those at the last ``average`` snapshots."""
     augment: Augment | None = None
+    noise: Noise | None = None
+    modality_dropout: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Chance that an utterance is trained on with one of its two modalities absent, either one as likely."""
 
     @model_validator(mode="after")
     def _is_a_schedule(self) -> Self:
@@ -182,7 +207,7 @@ class Run(Frozen):
     """One training run, fully resolved."""
 
     scale: Name
-    task: Literal["asr"]
+    task: Task
     corpus: Corpus
     tokenizer: Tokenizer
     model: Model
@@ -194,8 +219,26 @@ class Run(Frozen):
     def _parts_fit(self) -> Self:
         if self.model.decoder_layers == 0 and self.train.ctc_weight < 1:
             raise ValueError("'train.ctc_weight' must be 1 where 'model.decoder_layers' is 0")
-        if self.model.frontend == "wave" and self.train.augment is not None and self.train.augment.mel_masks:
-            raise ValueError("'train.augment.mel_masks' must be 0 with frontend 'wave', which has no mel bands")
+        if self.model.modalities != MODALITIES[self.task]:
+            raise ValueError(
+                f"'task' is {self.task}, of {' and '.join(MODALITIES[self.task])}, but 'model' is of "
+                f"{' and '.join(self.model.modalities)}"
+            )
+        if "video" in self.model.modalities and not self.corpus.has_video:
+            raise ValueError(f"'task' is {self.task}, but corpus '{self.corpus.name}' has no video; use asr")
+        augment, mels = self.train.augment, self.model.mels
+        if augment is not None and augment.mel_masks and mels is None:
+            raise ValueError("'train.augment.mel_masks' must be 0 without frontend 'logmel', which has the mel bands")
+        if augment is not None and augment.time_masks and "audio" not in self.model.modalities:
+            raise ValueError(f"'train.augment.time_masks' masks audio, which task '{self.task}' does not have")
+        if augment is not None and (augment.video_masks or augment.flip) and "video" not in self.model.modalities:
+            raise ValueError(
+                f"'train.augment.video_masks' and 'flip' are for video, which task '{self.task}' does not have"
+            )
+        if self.train.noise is not None and "audio" not in self.model.modalities:
+            raise ValueError(f"'train.noise' is for audio, which task '{self.task}' does not have")
+        if self.train.modality_dropout is not None and self.task != "avsr":
+            raise ValueError(f"'train.modality_dropout' is for task 'avsr', got '{self.task}'")
         return self
 
     @property
@@ -206,66 +249,41 @@ class Run(Frozen):
     @property
     def prepared(self) -> str:
         """Name of the folder of the prepared corpus that this run reads."""
-        identity = {"corpus": self.corpus, "tokenizer": self.tokenizer, "modalities": ["audio"]}
+        identity = {
+            "corpus": self.corpus,
+            "tokenizer": self.tokenizer,
+            "modalities": MODALITIES[self.task],
+            "layout": PREPARED_LAYOUT,
+        }
         return f"{self.corpus.name}-{digest(identity, 10)}"
-
-
-class Decoder(Frozen):
-    """Greedy CTC, or a beam search over (1 - ctc_weight) * attention + ctc_weight * CTC + length_bonus * tokens."""
-
-    kind: Literal["greedy", "beam"]
-    beam: Positive | None = None
-    ctc_weight: Share | None = None
-    length_bonus: float | None = None
-
-    @model_validator(mode="after")
-    def _beam_has_its_parameters(self) -> Self:
-        given = [self.beam is not None, self.ctc_weight is not None, self.length_bonus is not None]
-        if not (all(given) if self.kind == "beam" else not any(given)):
-            raise ValueError("'beam', 'ctc_weight' and 'length_bonus' are all needed by, and only by, kind 'beam'")
-        return self
-
-
-class Condition(Frozen):
-    """What is decoded."""
-
-    split: Literal["valid", "test"]
-
-
-Decoders = Annotated[dict[Name, Decoder], Field(min_length=1)]
-Conditions = Annotated[dict[Name, Condition], Field(min_length=1)]
-
-
-class Decoding(Frozen):
-    """Every decoder is applied under every condition."""
-
-    decoders: Decoders
-    conditions: Conditions
-
-    @property
-    def digest(self) -> str:
-        """Eight hex digits: changing a decoder or a condition decodes again, it does not train again."""
-        return digest(self, 8)
-
-    @property
-    def scores(self) -> str:
-        """Name of the score table in a run's record; a run that has it is done."""
-        return f"scores-{self.digest}.csv.gz"
 
 
 class Project(Frozen):
     """``workflow/config/config.yaml`` after Snakemake's ``--config`` overrides."""
 
     study: Name
-    task: str
+    task: Task
     scale: Name
     corpus: Name
     roots: dict[str, str] = Field(default_factory=dict)
     """Where each real corpus lies on this machine."""
     decoders: Decoders
-    conditions: Conditions
+    conditions: dict[Task, Conditions]
+    """By task: what is heard and seen differs."""
+
+    @model_validator(mode="after")
+    def _conditions_suit_their_task(self) -> Self:
+        if self.task not in self.conditions:
+            raise ValueError(f"'conditions' has none for task '{self.task}'")
+        for task, conditions in self.conditions.items():
+            for name, condition in conditions.items():
+                if condition.noise is not None and "audio" not in MODALITIES[task]:
+                    raise ValueError(f"'conditions.{task}.{name}.noise' is for audio, which '{task}' does not have")
+                if condition.without is not None and task != "avsr":
+                    raise ValueError(f"'conditions.{task}.{name}.without' is for task 'avsr'")
+        return self
 
     @property
     def decoding(self) -> Decoding:
         """How every run of the study is decoded."""
-        return Decoding(decoders=self.decoders, conditions=self.conditions)
+        return Decoding(decoders=self.decoders, conditions=self.conditions[self.task])

@@ -54,9 +54,30 @@ PROJECT: dict[str, Any] = {
         "greedy": {"kind": "greedy"},
         "beam": {"kind": "beam", "beam": 3, "ctc_weight": 0.4, "length_bonus": 0.1},
     },
-    "conditions": {"clean": {"split": "test"}},
+    "conditions": {
+        "asr": {"clean": {"split": "test"}},
+        "vsr": {"clean": {"split": "test"}},
+        "avsr": {"clean": {"split": "test"}, "noisy": {"split": "test", "noise": "babble", "snr": 0}},
+    },
 }
 STUDY: dict[str, Any] = {
     "question": "Does it run?",
     "grids": [{"seed": [1]}, {"lowrank.targets": [["encoder.attention"]], "lowrank.ratio": [0.5, 0.25], "seed": [1]}],
 }
+VIDEO: dict[str, Any] = {"video_channels": 2, "video_shrink": 4}
+HEARING: dict[str, Any] = {key: PRESET["model"][key] for key in ("frontend", "mels", "channels")}
+VSR: dict[str, Any] = PRESET | {
+    "model": {key: value for key, value in PRESET["model"].items() if key not in HEARING} | VIDEO,
+    "train": PRESET["train"] | {"augment": {"video_masks": 1.0, "video_width": 0.2, "flip": True}},
+}
+AVSR: dict[str, Any] = PRESET | {
+    "model": PRESET["model"] | VIDEO | {"fusion": 24},
+    "train": PRESET["train"]
+    | {
+        "augment": PRESET["train"]["augment"] | {"video_masks": 1.0, "video_width": 0.2},
+        "noise": {"kind": "babble", "snrs": [-5, 5, "clean"]},
+        "modality_dropout": 0.2,
+    },
+}
+PRESETS: dict[str, dict[str, Any]] = {"asr": PRESET, "vsr": VSR, "avsr": AVSR}
+"""By task."""

@@ -140,7 +140,7 @@ def test_the_names_of_finished_runs_never_change():
     """Where this fails, every finished run would be trained again: undo the change or raise RESULTS_VERSION."""
     run = config.parse(Run, json.loads(FINISHED), "x")
     assert run.digest == "4c4e730990"
-    assert run.prepared == "speech-730f1f328f"
+    assert run.prepared == "speech-07d4940ea8"
     assert config.parse(Project, nano.PROJECT, "x").decoding.digest == "4cf4cad5"
 
 
@@ -190,11 +190,29 @@ def test_runs_of_one_corpus_and_tokenizer_share_what_is_prepared(make_run):
     ("key", "value", "message"),
     [
         ("decoders", {}, "'decoders' is {}"),
-        ("conditions", {}, "'conditions' is {}"),
+        ("conditions", {}, "'conditions' has none for task 'asr'"),
+        ("conditions", {"asr": {}}, "'conditions.asr' is {}"),
+        ("conditions", {"as": {}}, "'conditions.as"),
+        ("conditions", {"asr": {"a": {"split": "test", "noise": "babble"}}}, "'conditions.asr.a': 'noise' and 'snr'"),
+        (
+            "conditions",
+            {"asr": {"a": {"split": "test"}}, "vsr": {"b": {"split": "test", "noise": "white", "snr": 0}}},
+            "'conditions.vsr.b.noise' is for audio, which 'vsr' does not have",
+        ),
+        (
+            "conditions",
+            {"asr": {"a": {"split": "test", "without": "video"}}},
+            "'conditions.asr.a.without' is for task 'avsr'",
+        ),
+        (
+            "conditions",
+            {"avsr": {"a": {"split": "test", "without": "audio", "noise": "white", "snr": 0}}},
+            "'conditions.avsr.a': 'noise' is for audio, which 'without' takes away",
+        ),
         ("decoders", {"a": {"kind": "greedy", "beam": 3}}, "'decoders.a': 'beam', 'ctc_weight' and 'length_bonus'"),
         ("decoders", {"a": {"kind": "beam", "beam": 3}}, "'decoders.a': 'beam', 'ctc_weight' and 'length_bonus'"),
         ("decoders", {"a": {"kind": "greed"}}, "'decoders.a.kind' is \"greed\""),
-        ("conditions", {"a": {"split": "train"}}, "'conditions.a.split' is \"train\""),
+        ("conditions", {"asr": {"a": {"split": "train"}}}, "'conditions.asr.a.split' is \"train\""),
         ("decoders", {"a-b": {"kind": "greedy"}}, "'decoders.a-b"),
         ("study", "../other", "'study' is \"../other\""),
         ("scales", "demo", "unknown key 'scales'; did you mean 'scale'?"),
@@ -209,5 +227,57 @@ def test_the_decoding_digest_depends_on_settings_and_not_on_the_study():
         return config.parse(Project, nano.PROJECT | changes, "x").decoding.digest
 
     assert digest(study="other", scale="mini", roots={"a": "/b"}) == digest()
-    assert digest(conditions={"clean": {"split": "valid"}}) != digest()
+    assert digest(conditions={"asr": {"clean": {"split": "valid"}}}) != digest()
     assert digest(decoders={"greedy": {"kind": "greedy"}}) != digest()
+    others = nano.PROJECT["conditions"] | {"avsr": {"dark": {"split": "test", "without": "video"}}}
+    assert digest(conditions=others) == digest(), "another task's conditions are nothing to this one"
+
+
+def make(task, path="", value=None, **changes):
+    """A run of a task, with one dotted field set."""
+    corpus = {**nano.CORPUS, "name": "few"}
+    data = {"scale": "nano", "task": task, "corpus": corpus, **json.loads(json.dumps(nano.PRESETS[task])), **changes}
+    if path:
+        section, leaf = path.split(".") if path.count(".") == 1 else path.rsplit(".", 1)
+        target = data
+        for part in section.split("."):
+            target = target[part]
+        target[leaf] = value
+    return data
+
+
+@pytest.mark.parametrize("task", ["asr", "vsr", "avsr"])
+def test_each_task_has_its_own_prepared_corpus(task):
+    run = config.parse(Run, make(task), "x")
+    assert run.model.modalities == config.MODALITIES[task]
+    others = [config.parse(Run, make(other), "x") for other in nano.PRESETS if other != task]
+    assert run.prepared not in {other.prepared for other in others}
+
+
+@pytest.mark.parametrize(
+    ("task", "path", "value", "message"),
+    [
+        ("asr", "task", "vsr", "'task' is vsr, of video, but 'model' is of audio"),
+        ("avsr", "task", "asr", "'task' is asr, of audio, but 'model' is of audio and video"),
+        ("avsr", "model.fusion", None, "'model': 'fusion' is needed by, and only by, a model of both audio and video"),
+        ("vsr", "model.fusion", 8, "'model': 'fusion' is needed by, and only by, a model of both audio and video"),
+        ("vsr", "model.channels", 8, "'model': 'channels' is needed by, and only by, an audio 'frontend'"),
+        ("asr", "model.video_shrink", 2, "'model': 'video_shrink' is only for a model with 'video_channels'"),
+        ("vsr", "model.video_channels", None, "'model': give 'frontend' (audio), 'video_channels' (video) or both"),
+        ("vsr", "train.noise", {"kind": "white", "snrs": [0]}, "'train.noise' is for audio, which task 'vsr'"),
+        ("asr", "train.modality_dropout", 0.1, "'train.modality_dropout' is for task 'avsr', got 'asr'"),
+        ("avsr", "train.noise.snrs", ["loud"], "'train.noise.snrs.0"),
+        ("avsr", "train.augment.video_width", None, "'train.augment': 'video_masks' and 'video_width'"),
+        ("asr", "train.augment.flip", True, "'train.augment.video_masks' and 'flip' are for video, which task 'asr'"),
+        ("vsr", "train.augment.time_masks", 1.0, "'train.augment.time_masks' masks audio, which task 'vsr'"),
+        ("vsr", "train.augment.mel_masks", 1, "'train.augment.mel_masks' must be 0 without frontend 'logmel'"),
+    ],
+)
+def test_a_model_fits_its_task(task, path, value, message):
+    data = make(task, path, value) if "." in path else make(task) | {path: value}
+    assert refusal(Run, data).startswith(message)
+
+
+def test_librispeech_is_not_seen():
+    corpus = {"kind": "librispeech", "name": "ls", "train": ["a"], "valid": ["b"], "test": ["c"]}
+    assert refusal(Run, make("vsr", corpus=corpus)) == "'task' is vsr, but corpus 'ls' has no video; use asr"
