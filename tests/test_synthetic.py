@@ -1,4 +1,6 @@
 import json
+import math
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 import soundfile
 
 from lrsms import config
+from lrsms.data import video
 from lrsms.data.corpora import synthetic
 from lrsms.data.utterance import Utterance
 
@@ -29,6 +32,12 @@ def corpus(**changes: object) -> config.Synthetic:
 
 def render(folder: Path, **changes: object) -> list[Utterance]:
     return list(synthetic.utterances(corpus(**changes), None, folder))
+
+
+def film(row: Utterance) -> np.ndarray:
+    assert row.render is not None and row.video is not None
+    row.render()
+    return video.read(row.video).frames
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -83,6 +92,60 @@ def test_phoneme_times_do_not_depend_on_the_noise(tmp_path: Path) -> None:
     clean, noisy = contents(tmp_path / "clean"), contents(tmp_path / "noisy")
     assert clean[synthetic.PHONEMES] == noisy[synthetic.PHONEMES]
     assert clean["test/test-00000.wav"] != noisy["test/test-00000.wav"]
+
+
+def test_videos_are_rendered_when_asked_for_and_have_a_frame_for_every_640_samples(tmp_path: Path) -> None:
+    rows = render(tmp_path, train=6, valid=2, test=3)
+    assert not list(tmp_path.rglob("*.mp4"))
+    for row in rows:
+        assert row.video == (tmp_path / row.split / f"{row.id}.mp4").absolute() and row.audio is not None
+        assert len(film(row)) == math.ceil(soundfile.info(row.audio).frames / 640)
+    assert len(list(tmp_path.rglob("*.mp4*"))) == len(rows)
+
+
+def test_videos_do_not_depend_on_threads_or_order(tmp_path: Path) -> None:
+    first = render(tmp_path / "first", train=6, valid=2, test=3)
+    for row in first:
+        film(row)
+    second = render(tmp_path / "second", train=6, valid=2, test=3)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(film, reversed(second)))
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+
+
+def test_a_video_that_is_there_is_not_rendered_again(tmp_path: Path) -> None:
+    row = render(tmp_path, train=6, valid=2, test=3)[0]
+    film(row)
+    before = row.video.stat().st_mtime_ns if row.video else 0
+    film(row)
+    assert row.video is not None and row.video.stat().st_mtime_ns == before
+
+
+def test_a_voice_has_one_face_and_two_voices_have_two(tmp_path: Path) -> None:
+    rows = [row for row in render(tmp_path, train=6, valid=2, test=6, test_voices=2) if row.split == "test"]
+    # Half a second at rest, whoever speaks: what is left is the face.
+    rest = {row.id: film(row)[0].astype(float) for row in rows}
+    for one in rows:
+        for other in rows:
+            if one.id < other.id:
+                difference = np.abs(rest[one.id] - rest[other.id]).mean()
+                assert (difference < 6) == (one.speaker == other.speaker), (one, other)
+
+
+def test_lips_close_where_a_bilabial_is_heard(tmp_path: Path) -> None:
+    """The mouth's darkest spot, at the times of the phonemes that were heard."""
+    rows = {row.id: row for row in render(tmp_path, snr=None)}
+    darkness: dict[str, list[float]] = {"closed": [], "open": []}
+    for line in map(json.loads, (tmp_path / synthetic.PHONEMES).read_text().splitlines()):
+        frames = film(rows[line["id"]]).astype(float)
+        dark = np.percentile(frames[:, 40:72, 36:60], 3, axis=(1, 2)) / frames[:, 60:80].mean((1, 2))
+        ends = [start for _, start in line["phonemes"][1:]] + [line["end"]]
+        for (name, start), end in zip(line["phonemes"], ends, strict=True):
+            if name.lstrip("',") in ("p", "b", "m", "aI", "E", "V"):
+                kind = "closed" if name in "pbm" else "open"
+                darkness[kind].append(float(dark[int((start + end) / 2 * 25)]))
+    assert len(darkness["closed"]) > 10 and len(darkness["open"]) > 10
+    assert np.mean(darkness["closed"]) > 1.5 * np.mean(darkness["open"])
 
 
 def test_splits_share_no_sentence_no_speaker_and_deal_voices_evenly() -> None:

@@ -1,5 +1,6 @@
 """The row in which every corpus hands over its recordings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,11 @@ class Utterance:
     audio: Path | None
     """Absolute path."""
     video: Path | None
-    """Absolute path."""
+    """Absolute path; a container of video whose audio track is meant may also be the ``audio``."""
     speaker: str
     """Empty where unknown."""
     text: str
+    box: tuple[int, int, int, int] | None = None
+    """Part of the picture that is the mouth: x, y of its upper left corner, width and height. None: all of it."""
+    render: Callable[[], None] | None = None
+    """Makes the file ``video``, where it is rendered and not there yet; may be called in any thread."""

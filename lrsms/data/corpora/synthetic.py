@@ -1,4 +1,4 @@
-"""A corpus that needs no download: sentences from a grammar, spoken by espeak-ng in many voices.
+"""A corpus that needs no download: sentences from a grammar, spoken by espeak-ng in many voices, each with a face.
 
 The splits share no sentence and no speaker: a variant of espeak-ng (the larynx and mouth) is heard in one split only,
 so a test voice is new in more than its accent. Test and valid are drawn before train, so a larger train leaves them as
@@ -8,10 +8,11 @@ machine; an utterance's randomness is a function of the corpus's seed and the ut
 
 import json
 import math
+import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 
@@ -19,8 +20,8 @@ import numpy as np
 import torch
 
 from lrsms import config
-from lrsms.data import grammar
-from lrsms.data.audio import SAMPLE_RATE
+from lrsms.data import faces, film, grammar, video, visemes
+from lrsms.data.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
 from lrsms.data.espeak import ACCENTS, VARIANTS, Speech, Synthesizer, Voice
 from lrsms.data.torchaudio_import import torchaudio
 from lrsms.data.utterance import Utterance
@@ -59,6 +60,9 @@ class Line:
 
 def utterances(corpus: config.Synthetic, root: Path | None, rendered: Path) -> Iterator[Utterance]:
     """Renders the corpus into ``rendered``: ``<split>/<id>.wav`` (16 kHz, 16 bit, mono) and ``phonemes.jsonl``.
+
+    An utterance's ``<split>/<id>.mp4`` is made by its ``render``, in any thread and order: with a frame for every
+    640 samples of the recording, the last of which may be cut short.
 
     Args:
         corpus: what to render.
@@ -156,10 +160,21 @@ def _render(corpus: config.Synthetic, lines: list[Line], rendered: Path) -> Iter
             recording, start = _record(_to_sample_rate(speech), noises.get(line.split), corpus.snr, rng)
             path = (rendered / line.split / f"{line.id}.wav").absolute()
             _write(path, recording)
-            times = [[name, round(start + time, 4)] for name, time in speech.phonemes]
-            row = {"id": line.id, "phonemes": times, "end": round(start + speech.duration, 4)}
-            phonemes.write(json.dumps(row) + "\n")
-            yield Utterance(line.id, line.split, path, None, line.voice.name, line.text)
+            times = [(name, round(start + time, 4)) for name, time in speech.phonemes]
+            end = round(start + speech.duration, 4)
+            phonemes.write(json.dumps({"id": line.id, "phonemes": times, "end": end}) + "\n")
+            render = partial(
+                _render_video,
+                path.with_suffix(".mp4"),
+                faces.face(stream_seed(corpus.seed, "synthetic", "face", line.voice.name)),
+                times,
+                end,
+                math.ceil(len(recording) / SAMPLES_PER_FRAME),
+                stream_seed(corpus.seed, "synthetic", "film", line.id),
+            )
+            yield Utterance(
+                line.id, line.split, path, path.with_suffix(".mp4"), line.voice.name, line.text, render=render
+            )
 
 
 def _record(
@@ -223,3 +238,14 @@ def _write(path: Path, recording: np.ndarray) -> None:
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(recording.tobytes())
+
+
+def _render_video(
+    path: Path, face: faces.Face, phonemes: Sequence[tuple[str, float]], end: float, num_frames: int, seed: int
+) -> None:
+    if path.exists():
+        return
+    trajectory = visemes.trajectories(phonemes, end, num_frames)
+    temporary = path.with_name(path.name + ".tmp")
+    video.write(temporary, film.draw(face, trajectory, seed))
+    os.replace(temporary, path)
