@@ -36,6 +36,19 @@ def test_a_manifest_is_read_in_order_with_paths_below_its_root(tmp_path):
     assert not (tmp_path / "rendered").exists()
 
 
+def test_the_box_is_where_the_mouth_is_in_every_video(tmp_path):
+    (tmp_path / "manifest.tsv").write_text("\n".join(GOOD))
+    boxed = CORPUS.model_copy(update={"box": (114, 165, 96, 96)})
+    rows = list(utterances(boxed, tmp_path, tmp_path))
+    assert [row.box for row in rows] == [None, None, (114, 165, 96, 96)]
+    assert [row.box for row in utterances(CORPUS, tmp_path, tmp_path)] == [None, None, None]
+
+
+def test_audio_may_be_the_track_of_the_same_file_as_the_video(tmp_path):
+    row = read(tmp_path, [*GOOD, "d\ttrain\td.mp4\td.mp4\t\tx"])[3]
+    assert row.audio == row.video == tmp_path / "d.mp4"
+
+
 def test_column_order_extra_columns_byte_order_mark_and_line_ends_do_not_matter(tmp_path):
     expected = read(tmp_path, GOOD)
     cells = [line.split("\t") for line in GOOD]
@@ -75,6 +88,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ([*GOOD, "d\ttrain\td\0.wav\t\ts1\tx"], r"line 5: audio: .* is not a path"),
         (GOOD[:2] + GOOD[3:], r"manifest.tsv: no utterance of split 'valid'"),
         ([*GOOD, "d\ttest\tb.wav\t\ts1\tx"], r"line 5: b.wav of split 'test' is also 'b' of split 'valid'"),
+        ([*GOOD, "d\ttrain\tc.mp4\t\ts1\tx"], r"line 5: c.mp4 of split 'train' is also 'c' of split 'test'"),
         ([*GOOD, "d\ttest\tx/../b.wav\t\ts1\tx"], r"line 5: b.wav of split 'test' is also 'b' of split 'valid'"),
     ],
 )
@@ -126,3 +140,4 @@ def test_real_corpora_are_read(name):
     rows = list(utterances(CORPUS, root, root))
     assert len(rows) == {"grid_s1": 1_000, "speechocean762": 1_340}[name]
     assert all(row.audio is not None and row.audio.is_file() for row in rows)
+    assert all((row.video is not None and row.video.is_file()) == (name == "grid_s1") for row in rows)

@@ -1,7 +1,8 @@
 """One file per kind of corpus; reading, checking and preparing what they find is shared.
 
 A file ``<kind>.py`` has one function, ``utterances(corpus, root, rendered)``. What can be wrong without a recording
-being opened or rendered is refused at the call; the utterances then come one by one.
+being opened or rendered is refused at the call; the utterances then come one by one. ``folder.py`` is what the kinds
+that lie in a folder of their user's share.
 """
 
 import importlib

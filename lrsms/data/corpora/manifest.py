@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrsms import config
+from lrsms.data.corpora.folder import corpus_folder
 from lrsms.data.manifest import SPLITS, Row, read_tsv, resolve_inside
 from lrsms.data.utterance import Utterance
 
@@ -14,15 +15,16 @@ COLUMNS = ("id", "split", "audio", "video", "speaker", "text")
 def utterances(corpus: config.Manifest, root: Path | None, rendered: Path) -> Iterator[Utterance]:
     """Yields what the manifest in ``root`` lists, in its order; all of it is checked before the first is yielded.
 
-    Empty ``audio`` and ``video`` cells become None. ``rendered`` is left alone: nothing is rendered here.
+    Empty ``audio`` and ``video`` cells become None; the ``audio`` may be the track of the same file as the ``video``.
+    ``rendered`` is left alone: nothing is rendered here.
 
     Raises:
         ValueError: one line: the root is not given, missing or empty, the manifest is malformed, a path leaves the
             root, a split has no utterance, or two splits share a file.
     """
-    folder = _check_root(corpus.name, root)
+    folder = corpus_folder(corpus.name, root, FILE)
     rows = read_tsv(folder / FILE, COLUMNS)
-    listed = [_utterance(folder, row) for row in rows]
+    listed = [_utterance(folder, row, corpus.box) for row in rows]
     for split in SPLITS:
         if all(utterance.split != split for utterance in listed):
             raise ValueError(f"{folder / FILE}: no utterance of split '{split}'; {', '.join(SPLITS)} are all needed")
@@ -30,24 +32,20 @@ def utterances(corpus: config.Manifest, root: Path | None, rendered: Path) -> It
     return iter(listed)
 
 
-def _check_root(name: str, root: Path | None) -> Path:
-    remedy = f"give the folder that holds its {FILE} with --config roots='{{{name}: /path/to/folder}}'"
-    if root is None:
-        raise ValueError(f"roots.{name}: not set; {remedy}")
-    if not root.is_dir():
-        raise ValueError(f"roots.{name}: {root} is not a folder; {remedy}")
-    if not (root / FILE).is_file():
-        state = f"holds no {FILE}" if any(root.iterdir()) else "is empty"
-        raise ValueError(f"roots.{name}: {root} {state}; {remedy}")
-    return root.resolve()
-
-
-def _utterance(folder: Path, row: Row) -> Utterance:
+def _utterance(folder: Path, row: Row, box: tuple[int, int, int, int] | None) -> Utterance:
     audio, video = (
         resolve_inside(folder, row.cells[column], f"{row.where}: {column}") if row.cells[column] else None
         for column in ("audio", "video")
     )
-    return Utterance(row.cells["id"], row.cells["split"], audio, video, row.cells["speaker"], row.cells["text"])
+    return Utterance(
+        id=row.cells["id"],
+        split=row.cells["split"],
+        audio=audio,
+        video=video,
+        speaker=row.cells["speaker"],
+        text=row.cells["text"],
+        box=box if video is not None else None,
+    )
 
 
 def _refuse_shared_files(rows: list[Row], listed: list[Utterance]) -> None:

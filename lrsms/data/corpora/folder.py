@@ -1,0 +1,83 @@
+"""What corpora that lie in a folder of their user's share: finding and reading what is there, handing over rows."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lrsms.data.utterance import Utterance
+
+_OUTSIDE_IDS = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class Counted(Iterator[Utterance]):
+    """Utterances made one by one whose number is known, as that of a list's is (``operator.length_hint``)."""
+
+    def __init__(self, utterances: Iterator[Utterance], number: int) -> None:
+        self._utterances = utterances
+        self._left = number
+
+    def __next__(self) -> Utterance:
+        """The next one."""
+        utterance = next(self._utterances)
+        self._left -= 1
+        return utterance
+
+    def __length_hint__(self) -> int:
+        """How many are left."""
+        return self._left
+
+
+def corpus_folder(name: str, root: Path | None, *entries: str) -> Path:
+    """The absolute path of ``root``, which is to hold at least one of ``entries``.
+
+    Raises:
+        ValueError: one line that says how to give the root: it is not set, not a folder, or holds none of them.
+    """
+    wanted = " or ".join(entries)
+    remedy = f"give the folder that holds its {wanted} with --config roots='{{{name}: /path/to/folder}}'"
+    if root is None:
+        raise ValueError(f"roots.{name}: not set; {remedy}")
+    if not root.is_dir():
+        raise ValueError(f"roots.{name}: {root} is not a folder; {remedy}")
+    if not any((root / entry).exists() for entry in entries):
+        state = f"holds no {wanted}" if any(root.iterdir()) else "is empty"
+        raise ValueError(f"roots.{name}: {root} {state}; {remedy}")
+    return root.resolve()
+
+
+def list_files(folder: Path, suffix: str) -> list[Path]:
+    """The files in ``folder`` that end in ``suffix``, by name, hidden ones left out; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    # An archive from a Mac has a hidden twin, '._name', for every file.
+    return sorted(path for path in folder.iterdir() if path.suffix == suffix and not path.name.startswith("."))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text, without their ends; an empty last one is left out.
+
+    Raises:
+        ValueError: one line: the file is missing, cannot be read, is not UTF-8, or is empty.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise ValueError(f"{path}: is empty")
+    return lines
+
+
+def unique_id(name: str, taken: set[str]) -> str:
+    """An id like ``name``: '_' in place of what an id cannot hold, numbered where it is ``taken``, which it joins."""
+    base = _OUTSIDE_IDS.sub("_", name)
+    chosen, number = base, 1
+    while chosen in taken:
+        number += 1
+        chosen = f"{base}.{number}"
+    taken.add(chosen)
+    return chosen
