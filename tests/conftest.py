@@ -23,10 +23,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def make_run() -> Callable[..., Run]:
-    """A tiny run; each keyword sets a dotted field, written with ``__`` for the dot."""
+    """A tiny run of a task; each keyword sets a dotted field, written with ``__`` for the dot."""
 
-    def make(**fields: Any) -> Run:
-        base = {"scale": "nano", "task": "asr", "corpus": {**nano.CORPUS, "name": "few"}, **nano.PRESET}
+    def make(task: str = "asr", **fields: Any) -> Run:
+        base = {"scale": "nano", "task": task, "corpus": {**nano.CORPUS, "name": "few"}, **nano.PRESETS[task]}
         point = {name.replace("__", "."): value for name, value in fields.items()}
         return config.parse(Run, study.overlay(base, point, "test"), "test")
 
@@ -46,7 +46,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Ru
 
     folder = tmp_path_factory.mktemp("corpora")
     run = make_run()
-    prepare(run.corpus, run.tokenizer, None, folder / run.prepared)
+    prepare(run.corpus, run.tokenizer, run.model.modalities, None, folder / run.prepared)
     return folder
 
 

@@ -1,17 +1,44 @@
-"""Facts about groups: what is padded, what is masked, and loading ahead that changes nothing."""
+"""Facts about groups: what is padded, masked, cropped and mixed in, and loading ahead that changes nothing."""
 
+import dataclasses
 import threading
 import time
 
 import numpy as np
 import pytest
 import torch
+from talking import make
 
 from lrsms import config
-from lrsms.data.audio import FEATURES_PER_SECOND, apply_masks, log_mel
-from lrsms.data.batch import collate, in_batches, load_ahead, network_inputs, normalise_waves, training_masks
+from lrsms.data import noise, video
+from lrsms.data.audio import FEATURES_PER_SECOND, log_mel, normalise_waves
+from lrsms.data.augment import Draw, apply_masks, draw_masks, training_draw
+from lrsms.data.batch import (
+    collate,
+    condition_batch,
+    in_batches,
+    load_ahead,
+    network_inputs,
+    normalise_video,
+    training_batch,
+)
+from lrsms.data.prepare import prepare
+from lrsms.data.prepared import Prepared
+from lrsms.streams import stream
 
 CPU = torch.device("cpu")
+BLACK = (0 - 0.421) / 0.165
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory) -> Prepared:
+    """Twenty utterances with audio and video; u2 is two frames shorter."""
+    folder = tmp_path_factory.mktemp("talking")
+    root = make(folder / "root", pictures=True)
+    video.write(root / "u2.mp4", video.read(root / "u2.mp4").frames[:6])
+    corpus, tokenizer = config.Manifest(kind="manifest", name="mine"), config.Tokenizer(kind="characters")
+    prepare(corpus, tokenizer, ("audio", "video"), root, folder / "out")
+    return Prepared(folder / "out")
 
 
 def test_a_group_is_padded_to_its_longest(prepared):
@@ -19,6 +46,8 @@ def test_a_group_is_padded_to_its_longest(prepared):
     batch = collate(prepared, items, epoch=3)
     longest = max(item.frames for item in items)
     assert batch.waves.shape == (5, 640 * longest)
+    assert batch.video is None
+    assert batch.present is None
     assert batch.epoch == 3
     assert batch.lengths.tolist() == [item.frames for item in items]
     assert batch.token_lengths.tolist() == [len(item.tokens) for item in items]
@@ -28,30 +57,123 @@ def test_a_group_is_padded_to_its_longest(prepared):
         assert batch.tokens[row].tolist() == list(item.tokens) + [0] * (batch.tokens.shape[1] - len(item.tokens))
 
 
-def test_masks_are_a_function_of_seed_epoch_and_utterance(prepared, make_run):
-    augment = make_run().train.augment
-    one, other = prepared.items("train")[:2]
-    masks = training_masks(one, augment, 20, 1, 0)
-    torch.rand(5)
-    assert training_masks(one, augment, 20, 1, 0) == masks
-    assert masks.times and masks.mels
-    for changed in (
-        training_masks(other, augment, 20, 1, 0),
-        training_masks(one, augment, 20, 2, 0),
-        training_masks(one, augment, 20, 1, 1),
-    ):
-        assert changed != masks
-
-
-def test_features_are_masked_only_where_masks_are_given(prepared, make_run):
+def test_features_are_masked_only_where_masks_are_drawn(prepared, make_run):
     run = make_run()
     items = prepared.items("train")[:3]
-    plain = network_inputs(collate(prepared, items), run.model, CPU)
-    batch = collate(prepared, items, [training_masks(item, run.train.augment, 20, 1, 0) for item in items])
-    masked = network_inputs(batch, run.model, CPU)
+    plain, nothing = network_inputs(collate(prepared, items), run.model, CPU)
+    batch = training_batch(prepared, items, run, 4)
+    masks = [draw_masks(item.frames, run.train.augment, 20, stream(run.seed, "augment", 4, item.id)) for item in items]
+    masked, _ = network_inputs(batch, run.model, CPU)
+    assert nothing is None
+    assert batch.epoch == 4
     assert torch.equal(plain, log_mel(batch.waves, batch.lengths, 20))
-    assert torch.equal(masked, apply_masks(plain, batch.masks, FEATURES_PER_SECOND))
+    assert torch.equal(masked, apply_masks(plain, masks, FEATURES_PER_SECOND))
     assert not torch.equal(masked, plain)
+
+
+def test_without_augmentation_training_sees_what_decoding_sees(prepared, make_run):
+    run, items = make_run(train__augment=None), prepared.items("train")[:3]
+    trained = training_batch(prepared, items, run, 0)
+    decoded = condition_batch(prepared, items, config.Condition(split="test"))
+    for one, other in zip(dataclasses.astuple(trained), dataclasses.astuple(decoded), strict=True):
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def test_video_is_cropped_in_the_middle_and_padded(talking):
+    items = talking.items("train")[:4]
+    batch = collate(talking, items)
+    assert batch.video.shape == (4, 8, 88, 88)
+    assert batch.video.dtype == torch.uint8
+    for row, item in enumerate(items):
+        np.testing.assert_array_equal(batch.video[row, : item.frames], talking.video(item)[:, 4:92, 4:92])
+        assert not batch.video[row, item.frames :].any()
+    assert batch.lengths.tolist() == [8, 8, 6, 8]
+
+
+def test_video_is_cropped_mirrored_and_hidden_as_drawn(talking):
+    item = talking.items("train")[0]
+    draw = Draw(corner=(0, 8), mirrored=True, hidden=((0.05, 0.13), (0.2, 0.2)))
+    seen = collate(talking, [item], [draw]).video[0]
+    expected = talking.video(item)[:, :88, 8:96][:, :, ::-1].copy()
+    expected[1:3] = 0  # from 0.05 s to 0.13 s
+    np.testing.assert_array_equal(seen, expected)
+
+
+def test_video_reaches_the_network_normalised_with_hidden_frames_black_and_padding_at_zero(talking, make_run):
+    items = talking.items("train")[1:3]
+    batch = collate(talking, items, [Draw(hidden=((0.0, 0.08),)), Draw()])
+    audio, seen = network_inputs(batch, make_run("avsr").model, CPU)
+    assert audio.shape == (2, 32, 20)
+    assert seen.shape == (2, 8, 88, 88)
+    assert seen.dtype == torch.float32
+    torch.testing.assert_close(seen[0, :2], torch.full((2, 88, 88), BLACK))
+    torch.testing.assert_close(seen[0, 2:], (batch.video[0, 2:].float() / 255 - 0.421) / 0.165)
+    assert not seen[1, 6:].any()
+    assert seen[1, :6].any(dim=(1, 2)).all()
+
+
+def test_video_alone_needs_no_audio(talking, make_run):
+    audio, seen = network_inputs(collate(talking, talking.items("valid")), make_run("vsr").model, CPU)
+    assert audio is None
+    assert seen.shape == (2, 8, 88, 88)
+
+
+def test_normalisation_does_not_write_into_the_batch():
+    pictures = torch.full((1, 2, 88, 88), 7, dtype=torch.uint8)
+    normalise_video(pictures, torch.tensor([1]))
+    assert (pictures == 7).all()
+
+
+def test_noise_is_mixed_into_the_wave_that_was_recorded(talking, make_run):
+    run = make_run("avsr", train__noise={"kind": "babble", "snrs": [5]})
+    items = talking.items("train")[:4]
+    batch = training_batch(talking, items, run, 2)
+    for row, item in enumerate(items):
+        draw = training_draw(item, run, 2).noise
+        speech, noisy = talking.wave(item), batch.waves[row, : 640 * item.frames].numpy()
+        sound = noise.cut("babble", len(speech), talking.babble, item.speaker, torch.Generator().manual_seed(draw.seed))
+        np.testing.assert_array_equal(noisy, noise.mix(speech, sound, 5))
+        ratio = np.mean(np.square(speech, dtype=float)) / np.mean(np.square(noisy - speech, dtype=float))
+        assert 10 * np.log10(ratio) == pytest.approx(5, abs=1e-3)
+        assert not batch.waves[row, 640 * item.frames :].any()
+
+
+@pytest.mark.parametrize("kind", ["babble", "white"])
+def test_a_condition_s_noise_is_the_same_at_every_ratio_and_in_any_group(talking, kind):
+    items = talking.items("test")
+    speech = collate(talking, items).waves
+
+    def sound(snr: float, members: list) -> np.ndarray:
+        condition = config.Condition(split="test", noise=kind, snr=snr)
+        added = condition_batch(talking, members, condition).waves[-1] - speech[-1]
+        return added.numpy().astype(float) * 10 ** (snr / 20)
+
+    loud = sound(-10, items)
+    np.testing.assert_allclose(sound(0, items), loud, atol=1e-5)
+    np.testing.assert_allclose(sound(-10, items[1:]), loud, atol=1e-7)
+    assert np.abs(loud).max() > 0.01
+
+
+def test_an_absent_modality_is_marked(talking):
+    items = talking.items("test")
+    assert condition_batch(talking, items, config.Condition(split="test")).present is None
+    for modality, expected in (("audio", [False, True]), ("video", [True, False])):
+        batch = condition_batch(talking, items, config.Condition(split="test", without=modality))
+        assert batch.present.tolist() == [expected] * len(items)
+    one_absent = collate(talking, items, [Draw(), Draw(present=(True, False))])
+    assert one_absent.present.tolist() == [[True, True], [True, False]]
+    assert one_absent.present.dtype == torch.bool
+
+
+def test_a_batch_is_the_same_however_it_is_reached(talking, make_run):
+    run, items = make_run("avsr"), talking.items("train")
+    together = training_batch(talking, items, run, 1)
+    torch.rand(7)
+    for row, item in enumerate(items):
+        alone = training_batch(talking, [item], run, 1)
+        assert torch.equal(alone.waves[0], together.waves[row, : 640 * item.frames])
+        assert torch.equal(alone.video[0], together.video[row, : item.frames])
+        assert alone.masks[0] == together.masks[row]
 
 
 def test_waves_are_normalised_over_their_own_samples(prepared):
@@ -72,7 +194,7 @@ def test_the_wave_front_end_gets_waves(prepared):
         initialiser="default",
     )  # fmt: skip
     batch = collate(prepared, prepared.items("valid")[:2])
-    assert torch.equal(network_inputs(batch, model, CPU), normalise_waves(batch.waves, batch.lengths))
+    assert torch.equal(network_inputs(batch, model, CPU)[0], normalise_waves(batch.waves, batch.lengths))
 
 
 @pytest.mark.parametrize("limit", [1, 100, 300, 10**6])

@@ -1,7 +1,9 @@
 """Facts about prepared corpora: what is kept exactly, what is skipped, what is refused, and that none is half-done."""
 
+import dataclasses
 import errno
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,36 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from talking import FRAMES, damage, make, pictures_of, samples_of, write_any, write_sound_only
 
 from lrsms import config
+from lrsms.corpus import LibriSpeech
+from lrsms.data import prepare as prepare_module
+from lrsms.data import video
 from lrsms.data.corpora import manifest
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 
 CORPUS = config.Manifest(kind="manifest", name="mine")
 CHARACTERS = config.Tokenizer(kind="characters")
-HEADER = "id\tsplit\taudio\tvideo\tspeaker\ttext\n"
-SPLITS = ["train"] * 8 + ["valid", "test"]
+AUDIO, VIDEO, BOTH = ("audio",), ("video",), ("audio", "video")
 
 
-def samples_of(number: int, count: int = 5_000) -> np.ndarray:
-    return np.random.default_rng(number).integers(-9_000, 9_000, count).astype(np.int16)
-
-
-def make(root: Path, num_utterances: int = 20, **texts: str) -> Path:
-    """A corpus of short noises ``u0``, ``u1``, ...; eight train, one valid, one test in turn."""
-    root.mkdir()
-    lines = []
-    for number in range(num_utterances):
-        name = f"u{number}"
-        soundfile.write(root / f"{name}.wav", samples_of(number), 16_000)
-        lines.append(f"{name}\t{SPLITS[number % 10]}\t{name}.wav\t\ts{number % 2}\t{texts.get(name, 'ab cd')}\n")
-    (root / "manifest.tsv").write_text(HEADER + "".join(lines), encoding="utf-8")
-    return root
-
-
-def run(root: Path, folder: Path, tokenizer: config.Tokenizer = CHARACTERS) -> Prepared:
-    prepare(CORPUS, tokenizer, root, folder)
+def run(root: Path, folder: Path, tokenizer: config.Tokenizer = CHARACTERS, modalities=AUDIO, **options) -> Prepared:
+    prepare(CORPUS, tokenizer, modalities, root, folder, **options)
     return Prepared(folder)
 
 
@@ -93,9 +82,7 @@ def test_the_hash_is_of_the_content(tmp_path):
 
 def test_progress_ends_at_all_of_them(tmp_path):
     seen: list[tuple[int, int]] = []
-    prepare(
-        CORPUS, CHARACTERS, make(tmp_path / "root"), tmp_path / "out", lambda done, total: seen.append((done, total))
-    )
+    run(make(tmp_path / "root"), tmp_path / "out", report=lambda done, total: seen.append((done, total)))
     assert seen == [(done, 20) for done in range(1, 21)]
 
 
@@ -139,7 +126,7 @@ def test_bad_audio_is_skipped_counted_and_listed(tmp_path, how, reason):
         ("  ", "transcript is empty"),
         ("ab xd", "character 'x' (latin small letter x, U+0078) is not in the tokenizer"),
         ("aabbc", None),  # 5 tokens and 2 blanks between equal ones: 7 of the 8 frames
-        ("aaabbc", "transcript needs 9 frames for CTC, the audio has 8"),
+        ("aaabbc", "transcript needs 9 frames for CTC, the recording has 8"),
     ],
 )
 def test_a_transcript_that_cannot_be_spelt_or_aligned_is_skipped(tmp_path, text, reason):
@@ -177,7 +164,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
 
 def test_a_corpus_without_a_root_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"^roots\.mine: not set"):
-        prepare(CORPUS, CHARACTERS, None, tmp_path / "out")
+        prepare(CORPUS, CHARACTERS, AUDIO, None, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,7 +182,7 @@ def test_a_full_disk_or_an_interrupt_leaves_what_was_there(tmp_path, monkeypatch
     monkeypatch.setattr(manifest, "utterances", stops_midway)
     expected = ValueError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:
-        prepare(CORPUS, CHARACTERS, root, tmp_path / "out")
+        prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out")
     if expected is ValueError:
         assert "out: the disk is full" in str(caught.value)
     assert Prepared(tmp_path / "out").hash == before
@@ -224,6 +211,10 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path):
 
 def drop_audio(folder: Path) -> None:
     (folder / "audio.npy").unlink()
+
+
+def drop_babble(folder: Path) -> None:
+    (folder / "babble.npy").unlink()
 
 
 def cut_audio(folder: Path) -> None:
@@ -257,6 +248,7 @@ def drop_tokenizer(folder: Path) -> None:
     ("damage", "message"),
     [
         (drop_audio, "is torn"),
+        (drop_babble, "is torn"),
         (cut_audio, "is torn"),
         (shorten_audio, "is shorter than its manifest says"),
         (edit_manifest, "was changed after it was prepared"),
@@ -279,3 +271,224 @@ def test_a_copy_of_a_recording_in_another_split_is_refused(tmp_path):
     shutil.copy(root / "u8.wav", root / "u9.wav")  # valid and test
     with pytest.raises(ValueError, match=r"^'u9' of split 'test' is the same recording as 'u8' of split 'valid'"):
         run(root, tmp_path / "out")
+
+
+def test_audio_and_video_come_back_exactly_with_any_number_of_threads(tmp_path):
+    root = make(tmp_path / "root", pictures=True)
+    one, many = (run(root, tmp_path / f"out{n}", modalities=BOTH, threads=n) for n in (1, 3))
+    assert one.hash == many.hash
+    assert one.modalities == BOTH
+    for item in one.items("train"):
+        number = int(item.id[1:])
+        assert item.frames == FRAMES
+        np.testing.assert_array_equal(one.wave(item)[:5_000] * 32_768, samples_of(number))
+        np.testing.assert_array_equal(one.video(item), video.read(root / f"{item.id}.mp4").frames)
+        assert np.abs(one.video(item).astype(int) - pictures_of(number)).mean() < 3
+    np.testing.assert_array_equal(np.load(tmp_path / "out1" / "video.npy"), np.load(tmp_path / "out3" / "video.npy"))
+
+
+def test_only_what_is_wanted_is_opened(tmp_path):
+    root = make(tmp_path / "root", pictures=True)
+    for path in root.glob("*.mp4"):
+        path.write_bytes(b"")
+    heard = run(root, tmp_path / "heard")
+    assert not (tmp_path / "heard" / "video.npy").exists()
+    assert heard.babble is not None
+    root = make(tmp_path / "silent", audio=False, pictures=True)
+    seen = run(root, tmp_path / "seen", modalities=VIDEO)
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
+        "corpus.json", "manifest.tsv", "tokenizer.json", "video.npy",
+    ]  # fmt: skip
+    assert seen.babble is None
+    assert seen.video(seen.items("test")[1]).shape == (FRAMES, 96, 96)
+
+
+@pytest.mark.parametrize("num_pictures", [6, 7, 8, 9, 10])
+def test_lengths_that_differ_by_two_frames_are_cut_to_the_shorter(tmp_path, num_pictures):
+    root = make(tmp_path / "root", pictures=True)
+    video.write(root / "u2.mp4", pictures_of(2, num_pictures))
+    prepared = run(root, tmp_path / "out", modalities=BOTH)
+    item = prepared.items("train")[2]
+    assert item.frames == min(num_pictures, 8)
+    assert prepared.wave(item).shape == (640 * item.frames,)
+    assert prepared.video(item).shape == (item.frames, 96, 96)
+    heard = min(5_000, 640 * item.frames)
+    np.testing.assert_array_equal(prepared.wave(item)[:heard] * 32_768, samples_of(2)[:heard])
+    following = prepared.items("train")[3]
+    np.testing.assert_array_equal(prepared.wave(following)[:5_000] * 32_768, samples_of(3))
+
+
+def test_a_video_file_may_also_be_the_audio(tmp_path):
+    root = make(tmp_path / "root")
+    write_sound_only(root / "u2.mov", samples_of(2))
+    text = (root / "manifest.tsv").read_text()
+    (root / "manifest.tsv").write_text(text.replace("u2.wav", "u2.mov"))
+    prepared = run(root, tmp_path / "out")
+    np.testing.assert_array_equal(prepared.wave(prepared.items("train")[2])[:5_000] * 32_768, samples_of(2))
+
+
+def test_video_of_another_split_is_refused_where_nothing_is_heard(tmp_path):
+    root = make(tmp_path / "root", audio=False, pictures=True)
+    shutil.copy(root / "u8.mp4", root / "u9.mp4")
+    with pytest.raises(ValueError, match=r"^'u9' of split 'test' is the same recording as 'u8' of split 'valid'"):
+        run(root, tmp_path / "out", modalities=VIDEO)
+
+
+def spoil(root: Path) -> dict[str, str]:
+    """Everything that can be wrong with a recording, each in one utterance; the reasons to expect."""
+    colours = np.stack([pictures_of(1), pictures_of(5), pictures_of(9)], axis=3)
+    write_any(root / "u1.mp4", colours)  # used, with a note
+    write_sound_only(root / "u2.mp4", samples_of(2, 16_000))
+    write_any(root / "u3.mp4", pictures_of(3)[:, :80, :64])
+    write_any(root / "u4.mp4", pictures_of(4), ticks=[0, 40, 80, 250, 290, 330, 500, 540])
+    (root / "u5.wav").unlink()
+    video.write(root / "u6.mp4", pictures_of(6, 11))
+    soundfile.write(root / "u7.wav", samples_of(7, 16_000), 16_000)
+    video.write(root / "u10.mp4", pictures_of(10, 60))
+    damage(root / "u10.mp4")
+    (root / "u11.mp4").write_bytes(b"")
+    text = (root / "manifest.tsv").read_text().replace("u12.wav", "").replace("u13.mp4", "")
+    (root / "manifest.tsv").write_text(text)
+    video.write(root / "u14.mp4", pictures_of(14, 4))
+    return {
+        "u2": "no video stream",
+        "u3": "pictures are 64x80, not 96x96",
+        "u4": "frame rate varies",
+        "u5": "no such file",
+        "u6": r"audio is 0.32 s \(8 frames\) but video is 0.44 s \(11 frames\)",
+        "u7": r"audio is 1.00 s \(25 frames\) but video is 0.32 s \(8 frames\)",
+        "u10": "damaged",
+        "u11": "cannot be read as video",
+        "u12": "no audio is given",
+        "u13": "no video is given",
+        "u14": r"too short \(4 frames",
+    }
+
+
+def test_everything_that_can_be_wrong_is_named_in_one_line_and_in_the_list(tmp_path):
+    root = make(tmp_path / "root", pictures=True)
+    reasons = spoil(root)
+    with pytest.raises(ValueError, match=r"^11 of 20 utterances cannot be used, more than 1%") as caught:
+        run(root, tmp_path / "out", modalities=BOTH)
+    assert "\n" not in str(caught.value)
+    assert str(root) not in str(caught.value)
+    _, *lines = (tmp_path / "out.skipped.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == list(reasons)
+    for line, (name, reason) in zip(lines, reasons.items(), strict=True):
+        assert re.search(reason, line), (line, reason)
+        assert name == "u14" or re.search(f"'{name}': [^;]*{reason}", str(caught.value))  # the line holds ten
+
+
+def test_what_is_wrong_loses_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_module, "_LARGEST_SHARE_SKIPPED", 0.6)
+    root = make(tmp_path / "root", pictures=True)
+    reasons = spoil(root)
+    findings = prepare(CORPUS, CHARACTERS, BOTH, root, tmp_path / "out", threads=2)
+    assert [line.split()[1] for line in findings[:10]] == [f"'{name}':" for name in list(reasons)[:10]]
+    assert findings[10:] == ["skipped 1 more, listed in corpus.json", "colour read as grey: 1 utterances, first 'u1'"]
+    prepared = Prepared(tmp_path / "out")
+    skipped = {one["id"]: one["reason"] for one in prepared.summary["skipped"]}
+    assert list(skipped) == list(reasons)
+    assert all(re.search(reason, skipped[name]) for name, reason in reasons.items())
+    assert prepared.summary["notes"] == [{"note": "colour read as grey", "utterances": 1, "first": "u1"}]
+    kept = {item.id: item for split in ("train", "valid", "test") for item in prepared.items(split)}
+    assert set(kept) == {f"u{number}" for number in range(20)} - set(reasons)
+    for name, item in kept.items():
+        np.testing.assert_array_equal(prepared.wave(item)[:5_000] * 32_768, samples_of(int(name[1:])))
+        np.testing.assert_array_equal(prepared.video(item), video.read(root / f"{name}.mp4").frames)
+
+
+def test_rendering_happens_where_video_is_wanted_and_its_failure_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_module, "_LARGEST_SHARE_SKIPPED", 0.1)
+    root = make(tmp_path / "root")
+    listed = list(manifest.utterances(CORPUS, root, tmp_path))
+    rendered = []
+
+    def with_video(utterance):
+        number, path = int(utterance.id[1:]), tmp_path / f"{utterance.id}.mp4"
+
+        def render():
+            if number == 5:
+                raise ValueError("no face fits")
+            video.write(path, pictures_of(number))
+            rendered.append(number)
+
+        return dataclasses.replace(utterance, video=path, render=render)
+
+    monkeypatch.setattr(manifest, "utterances", lambda *_: map(with_video, listed))
+    run(root, tmp_path / "heard")
+    assert rendered == []
+    prepared = run(root, tmp_path / "both", modalities=BOTH, threads=2)
+    assert sorted(rendered) == [number for number in range(20) if number != 5]
+    assert [one["reason"] for one in prepared.summary["skipped"]] == ["no face fits"]
+
+
+IN_PLACE = LibriSpeech(kind="librispeech", name="there", train=("a",), valid=("b",), test=("c",))
+
+
+@pytest.fixture
+def in_place(tmp_path, monkeypatch) -> Path:
+    """The root of a corpus that is prepared in place."""
+    root = make(tmp_path / "root", pictures=True)
+    listed = list(manifest.utterances(CORPUS, root, tmp_path))
+    monkeypatch.setattr(prepare_module.corpora, "utterances", lambda *_: iter(listed))
+    return root
+
+
+def test_a_corpus_in_place_reads_as_its_copy_does(tmp_path, in_place):
+    copied = run(in_place, tmp_path / "copied", modalities=BOTH)
+    prepare(IN_PLACE, CHARACTERS, BOTH, in_place, tmp_path / "there", threads=2)
+    there = Prepared(tmp_path / "there")
+    assert not (tmp_path / "there" / "audio.npy").exists()
+    assert not (tmp_path / "there" / "video.npy").exists()
+    assert there.hash == copied.hash
+    for split in ("train", "valid", "test"):
+        assert there.items(split) == copied.items(split)
+        for item in there.items(split):
+            np.testing.assert_array_equal(there.wave(item), copied.wave(item))
+            np.testing.assert_array_equal(there.video(item), copied.video(item))
+    np.testing.assert_array_equal(there.babble.tracks, copied.babble.tracks)
+
+
+def test_paths_are_not_part_of_a_corpus_s_identity(tmp_path, in_place):
+    prepare(IN_PLACE, CHARACTERS, BOTH, in_place, tmp_path / "there")
+    before = Prepared(tmp_path / "there")
+    shutil.copytree(in_place, tmp_path / "moved")
+    sources = tmp_path / "there" / "sources.tsv"
+    sources.write_text(sources.read_text().replace(str(in_place), str(tmp_path / "moved")))
+    shutil.rmtree(in_place)
+    after = Prepared(tmp_path / "there")
+    assert (after.hash, after.manifest_hash) == (before.hash, before.manifest_hash)
+    np.testing.assert_array_equal(after.wave(after.items("test")[0])[:5_000] * 32_768, samples_of(9))
+
+
+def test_a_recording_in_place_that_is_gone_or_shorter_is_named(tmp_path, in_place):
+    prepare(IN_PLACE, CHARACTERS, BOTH, in_place, tmp_path / "there")
+    prepared = Prepared(tmp_path / "there")
+    gone, shorter, unlisted = prepared.items("train")[:3]
+    (in_place / f"{gone.id}.wav").unlink()
+    video.write(in_place / f"{shorter.id}.mp4", pictures_of(1, 6))
+    with pytest.raises(ValueError, match=r"u0\.wav: no such file"):
+        prepared.wave(gone)
+    with pytest.raises(ValueError, match=r"u1\.mp4: has 6 frames, but 8 when it was prepared"):
+        prepared.video(shorter)
+    sources = tmp_path / "there" / "sources.tsv"
+    lines = sources.read_text().splitlines(keepends=True)
+    sources.write_text("".join(line for line in lines if not line.startswith(f"{unlisted.id}\t")))
+    with pytest.raises(ValueError, match=r"sources\.tsv: has no line for 'u2'"):
+        Prepared(tmp_path / "there")
+
+
+def test_babble_comes_from_the_train_split_or_from_a_file(tmp_path):
+    root = make(tmp_path / "root")
+    own = run(root, tmp_path / "own")
+    assert own.babble.tracks.shape == (16, 16 * 8 * 640)  # as long as the train split
+    assert {speaker for heard in own.babble.speakers for speaker in heard} == {"s0", "s1"}
+    soundfile.write(tmp_path / "crowd.wav", samples_of(99, 40_000), 16_000)
+    given = run(root, tmp_path / "given", babble=tmp_path / "crowd.wav")
+    assert given.babble.tracks.shape == (1, 40_000)
+    assert given.babble.speakers == ((),)
+    assert given.hash != own.hash
+    assert given.manifest_hash == own.manifest_hash
+    with pytest.raises(ValueError, match=r"nowhere\.wav: no such file"):
+        run(root, tmp_path / "given", babble=tmp_path / "nowhere.wav")

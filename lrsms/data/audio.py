@@ -1,11 +1,9 @@
-"""Audio: from a file to a 16 kHz wave, from waves to log-mel features, and SpecAugment's masks over either.
+"""Audio: from a file to a 16 kHz wave, and from waves to what a front end reads: log-mel features or normalised waves.
 
 A frame is 640 samples (40 ms) throughout the project; four log-mel feature frames (10 ms each) make one frame.
 """
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +13,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from lrsms import config
+from lrsms.data import video
 from lrsms.data.torchaudio_import import torchaudio
 
 SAMPLE_RATE = 16_000
@@ -24,6 +22,7 @@ FEATURES_PER_FRAME = 4
 FRAMES_PER_SECOND = SAMPLE_RATE // SAMPLES_PER_FRAME
 FEATURES_PER_SECOND = FEATURES_PER_FRAME * FRAMES_PER_SECOND
 
+_CONTAINERS = {".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
 _LOWEST_RATE = 4_000  # below it there is no speech to recognise, only a broken header
 _WINDOW = 400
 _HOP = 160
@@ -34,7 +33,7 @@ _VARIANCE_FLOOR = 1e-5
 
 
 def read(path: Path) -> np.ndarray:
-    """Reads WAV, FLAC or OGG (Opus, Vorbis) at any rate and number of channels.
+    """Reads WAV, FLAC, OGG (Opus, Vorbis) or the sound track of a video, at any rate and number of channels.
 
     Returns:
         ``(S,)`` float32 at 16 kHz, the mean of the channels; full scale is 1.
@@ -44,21 +43,26 @@ def read(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise ValueError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
+    wave, rate = video.read_audio_track(path) if path.suffix.lower() in _CONTAINERS else _read_file(path)
+    if len(wave) == 0:
+        raise ValueError(f"{path}: holds no samples")
+    if not np.isfinite(wave).all():
+        raise ValueError(f"{path}: holds samples that are NaN or infinite")
+    if rate < _LOWEST_RATE:
+        raise ValueError(f"{path}: sample rate is {rate} Hz, at least {_LOWEST_RATE} is needed")
+    if rate == SAMPLE_RATE:
+        return wave
+    return _resampler(rate)(torch.from_numpy(wave)).numpy()
+
+
+def _read_file(path: Path) -> tuple[np.ndarray, int]:
+    """Samples ``(S,)``, the mean of the channels, and their rate."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError, MemoryError, ValueError) as error:
         reason = getattr(error, "error_string", None) or error
         raise ValueError(f"{path}: cannot be read as audio ({' '.join(str(reason).split())})") from None
-    if len(samples) == 0:
-        raise ValueError(f"{path}: holds no samples")
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path}: holds samples that are NaN or infinite")
-    if rate < _LOWEST_RATE:
-        raise ValueError(f"{path}: sample rate is {rate} Hz, at least {_LOWEST_RATE} is needed")
-    wave = samples.mean(axis=1)
-    if rate == SAMPLE_RATE:
-        return wave
-    return _resampler(rate)(torch.from_numpy(wave)).numpy()
+    return samples.mean(axis=1), rate
 
 
 @lru_cache(maxsize=8)
@@ -114,58 +118,14 @@ def _window_and_bands(mels: int, dtype: torch.dtype, device: torch.device) -> tu
     return torch.hann_window(_WINDOW, dtype=dtype, device=device), bands.to(device, dtype)
 
 
-@dataclass(frozen=True)
-class Masks:
-    """What SpecAugment hides of one utterance: ``[start, end)`` in seconds, and in mel bands."""
-
-    times: tuple[tuple[float, float], ...]
-    mels: tuple[tuple[int, int], ...]
-
-
-def draw_masks(frames: int, augment: config.Augment, mels: int, generator: torch.Generator) -> Masks:
-    """Draws SpecAugment's masks (Park et al. 2019) for one utterance; the number of time masks grows with its length.
-
-    Widths are uniform from 0 to the largest and never wider than what they mask; starts are uniform.
+def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
+    """Each utterance to zero mean and unit variance over its own samples (Auto-AVSR), 0 at padding.
 
     Args:
-        frames: length of the utterance.
-        augment: how many masks, and how wide.
-        mels: number of mel bands; 0 for waves, which have none to mask.
-        generator: the utterance's own stream, so that its masks depend on nothing else.
+        waves: ``(B, 640 T)``.
+        lengths: ``(B,)`` frames.
     """
-    seconds = frames / FRAMES_PER_SECOND
-    times = []
-    for width, start in torch.rand(round(augment.time_masks * seconds), 2, generator=generator).tolist():
-        length = min(width * augment.time_width, seconds)
-        first = start * (seconds - length)
-        times.append((first, first + length))
-    bands = []
-    if mels:
-        for width, start in torch.rand(augment.mel_masks, 2, generator=generator).tolist():
-            num_bands = min(int(width * (augment.mel_width + 1)), mels)
-            lowest = int(start * (mels - num_bands + 1))
-            bands.append((lowest, lowest + num_bands))
-    return Masks(tuple(times), tuple(bands))
-
-
-def apply_masks(inputs: Tensor, masks: Sequence[Masks], rate: int) -> Tensor:
-    """Sets what the masks hide to 0: the mean of normalised features, silence in a wave.
-
-    Args:
-        inputs: features ``(B, F, M)`` or waves ``(B, S)``.
-        masks: one for each utterance.
-        rate: steps of the second axis per second: ``FEATURES_PER_SECOND`` or ``SAMPLE_RATE``.
-    """
-    assert len(masks) == len(inputs), f"{len(masks)} masks for {len(inputs)} utterances"
-    # Built on the CPU and moved once: a kernel for each span would cost more than the whole front end.
-    hidden = torch.zeros(inputs.shape[:2], dtype=torch.bool)
-    for row, mask in zip(hidden, masks, strict=True):
-        for start, end in mask.times:
-            row[round(start * rate) : round(end * rate)] = True
-    if inputs.dim() == 2:
-        return inputs.masked_fill(hidden.to(inputs.device), 0)
-    hidden_bands = torch.zeros(len(inputs), 1, inputs.shape[2], dtype=torch.bool)
-    for bands, mask in zip(hidden_bands, masks, strict=True):
-        for low, high in mask.mels:
-            bands[:, low:high] = True
-    return inputs.masked_fill((hidden[:, :, None] | hidden_bands).to(inputs.device), 0)
+    counts = (SAMPLES_PER_FRAME * lengths).unsqueeze(1)
+    valid = torch.arange(waves.shape[1], device=waves.device) < counts
+    centred = (waves - waves.sum(1, keepdim=True) / counts) * valid
+    return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) / counts + 1e-8)

@@ -10,18 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrsms.config import Augment, Model
-from lrsms.data.audio import (
-    FEATURES_PER_SECOND,
-    SAMPLE_RATE,
-    SAMPLES_PER_FRAME,
-    Masks,
-    apply_masks,
-    draw_masks,
-    log_mel,
-)
+from lrsms.config import Condition, Model, Run
+from lrsms.data import noise
+from lrsms.data.audio import FEATURES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, log_mel, normalise_waves
+from lrsms.data.augment import CROP, Draw, Masks, apply_masks, condition_draw, training_draw
 from lrsms.data.prepared import Item, Prepared
-from lrsms.streams import stream
+from lrsms.data.video import FRAMES_PER_SECOND
+
+_GREY_MEAN, _GREY_DEVIATION = 0.421, 0.165
+"""Of mouths with white as 1 (Auto-AVSR)."""
 
 
 @dataclass(frozen=True)
@@ -30,68 +27,130 @@ class Batch:
 
     Attributes:
         items: the utterances.
-        waves: ``(B, 640 T)`` samples, 0 at padding.
+        waves: ``(B, 640 T)`` samples, noise and all, 0 at padding; None where nothing is heard.
+        video: ``(B, T, 88, 88)`` uint8, cropped, 0 (black) at padding and where it is hidden; None where nothing is
+            seen.
         lengths: ``(B,)`` frames.
         tokens: ``(B, U)``, 0 at padding.
         token_lengths: ``(B,)``.
-        masks: SpecAugment's, one for each utterance; None where nothing is masked.
+        masks: SpecAugment's of the audio, one for each utterance; None where nothing is masked.
+        present: ``(B, 2)`` whether the network gets audio, and video; None: it gets all there is.
         epoch: the pass through the corpus that it belongs to, in training.
     """
 
     items: tuple[Item, ...]
-    waves: Tensor
+    waves: Tensor | None
+    video: Tensor | None
     lengths: Tensor
     tokens: Tensor
     token_lengths: Tensor
     masks: tuple[Masks, ...] | None = None
+    present: Tensor | None = None
     epoch: int = 0
 
 
-def collate(prepared: Prepared, items: Sequence[Item], masks: Sequence[Masks] | None = None, epoch: int = 0) -> Batch:
-    """Reads and pads a group."""
-    waves = np.zeros((len(items), SAMPLES_PER_FRAME * max(item.frames for item in items)), np.float32)
+def training_batch(prepared: Prepared, items: Sequence[Item], run: Run, epoch: int) -> Batch:
+    """A group with its augmentation, noise and absent modalities of one epoch."""
+    return collate(prepared, items, [training_draw(item, run, epoch) for item in items], epoch)
+
+
+def condition_batch(prepared: Prepared, items: Sequence[Item], condition: Condition) -> Batch:
+    """A group under a test condition."""
+    return collate(prepared, items, [condition_draw(item, condition) for item in items])
+
+
+def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | None = None, epoch: int = 0) -> Batch:
+    """Reads and pads a group.
+
+    Args:
+        prepared: the corpus.
+        items: the utterances.
+        draws: what is done to each; None leaves all as they were recorded.
+        epoch: kept with the batch.
+    """
+    draws = draws or [Draw()] * len(items)
+    longest = max(item.frames for item in items)
+    waves = np.zeros((len(items), SAMPLES_PER_FRAME * longest), np.float32) if "audio" in prepared.modalities else None
+    video = np.zeros((len(items), longest, CROP, CROP), np.uint8) if "video" in prepared.modalities else None
     tokens = np.zeros((len(items), max(len(item.tokens) for item in items)), np.int64)
-    for row, item in enumerate(items):
-        waves[row, : SAMPLES_PER_FRAME * item.frames] = prepared.wave(item)
+    for row, (item, draw) in enumerate(zip(items, draws, strict=True)):
         tokens[row, : len(item.tokens)] = item.tokens
+        if waves is not None:
+            waves[row, : SAMPLES_PER_FRAME * item.frames] = _wave(prepared, item, draw)
+        if video is not None:
+            video[row, : item.frames] = _video(prepared, item, draw)
+            for start, end in draw.hidden:
+                video[row, round(start * FRAMES_PER_SECOND) : round(end * FRAMES_PER_SECOND)] = 0
+    masks = tuple(draw.masks for draw in draws if draw.masks is not None)
+    assert len(masks) in (0, len(items)), "some utterances of a group have masks and some have none"
+    all_present = all(all(draw.present) for draw in draws)
     return Batch(
         items=tuple(items),
-        waves=torch.from_numpy(waves),
+        waves=torch.from_numpy(waves) if waves is not None else None,
+        video=torch.from_numpy(video) if video is not None else None,
         lengths=torch.tensor([item.frames for item in items]),
         tokens=torch.from_numpy(tokens),
         token_lengths=torch.tensor([len(item.tokens) for item in items]),
-        masks=tuple(masks) if masks is not None else None,
+        masks=masks or None,
+        present=None if all_present else torch.tensor([draw.present for draw in draws]),
         epoch=epoch,
     )
 
 
-def training_masks(item: Item, augment: Augment, mels: int, seed: int, epoch: int) -> Masks:
-    """SpecAugment's masks of one utterance in one epoch, a function of (seed, epoch, utterance) alone."""
-    return draw_masks(item.frames, augment, mels, stream(seed, "augment", epoch, item.id))
+def _wave(prepared: Prepared, item: Item, draw: Draw) -> np.ndarray:
+    """``(640 * item.frames,)``, with the noise that was drawn."""
+    wave = prepared.wave(item)
+    if draw.noise is None:
+        return wave
+    assert prepared.babble is not None, "what has waves has babble"
+    generator = torch.Generator().manual_seed(draw.noise.seed)
+    sound = noise.cut(draw.noise.kind, len(wave), prepared.babble, item.speaker, generator)
+    return noise.mix(wave, sound, draw.noise.snr)
 
 
-def network_inputs(batch: Batch, model: Model, device: torch.device) -> Tensor:
-    """Features ``(B, 4T, F)`` or waves ``(B, 640 T)`` of unit variance, masked, on ``device``."""
-    waves = batch.waves.to(device, non_blocking=True)
+def _video(prepared: Prepared, item: Item, draw: Draw) -> np.ndarray:
+    """``(item.frames, 88, 88)``, the crop that was drawn, mirrored if that was drawn."""
+    row, column = draw.corner
+    crop = prepared.video(item)[:, row : row + CROP, column : column + CROP]
+    return crop[:, :, ::-1] if draw.mirrored else crop
+
+
+def network_inputs(batch: Batch, model: Model, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+    """What the network hears and sees, on ``device``.
+
+    Returns:
+        Features ``(B, 4T, F)`` or waves ``(B, 640 T)`` of unit variance, masked, and video ``(B, T, 88, 88)`` as
+        ``normalise_video`` makes it; None of what the model does not have.
+    """
     lengths = batch.lengths.to(device)
-    if model.mels is not None:
-        inputs, rate = log_mel(waves, lengths, model.mels), FEATURES_PER_SECOND
-    else:
-        inputs, rate = normalise_waves(waves, lengths), SAMPLE_RATE
-    return apply_masks(inputs, batch.masks, rate) if batch.masks is not None else inputs
+    audio = video = None
+    if model.frontend is not None:
+        assert batch.waves is not None, "the corpus was prepared without audio"
+        waves = batch.waves.to(device, non_blocking=True)
+        if model.mels is not None:
+            audio, rate = log_mel(waves, lengths, model.mels), FEATURES_PER_SECOND
+        else:
+            audio, rate = normalise_waves(waves, lengths), SAMPLE_RATE
+        audio = apply_masks(audio, batch.masks, rate) if batch.masks is not None else audio
+    if model.video_channels is not None:
+        assert batch.video is not None, "the corpus was prepared without video"
+        video = normalise_video(batch.video.to(device, non_blocking=True), lengths)
+    return audio, video
 
 
-def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
-    """Each utterance to zero mean and unit variance over its own samples (Auto-AVSR), 0 at padding.
+def normalise_video(video: Tensor, lengths: Tensor) -> Tensor:
+    """Grey levels about the mean of mouths, in their standard deviations (Auto-AVSR), 0 at padding.
 
     Args:
-        waves: ``(B, 640 T)``.
+        video: ``(B, T, 88, 88)`` uint8.
         lengths: ``(B,)`` frames.
+
+    Returns:
+        ``(B, T, 88, 88)`` float32.
     """
-    counts = (SAMPLES_PER_FRAME * lengths).unsqueeze(1)
-    valid = torch.arange(waves.shape[1], device=waves.device) < counts
-    centred = (waves - waves.sum(1, keepdim=True) / counts) * valid
-    return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) / counts + 1e-8)
+    padding = torch.arange(video.shape[1], device=video.device) >= lengths[:, None]
+    grey = video.float().div_(255).sub_(_GREY_MEAN).div_(_GREY_DEVIATION)
+    return grey.masked_fill_(padding[:, :, None, None], 0)
 
 
 def in_batches(items: Iterable[Item], group_frames: int) -> Iterator[list[Item]]:

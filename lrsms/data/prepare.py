@@ -4,77 +4,83 @@ It appears under its name only when it is complete. Every corpus takes this one 
 """
 
 import errno
-import hashlib
 import json
 import operator
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from lrsms import config
+from lrsms.config import Modality
 from lrsms.data import corpora
-from lrsms.data.audio import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, read
+from lrsms.data.audio import FRAMES_PER_SECOND
+from lrsms.data.ingest import Ingested, Kept, Skipped, ingest
 from lrsms.data.manifest import SPLITS, write_tsv
-from lrsms.data.prepared import AUDIO, COLUMNS, FULL_SCALE, MANIFEST, SUMMARY, content_hash
-from lrsms.data.text import Characters, Tokenizer, Unigram, ctc_length, normalise, train_tokenizer
-from lrsms.data.utterance import Utterance
+from lrsms.data.noise import make_babble, read_babble
+from lrsms.data.prepared import (
+    AUDIO,
+    BABBLE,
+    COLUMNS,
+    MANIFEST,
+    SOURCE_COLUMNS,
+    SOURCES,
+    SUMMARY,
+    VIDEO,
+    Streams,
+    content_hash,
+)
+from lrsms.data.text import Characters, Tokenizer, Unigram, ctc_length, train_tokenizer
 from lrsms.files import file_hash
 
-_RENDERED = "rendered"
-_OURS = {MANIFEST, AUDIO, SUMMARY, Characters.FILE, Unigram.FILE, _RENDERED, ".snakemake_timestamp"}
-_MIN_FRAMES = 5  # 0.2 s: no word is shorter
+RENDERED = "rendered"
+_OURS = {
+    *(MANIFEST, AUDIO, VIDEO, SOURCES, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
+    *(RENDERED, ".snakemake_timestamp"),
+}
 _LARGEST_SHARE_SKIPPED = 0.01
+_MOST_REASONS = 10
+"""Reasons that are told at once; the list has all of them."""
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An utterance that is left out."""
-
-    id: str
-    split: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """One line of the prepared manifest."""
-
-    id: str
-    split: str
-    speaker: str
-    frames: int
-    offset: int
-    text: str
 
 
 def prepare(
     corpus: config.Corpus,
     tokenizer: config.Tokenizer,
+    modalities: tuple[Modality, ...],
     root: Path | None,
     folder: Path,
+    threads: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
+    babble: Path | None = None,
+) -> list[str]:
     """Prepares ``corpus`` into ``folder``, which it replaces if it was prepared before.
 
     Transcripts are normalised (lower case, NFC, single blanks). The tokenizer is trained on the train split. Skipped
-    are utterances whose audio is missing, unreadable, empty, not finite or shorter than 0.2 s, or whose transcript is
-    empty, has characters outside the tokenizer, or needs more frames for CTC than there are (25 per second).
+    are utterances of which a modality is missing, unreadable, damaged, not finite, not as its corpus needs it or
+    shorter than 0.2 s, whose audio and video differ by more than two frames, or whose transcript is empty, has
+    characters outside the tokenizer, or needs more frames for CTC than there are (25 per second).
 
     Args:
         corpus: its kind names the module of ``lrsms.data.corpora`` that yields the utterances.
         tokenizer: what to spell the transcripts with.
+        modalities: what is read of each utterance; nothing else is opened.
         root: where a real corpus lies; None for one that is rendered.
         folder: what to write; its parent is made where it is missing.
+        threads: utterances that are rendered and read at once; the result does not depend on it.
         report: called after each utterance with how many are done and how many there are.
+        babble: a recording of babble or a folder of some; None: it is mixed from voices of the train split.
+
+    Returns:
+        Lines that say what was skipped and what was used but is noteworthy; ``corpus.json`` has all of it.
 
     Raises:
         ValueError: one line: the corpus is not as its kind needs it, more than 1% would be skipped (the list of them is
-            then in ``<folder>.skipped.tsv``), the disk is full, or ``folder`` holds something else.
+            then in ``<folder>.skipped.tsv``), ``babble`` cannot be read, the disk is full, or ``folder`` holds
+            something else.
     """
     _refuse_foreign(folder)
     partial = folder.with_name(f"{folder.name}.partial")
@@ -83,10 +89,16 @@ def prepare(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        _write(corpus, tokenizer, root, partial, refused, report)
+        utterances = corpora.utterances(corpus, root, partial / RENDERED)
+        # A list knows its length; a rendered corpus promises it in its config.
+        total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
+        streams = None if corpus.in_place else partial
+        read = ingest(utterances, modalities, streams, threads, lambda done: report(done, max(done, total)))
+        findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
+        return findings
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ValueError(
@@ -114,135 +126,115 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _write(
+def _complete(
     corpus: config.Corpus,
     settings: config.Tokenizer,
+    modalities: tuple[Modality, ...],
     root: Path | None,
     folder: Path,
     refused: Path,
-    report: Callable[[int, int], None],
-) -> None:
-    utterances = corpora.utterances(corpus, root, folder / _RENDERED)
-    # A list knows its length; a rendered corpus promises it in its config.
-    total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
-    rows, skipped = _write_audio(utterances, folder / AUDIO, lambda done: report(done, max(done, total)))
-    num_utterances = len(rows) + len(skipped)
-    _refuse_many(skipped, num_utterances, refused)  # before the tokenizer, which would fail less clearly
-    tokenizer = train_tokenizer(settings, [row.text for row in rows if row.split == "train"])
-    problems = {row.id: _spelling_problem(row, tokenizer) for row in rows}
-    skipped += [Skipped(row.id, row.split, problem) for row in rows if (problem := problems[row.id])]
-    _refuse_many(skipped, num_utterances, refused)
-    rows = [row for row in rows if not problems[row.id]]
+    read: Ingested,
+    babble: Path | None,
+) -> list[str]:
+    """Adds to the streams what makes them a prepared corpus; returns what its user should know."""
+    skipped, num_utterances = read.skipped, len(read.rows) + len(read.skipped)
+    _refuse_many(skipped, num_utterances, root, refused)  # before the tokenizer, which would fail less clearly
+    tokenizer = train_tokenizer(settings, [row.text for row in read.rows if row.split == "train"])
+    problems = {row.id: _spelling_problem(row, tokenizer) for row in read.rows}
+    skipped = skipped + [Skipped(row.id, row.split, problem) for row in read.rows if (problem := problems[row.id])]
+    _refuse_many(skipped, num_utterances, root, refused)
+    rows = [row for row in read.rows if not problems[row.id]]
     for split in SPLITS:
         if all(row.split != split for row in rows):
             raise ValueError(f"corpus '{corpus.name}': no usable utterance is left in split '{split}'")
     write_tsv(folder / MANIFEST, COLUMNS, (list(asdict(row).values()) for row in rows))
+    if corpus.in_place:
+        sources = ((row.id, row.split, *(path or "" for path in read.sources[row.id])) for row in rows)
+        write_tsv(folder / SOURCES, SOURCE_COLUMNS, sources)
     tokenizer.save(folder)
-    files = {name: file_hash(folder / name) for name in (MANIFEST, AUDIO, tokenizer.FILE)}
+    files = {name: file_hash(folder / name) for name in (MANIFEST, tokenizer.FILE)}
+    streams, heard = read.hashes, None
+    if "audio" in modalities:
+        heard = _write_babble(folder, modalities, rows, babble)
+        streams = streams | {BABBLE: file_hash(folder / BABBLE)}
+    notes = _by_note({row.id: read.notes[row.id] for row in rows if row.id in read.notes})
     summary = {
         "corpus": corpus.model_dump(mode="json", exclude_none=True),
         "tokenizer": settings.model_dump(mode="json", exclude_none=True),
+        "modalities": list(modalities),
         "source": source_hash(root),
-        "hash": content_hash(files),
+        "hash": content_hash(files | streams),
         "files": files,
+        "streams": streams,
         "vocabulary": tokenizer.size,
         "splits": {split: _counts([row for row in rows if row.split == split]) for split in SPLITS},
         "skipped": [asdict(one) for one in skipped],
+        "notes": notes,
+        "babble": heard,
     }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return _findings(skipped, notes)
 
 
-def _write_audio(
-    utterances: Iterable[Utterance], path: Path, report: Callable[[int], None]
-) -> tuple[list[_Kept], list[Skipped]]:
-    """Streams the audio of what can be read to ``path``: no corpus has to fit in memory.
-
-    An utterance that is skipped later, for its spelling, leaves its samples behind unused.
-    """
-    rows: list[_Kept] = []
-    skipped: list[Skipped] = []
-    first_with: dict[bytes, Utterance] = {}
-    num_samples = 0
-    with path.open("wb") as file:
-        _write_header(file, 0)
-        start = file.tell()
-        for done, utterance in enumerate(utterances, start=1):
-            assert utterance.split in SPLITS, utterance
-            try:
-                samples, text = _check(utterance)
-            except ValueError as error:
-                skipped.append(Skipped(utterance.id, utterance.split, str(error)))
-            else:
-                first = first_with.setdefault(hashlib.sha256(samples.tobytes()).digest(), utterance)
-                if first.split != utterance.split:
-                    raise ValueError(
-                        f"'{utterance.id}' of split '{utterance.split}' is the same recording as '{first.id}' of split "
-                        f"'{first.split}'; splits must not share a recording"
-                    )
-                file.write(samples.tobytes())
-                frames = len(samples) // SAMPLES_PER_FRAME
-                rows.append(_Kept(utterance.id, utterance.split, utterance.speaker, frames, num_samples, text))
-                num_samples += len(samples)
-            report(done)
-        file.seek(0)
-        _write_header(file, num_samples)
-        assert file.tell() == start, "the header of the audio grew into its samples"
-    return rows, skipped
+def _write_babble(
+    folder: Path, modalities: tuple[Modality, ...], rows: Sequence[Kept], path: Path | None
+) -> tuple[tuple[str, ...], ...]:
+    """Writes the tracks of babble; returns who is heard in each."""
+    if path is not None:
+        made = read_babble(path)
+    else:
+        made = make_babble([row for row in rows if row.split == "train"], Streams(folder, modalities).wave)
+    np.save(folder / BABBLE, made.tracks)
+    return made.speakers
 
 
-def _write_header(file: BinaryIO, num_samples: int) -> None:
-    """NumPy leaves room in the header for the length of the first axis to grow, so that it can be written over."""
-    header = {"descr": "<i2", "fortran_order": False, "shape": (num_samples,)}
-    np.lib.format.write_array_header_1_0(file, header)
+def _by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """Each note once, with the number of utterances that it is about and the first of them."""
+    found: dict[str, list[str]] = {}
+    for name, own in notes.items():
+        for note in own:
+            found.setdefault(note, []).append(name)
+    return [{"note": note, "utterances": len(names), "first": names[0]} for note, names in found.items()]
 
 
-def _check(utterance: Utterance) -> tuple[np.ndarray, str]:
-    """Whole frames of little-endian int16 samples, and the normalised transcript.
-
-    Raises:
-        ValueError: the utterance cannot be used.
-    """
-    text = normalise(utterance.text)
-    if not text:
-        raise ValueError("the transcript is empty")
-    if utterance.audio is None:
-        raise ValueError("no audio is given")
-    wave = read(utterance.audio)
-    if len(wave) < _MIN_FRAMES * SAMPLES_PER_FRAME:
-        seconds = _MIN_FRAMES / FRAMES_PER_SECOND
-        raise ValueError(
-            f"{utterance.audio}: too short ({len(wave)} samples at 16 kHz; at least {seconds:g} s is needed)"
-        )
-    # A wave beyond full scale is scaled into it rather than clipped; features do not depend on level.
-    scaled = wave / max(1.0, float(np.abs(wave).max()))
-    samples = np.rint(scaled * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE - 1).astype("<i2")
-    return np.pad(samples, (0, -len(samples) % SAMPLES_PER_FRAME)), text
+def _findings(skipped: Sequence[Skipped], notes: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [f"skipped '{one.id}': {one.reason}" for one in skipped[:_MOST_REASONS]]
+    if len(skipped) > _MOST_REASONS:
+        lines.append(f"skipped {len(skipped) - _MOST_REASONS} more, listed in {SUMMARY}")
+    return lines + [f"{note['note']}: {note['utterances']} utterances, first '{note['first']}'" for note in notes]
 
 
-def _spelling_problem(row: _Kept, tokenizer: Tokenizer) -> str | None:
+def _spelling_problem(row: Kept, tokenizer: Tokenizer) -> str | None:
     try:
         needed = ctc_length(tokenizer.encode(row.text))
     except ValueError as error:
         return str(error)
     if needed > row.frames:
         return (
-            f"the transcript needs {needed} frames for CTC, the audio has {row.frames} ({FRAMES_PER_SECOND} per second)"
+            f"the transcript needs {needed} frames for CTC, the recording has {row.frames} ({FRAMES_PER_SECOND} per "
+            "second)"
         )
     return None
 
 
-def _refuse_many(skipped: list[Skipped], num_utterances: int, refused: Path) -> None:
+def _refuse_many(skipped: list[Skipped], num_utterances: int, root: Path | None, refused: Path) -> None:
     if len(skipped) <= _LARGEST_SHARE_SKIPPED * num_utterances:
         return
-    rows = ((one.id, one.split, " ".join(one.reason.split())) for one in skipped)
+    reasons = [" ".join(one.reason.split()) for one in skipped]
+    rows = ((one.id, one.split, reason) for one, reason in zip(skipped, reasons, strict=True))
     write_tsv(refused, ("id", "split", "reason"), rows)
+    known = f"{root.resolve()}/" if root is not None else ""
+    named = (
+        f"'{one.id}': {reason.removeprefix(known)}"
+        for one, reason in zip(skipped[:_MOST_REASONS], reasons, strict=False)
+    )
     raise ValueError(
         f"{len(skipped)} of {num_utterances} utterances cannot be used, more than {_LARGEST_SHARE_SKIPPED:.0%}; "
-        f"'{skipped[0].id}': {skipped[0].reason}; all are listed in {refused}"
+        f"{'; '.join(named)}; all are listed in {refused}"
     )
 
 
-def _counts(rows: list[_Kept]) -> dict[str, Any]:
+def _counts(rows: list[Kept]) -> dict[str, Any]:
     return {
         "utterances": len(rows),
         "speakers": len({row.speaker for row in rows} - {""}),

@@ -6,7 +6,8 @@ rule prepare:
         "results/logs/prepare-{prepared}.log",
     conda:
         "../envs/lrsms.yaml"
+    threads: 4
     params:
         project=PROJECT_JSON,
     shell:
-        "python -m lrsms prepare --project {params.project:q} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms prepare --project {params.project:q} --threads {threads} $(dirname {output:q}) 2>&1 | tee {log:q}"
