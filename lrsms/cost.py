@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrsms.config import Run
 from lrsms.data.audio import FEATURES_PER_FRAME, FRAMES_PER_SECOND, SAMPLES_PER_FRAME
+from lrsms.data.augment import CROP
 from lrsms.lowrank.plan import Matrix, by_kind
 
 
@@ -31,10 +32,12 @@ def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, int]:
-    """Parameters of the front end, its projection, the encoder, the CTC head and the decoder."""
+    """Parameters of each front end, its projection and its encoder, of fusion, the CTC head and the decoder."""
     parts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
-        part = "frontend.projection" if name.startswith("frontend.projection") else name.split(".")[0]
+        part, _, rest = name.partition(".")
+        if rest.startswith("projection."):
+            part += ".projection"
         parts[part] = parts.get(part, 0) + parameter.numel()
     return parts
 
@@ -50,15 +53,18 @@ def multiply_adds_per_second(run: Run, structure: nn.Module, frames: int, tokens
     """
     with torch.device("meta"):
         lengths = torch.full((1,), frames)
+        audio = video = None
         if run.model.mels is not None:
-            inputs = torch.empty(1, FEATURES_PER_FRAME * frames, run.model.mels)
-        else:
-            inputs = torch.empty(1, SAMPLES_PER_FRAME * frames)
+            audio = torch.empty(1, FEATURES_PER_FRAME * frames, run.model.mels)
+        elif "audio" in run.model.modalities:
+            audio = torch.empty(1, SAMPLES_PER_FRAME * frames)
+        if "video" in run.model.modalities:
+            video = torch.empty(1, frames, CROP, CROP)
         transcript = torch.zeros(1, tokens + 1, dtype=torch.long)
     structure.eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        memory, mask = structure.encode(inputs, lengths)  # type: ignore[operator]
+        memory, mask = structure.encode(audio, video, lengths)  # type: ignore[operator]
         structure.ctc_log_probs(memory)  # type: ignore[operator]
         if run.model.decoder_layers:
             structure.decoder(transcript, memory, mask)  # type: ignore[operator]

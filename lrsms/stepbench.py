@@ -10,6 +10,7 @@ import torch
 from lrsms.build import build_model
 from lrsms.config import Run
 from lrsms.data.audio import SAMPLES_PER_FRAME
+from lrsms.data.augment import CROP
 from lrsms.data.batch import Batch
 from lrsms.data.prepared import Item
 from lrsms.models.norm import update_running_statistics
@@ -28,7 +29,7 @@ MIN_PAIRS = 8
 
 
 def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
-    """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
+    """Times whole training steps (inputs, forward, backward, clipping, optimizer) of a run and of its baseline.
 
     Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by
     one, the device synchronised, for about ``seconds``.
@@ -92,9 +93,16 @@ def random_batch(run: Run, size: int) -> Batch:
     num_utterances = run.train.group_frames // frames
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(1, size - 1, (num_utterances, num_tokens), generator=generator)
+    waves = video = None
+    if "audio" in run.model.modalities:
+        waves = 0.1 * torch.randn(num_utterances, SAMPLES_PER_FRAME * frames, generator=generator)
+    if "video" in run.model.modalities:
+        shape = (num_utterances, frames, CROP, CROP)
+        video = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     return Batch(
         items=tuple(Item(str(i), "train", "", "", frames, 0, ()) for i in range(num_utterances)),
-        waves=0.1 * torch.randn(num_utterances, SAMPLES_PER_FRAME * frames, generator=generator),
+        waves=waves,
+        video=video,
         lengths=torch.full((num_utterances,), frames),
         tokens=tokens,
         token_lengths=torch.full((num_utterances,), num_tokens),

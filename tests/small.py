@@ -10,14 +10,18 @@ from lrsms.models.recognizer import Recognizer, build
 
 SIZE = 11
 """Vocabulary: blank, nine units, sos/eos."""
+VISUAL: dict[str, Any] = {"frontend": None, "video_channels": 2, "video_shrink": 2}
+"""What makes a small model or run one of video alone."""
+AUDIOVISUAL: dict[str, Any] = {"video_channels": 2, "video_shrink": 2, "fusion": 24}
+"""What makes it one of both."""
 
 
-def small_model(frontend: str = "logmel", **changes: Any) -> config.Model:
+def small_model(frontend: str | None = "logmel", **changes: Any) -> config.Model:
     """A ``config.Model`` of 3 encoder and 2 decoder layers, 16 wide."""
     fields: dict[str, Any] = {
         "frontend": frontend,
         "mels": 20 if frontend == "logmel" else None,
-        "channels": 4,
+        "channels": 4 if frontend is not None else None,
         "dim": 16,
         "heads": 4,
         "feedforward": 32,
@@ -32,12 +36,13 @@ def small_model(frontend: str = "logmel", **changes: Any) -> config.Model:
 
 def small_run(lowrank: dict[str, Any] | None = None, seed: int = 1, **changes: Any) -> config.Run:
     """A ``config.Run`` of that model; ``changes`` are of the model."""
+    model = small_model(**changes)
     data = {
         "scale": "small",
-        "task": "asr",
+        "task": next(task for task, modalities in config.MODALITIES.items() if modalities == model.modalities),
         "corpus": {"kind": "manifest", "name": "none"},
         "tokenizer": {"kind": "characters"},
-        "model": small_model(**changes).model_dump(),
+        "model": model.model_dump(),
         "lowrank": lowrank,
         "train": {
             "steps": 2,
@@ -78,7 +83,7 @@ def lived_in(model: nn.Module) -> nn.Module:
     return model
 
 
-def small_recognizer(frontend: str = "logmel", **changes: Any) -> Recognizer:
+def small_recognizer(frontend: str | None = "logmel", **changes: Any) -> Recognizer:
     """A recogniser in float64, in eval mode, lived in."""
     recognizer = build(small_model(frontend, **changes), SIZE, seed=1)
     lived_in(recognizer).eval()
@@ -89,3 +94,8 @@ def small_inputs(frontend: str, batch: int, frames: int) -> torch.Tensor:
     """Features ``(B, 4T, 20)`` or waves ``(B, 640 T)``, float64."""
     shape = (batch, 4 * frames, 20) if frontend == "logmel" else (batch, 640 * frames)
     return torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def small_video(batch: int, frames: int) -> torch.Tensor:
+    """Pictures ``(B, T, 40, 40)``, float64: networks take any size."""
+    return torch.randn(batch, frames, 40, 40, generator=torch.Generator().manual_seed(4), dtype=torch.float64)

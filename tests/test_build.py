@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import SIZE, small_run
+from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.build import build_model, build_structure
 from lrsms.lowrank.init import INITS
@@ -11,9 +11,9 @@ LOWRANKS = [None, *({"targets": ["encoder.*"], "ratio": 0.4, "init": init, "qkv"
 
 
 @pytest.mark.parametrize("lowrank", LOWRANKS)
-@pytest.mark.parametrize("frontend", ["logmel", "wave"])
-def test_the_structure_is_the_model_without_its_numbers(lowrank, frontend):
-    run = small_run(lowrank, frontend=frontend)
+@pytest.mark.parametrize("network", [{}, {"frontend": "wave"}, VISUAL, AUDIOVISUAL], ids=str)
+def test_the_structure_is_the_model_without_its_numbers(lowrank, network):
+    run = small_run(lowrank, **network)
     (model, plan), (structure, structure_plan) = build_model(run, SIZE), build_structure(run, SIZE)
     assert plan == structure_plan
     tensors, shapes = model.state_dict(), structure.state_dict()
@@ -22,9 +22,10 @@ def test_the_structure_is_the_model_without_its_numbers(lowrank, frontend):
     assert all(tensor.dtype == torch.float32 and torch.isfinite(tensor).all() for tensor in tensors.values())
 
 
+@pytest.mark.parametrize("network", [{}, AUDIOVISUAL], ids=str)
 @pytest.mark.parametrize("lowrank", LOWRANKS)
-def test_the_plan_accounts_for_every_parameter_of_its_matrices(lowrank):
-    model, plan = build_model(small_run(lowrank), SIZE)
+def test_the_plan_accounts_for_every_parameter_of_its_matrices(lowrank, network):
+    model, plan = build_model(small_run(lowrank, **network), SIZE)
     for matrix in plan:
         module = model.get_submodule(matrix.name)
         assert sum(parameter.numel() for parameter in module.parameters()) == matrix.parameters

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from small import SIZE, small_run
+from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.build import build_model, build_structure
 from lrsms.cost import multiply_adds_per_second, parameters_by_part, plan_summary
@@ -17,17 +17,21 @@ def macs(lowrank=None, **changes) -> float:
     return multiply_adds_per_second(run, build_structure(run, SIZE)[0], frames=T, tokens=U)
 
 
+def ctc_and_decoder(dim: int = 16, inner: int = 32) -> int:
+    """Multiply-adds of what follows the encoder, counted by hand."""
+    steps = U + 1  # sos and the tokens
+    of_tokens = 4 * dim * dim + 2 * dim * dim + 2 * dim * inner  # self-attention, cross q and out, feed-forward
+    block = steps * of_tokens + T * 2 * dim * dim + 2 * steps * steps * dim + 2 * steps * T * dim
+    return T * dim * SIZE + 2 * block + steps * dim * SIZE
+
+
 def test_multiply_adds_equal_a_count_by_hand():
     dim, inner, kernel, channels = 16, 32, 5, 4
     frontend = 2 * T * 10 * channels * 9 + T * 5 * channels * 9 * channels + T * (5 * channels) * dim
     matrices = 4 * dim * dim + 4 * dim * inner + 3 * dim * dim  # attention, two feed-forwards, pointwise convolutions
     scores = T * T * dim + T * (2 * T - 1) * dim + T * T * dim  # by content, by position, mixing
     block = T * matrices + (2 * T - 1) * dim * dim + scores + T * dim * kernel
-    steps = U + 1  # sos and the tokens
-    of_tokens = 4 * dim * dim + 2 * dim * dim + 2 * dim * inner  # self-attention, cross q and out, feed-forward
-    decoder_block = steps * of_tokens + T * 2 * dim * dim + 2 * steps * steps * dim + 2 * steps * T * dim
-    total = frontend + 3 * block + T * dim * SIZE + 2 * decoder_block + steps * dim * SIZE
-    assert macs() * T / 25 == total
+    assert macs() * T / 25 == frontend + 3 * block + ctc_and_decoder()
 
 
 def test_multiply_adds_of_low_rank_change_by_those_of_its_matrices():
@@ -44,6 +48,34 @@ def test_multiply_adds_of_the_wave_front_end_count_its_convolutions():
         blocks += positions * (3 * (c // 2) * c + 3 * 3 * c * c + (c // 2) * c)
     logmel = 2 * 10 * 4 * 9 + 5 * 4 * 9 * 4 + 20 * 16
     assert (macs(frontend="wave") - macs()) / 25 == stem + blocks + 32 * 16 - logmel
+
+
+@pytest.mark.parametrize("shrink, sides", [(None, (44, 22, 11, 6, 3)), (2, (22, 11, 6, 3, 2))])
+def test_multiply_adds_of_the_video_front_end_count_its_convolutions(shrink, sides):
+    """Per frame: the first convolution on squares of 44 (22) pixels, then four stages of 2, 4, 8 and 16 channels."""
+    first, *stages = sides
+    convolutions = first**2 * 5 * 7 * 7 * 2 + stages[0] ** 2 * 4 * 9 * 2 * 2
+    for side, c in zip(stages[1:], (4, 8, 16), strict=True):
+        convolutions += side**2 * (9 * (c // 2) * c + 3 * 9 * c * c + (c // 2) * c)
+    logmel = 2 * 10 * 4 * 9 + 5 * 4 * 9 * 4 + 20 * 16
+    video = macs(**(VISUAL | {"video_shrink": shrink}))
+    assert (video - macs()) / 25 == convolutions + 16 * 16 - logmel
+
+
+def test_multiply_adds_of_audio_and_video_are_those_of_both_and_of_fusion():
+    """The CTC head and the decoder are there once."""
+    fusion = T * (2 * 16 * 24 + 24 * 16)
+    assert (macs(**AUDIOVISUAL) - macs() - macs(**VISUAL)) * T / 25 == fusion - ctc_and_decoder()
+
+
+def test_parts_of_a_model_of_audio_and_video():
+    counts = parameters_by_part(build_structure(small_run(**AUDIOVISUAL), SIZE)[0])
+    stacks = [
+        f"{kind}_{part}" for kind in ("audio", "video") for part in ("frontend", "frontend.projection", "encoder")
+    ]
+    assert list(counts) == [*stacks, "fusion", "ctc", "decoder"]
+    assert counts["fusion"] == (32 * 24 + 24) + 2 * 24 + (24 * 16 + 16)
+    assert counts["audio_encoder"] == counts["video_encoder"]
 
 
 def test_parts_and_plan_add_up_to_the_model():
@@ -63,9 +95,9 @@ def test_parts_and_plan_add_up_to_the_model():
     assert (attention["rows"], attention["columns"], attention["ranks"]) == (48, 16, [8, 8, 8])
 
 
-@pytest.mark.parametrize("frontend", ["logmel", "wave"])
-def test_counting_takes_no_memory(frontend):
-    run = small_run(frontend=frontend)
+@pytest.mark.parametrize("model", [{}, {"frontend": "wave"}, VISUAL, AUDIOVISUAL])
+def test_counting_takes_no_memory(model):
+    run = small_run(**model)
     structure = build_structure(run, SIZE)[0]
     multiply_adds_per_second(run, structure, T, U)
     assert all(parameter.is_meta for parameter in structure.parameters())

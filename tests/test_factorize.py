@@ -19,7 +19,7 @@ FUSED = pytest.mark.parametrize("qkv", ["separate", "fused"])
 
 
 def outputs(model: Recognizer) -> torch.Tensor:
-    memory, mask = model.encode(small_inputs("logmel", 2, 7), LENGTHS)
+    memory, mask = model.encode(small_inputs("logmel", 2, 7), None, LENGTHS)
     return torch.cat([model.ctc_log_probs(memory), model.decoder(TOKENS, memory, mask)], dim=1)
 
 
@@ -36,7 +36,7 @@ def test_a_spectral_model_of_full_rank_equals_the_dense_model(frontend, qkv):
     dense = small_recognizer(frontend)
     model = factorized(dense, targets=("*",), ratio=1.0, qkv=qkv)
     assert sum(isinstance(module, LowRankLinear) for module in model.modules()) > 40 - 10 * (qkv == "fused")
-    memories = [m.encode(small_inputs(frontend, 2, 7), LENGTHS) for m in (model, dense)]
+    memories = [m.encode(small_inputs(frontend, 2, 7), None, LENGTHS) for m in (model, dense)]
     torch.testing.assert_close(memories[0][0], memories[1][0], rtol=0, atol=1e-10)
     logits = [m.decoder(TOKENS, *memory) for m, memory in zip((model, dense), memories, strict=True)]
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-10)

@@ -1,5 +1,7 @@
 """Masked batch norm: PyTorch's on what is valid, and one move of the running statistics per step."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from small import lived_in
@@ -60,6 +62,29 @@ def test_works_over_images_too(norm):
     torch.testing.assert_close(norm(x, NO_PADDING), theirs(x), rtol=0, atol=1e-12)
     norm.update_running_statistics()
     torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
+
+
+def test_what_has_no_padding_needs_no_mask(norm):
+    """Pictures: output, gradients and statistics of a mask that hides nothing."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randn(6, CHANNELS, 4, 5, generator=generator, dtype=torch.float64)
+    results = []
+    for x, mask in ((pictures, None), (pictures, torch.zeros(6, 4, dtype=torch.bool))):
+        x = x.clone().requires_grad_()
+        copy = deepcopy(norm)
+        y = copy(x, mask)
+        y.pow(3).sum().backward()
+        copy.update_running_statistics()
+        results.append([y, x.grad, copy.weight.grad, copy.bias.grad, *copy.buffers(), copy.eval()(pictures, mask)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_a_step_without_groups_moves_nothing(norm):
+    """As when every utterance of a step lacks the modality."""
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    norm.update_running_statistics()
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
 
 
 def test_running_statistics_move_once_per_step_by_the_mean_of_the_groups(norm):

@@ -11,8 +11,8 @@ CONFIG = Path(__file__).parents[1] / "workflow/config"
 TOTAL = 243_049_202
 
 
-def params(capsys, *arguments: str) -> dict:
-    assert main(["--config-folder", str(CONFIG), "params", "paper-asr", *arguments, "--json"]) == 0
+def params(capsys, *arguments: str, preset: str = "paper-asr") -> dict:
+    assert main(["--config-folder", str(CONFIG), "params", preset, *arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -41,6 +41,49 @@ def test_paper_asr_is_auto_avsr_to_the_parameter(capsys):
         "ctc": 3_882_681,
         "decoder": 64_472_505,
     }
+
+
+def test_paper_vsr_is_auto_avsr_to_the_parameter(capsys):
+    result = params(capsys, preset="paper-vsr")
+    assert result["parameters"] == result["parameters_dense"] == 250_383_410
+    assert {part: counts["parameters"] for part, counts in result["parts"].items()} == {
+        "frontend": 11_182_784,
+        "frontend.projection": 512 * 768 + 768,
+        "encoder": 170_451_456,
+        "ctc": 3_882_681,
+        "decoder": 64_472_505,
+    }
+
+
+def test_paper_avsr_is_auto_avsr_to_the_parameter(capsys):
+    result = params(capsys, preset="paper-avsr")
+    assert result["parameters"] == result["parameters_dense"] == 443_977_138
+    parts = {part: counts["parameters"] for part, counts in result["parts"].items()}
+    asr, vsr = (params(capsys, preset=preset)["parts"] for preset in ("paper-asr", "paper-vsr"))
+    for part in ("frontend", "frontend.projection", "encoder"):
+        assert parts.pop(f"audio_{part}") == asr[part]["parameters"]
+        assert parts.pop(f"video_{part}") == vsr[part]["parameters"]
+    assert parts == {"fusion": 18_899_712, "ctc": 3_882_681, "decoder": 64_472_505}
+    assert (443_977_138 - sum(parts.values())) / 1e6 == pytest.approx(182.03 + 174.69, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "targets, ratio, change, millions",
+    [
+        (
+            "encoder.attention, encoder.feedforward, decoder.*_attention, decoder.feedforward",
+            0.25,
+            attention(120 + 48, 192) + feedforward(96 + 12, 192),
+            219.3,
+        ),
+        ("video_encoder.attention", 0.25, attention(60, 192), 426.3),
+        ("fusion", 0.25, 384 * (8192 + 1536) - 8192 * 1536 + 192 * (768 + 8192) - 768 * 8192, 430.6),
+    ],
+)
+def test_totals_of_audio_and_video_equal_their_closed_forms(capsys, targets, ratio, change, millions):
+    result = params(capsys, *settings(targets, ratio), preset="paper-avsr")
+    assert result["parameters"] == 443_977_138 + change
+    assert result["parameters"] / 1e6 == pytest.approx(millions, abs=0.0501)
 
 
 @pytest.mark.parametrize(

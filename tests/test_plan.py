@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import SIZE, small_model
+from small import AUDIOVISUAL, SIZE, VISUAL, small_model
 from torch import nn
 
 from lrsms.config import LowRank
@@ -19,6 +19,12 @@ LAYERS, DECODER_LAYERS = 3, 2
 def model() -> Recognizer:
     with torch.device("meta"):
         return Recognizer(small_model(), SIZE)
+
+
+@pytest.fixture(scope="module")
+def audiovisual() -> Recognizer:
+    with torch.device("meta"):
+        return Recognizer(small_model(**AUDIOVISUAL), SIZE)
 
 
 def chosen(model: nn.Module, *targets: str, **more: Any) -> set[str]:
@@ -79,24 +85,75 @@ def test_every_linear_of_the_model_is_in_the_plan(model):
     assert all(matrix.rank is None for matrix in make_plan(model, None))
 
 
-def test_encoder_means_both_encoders_of_an_audiovisual_model():
-    class Audiovisual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            for stack in ("audio_encoder", "video_encoder"):
-                encoder = nn.Module()
-                encoder.blocks = nn.ModuleList(nn.ModuleDict({"attention": self.attention()}) for _ in range(2))
-                self.add_module(stack, encoder)
+def both(names: set[str]) -> set[str]:
+    """Of a model of audio and video, the matrices called like these of a model of one."""
+    return {f"{modality}_{name}" for modality in ("audio", "video") for name in names}
 
-        @staticmethod
-        def attention() -> nn.Module:
-            return nn.ModuleDict({"out": nn.Linear(4, 4)})
 
-    audio, video = ({f"{kind}_encoder.blocks.{i}.attention.out" for i in range(2)} for kind in ("audio", "video"))
-    assert chosen(Audiovisual(), "encoder.attention") == chosen(Audiovisual(), "encoder.*") == audio | video
-    assert chosen(Audiovisual(), "video_encoder.attention") == video
-    plan = make_plan(Audiovisual(), LowRank(targets=("encoder.*",), ratio=0.5, mapping="linear", slope=0.5))
-    assert [matrix.rank for matrix in plan] == [1, 3, 1, 3]  # each stack has a depth axis of its own
+FUSION = {"fusion.hidden", "fusion.out"}
+PROJECTIONS = both({"frontend.projection"})
+
+
+@pytest.mark.parametrize(
+    "target, expected",
+    [
+        ("encoder.attention", both(ATTENTION)),
+        ("encoder.attention.position", both(names("encoder", LAYERS, "attention.position"))),
+        ("encoder.*", both(ENCODER)),
+        ("audio_encoder.*", {name for name in both(ENCODER) if name.startswith("audio")}),
+        ("video_encoder.*", {name for name in both(ENCODER) if name.startswith("video")}),
+        ("video_encoder.feedforward", {name for name in both(FEEDFORWARD) if name.startswith("video")}),
+        ("frontend.projection", PROJECTIONS),
+        ("video_frontend.projection", {"video_frontend.projection"}),
+        ("fusion", FUSION),
+        ("fusion.*", FUSION),
+        ("fusion.hidden", {"fusion.hidden"}),
+        ("decoder.*", DECODER),
+        ("*", both(ENCODER) | DECODER | FUSION | PROJECTIONS | {"ctc", "decoder.output"}),
+    ],
+)
+def test_targets_of_a_model_of_audio_and_video(audiovisual, target, expected):
+    assert chosen(audiovisual, target) == expected
+
+
+def test_a_model_of_video_alone_has_the_targets_of_one_of_audio():
+    with torch.device("meta"):
+        visual = Recognizer(small_model(**VISUAL), SIZE)
+    assert {m.name for m in make_plan(visual, None)} == ENCODER | DECODER | OUTSIDE
+    assert chosen(visual, "encoder.attention") == ATTENTION
+
+
+def test_each_stack_has_a_depth_axis_of_its_own(audiovisual):
+    plan = make_plan(audiovisual, LowRank(targets=("encoder.*", "fusion"), ratio=0.5, mapping="linear", slope=-0.5))
+    for stack in ("audio_encoder", "video_encoder"):
+        assert [m.rank for m in plan if m.kind == f"{stack}.blocks.*.attention.out"] == [12, 8, 4]
+    assert [(m.rows, m.columns, m.rank) for m in plan if m.role == "fusion"] == [(24, 32, 12), (16, 24, 8)]
+
+
+@pytest.mark.parametrize(
+    "target, hint",
+    [
+        ("encoder.atention", "did you mean 'encoder.attention'?"),
+        ("video_encoder.atention", "did you mean 'video_encoder.attention'?"),
+        ("visual_encoder.feedforward", "did you mean 'video_encoder.feedforward'?"),
+        ("fussion", "did you mean 'fusion'?"),
+        ("fusion.hiden", "did you mean 'fusion.hidden'?"),
+        ("zzz", "roles: audio_encoder.attention, audio_encoder.convolution, audio_encoder.feedforward, decoder."),
+        ("zzz", "video_encoder.feedforward"),
+    ],
+)
+def test_hints_of_a_model_of_audio_and_video(audiovisual, target, hint):
+    with pytest.raises(ValueError, match=f"'{target}' matches no matrix; .*{re.escape(hint)}"):
+        make_plan(audiovisual, LowRank(targets=(target,), ratio=0.5))
+
+
+def test_targets_of_audio_and_video_are_refused_where_there_is_one(model):
+    with pytest.raises(
+        ValueError, match=r"'audio_encoder.attention' matches no matrix; did you mean 'encoder.attention'"
+    ):
+        chosen(model, "audio_encoder.attention")
+    with pytest.raises(ValueError, match="'fusion' matches no matrix"):
+        chosen(model, "fusion")
 
 
 @pytest.mark.parametrize(

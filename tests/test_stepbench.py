@@ -4,7 +4,7 @@ import statistics
 import time
 
 import torch
-from small import SIZE, small_run
+from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms import stepbench
 from lrsms.stepbench import MIN_PAIRS, WARMUP_STEPS, random_batch, step_time, timed, training_step
@@ -67,6 +67,18 @@ def test_random_groups_are_full():
     assert batch.tokens.min() >= 1 and batch.tokens.max() <= SIZE - 2
     short = random_batch(small_run(), SIZE)
     assert short.lengths.tolist() == [40]
+
+
+def test_random_groups_hold_what_the_model_hears_and_sees():
+    heard, seen, both = (random_batch(small_run(**network), SIZE) for network in ({}, VISUAL, AUDIOVISUAL))
+    assert heard.video is None and seen.waves is None
+    assert seen.video.shape == (1, 40, 88, 88) and seen.video.dtype == torch.uint8
+    assert seen.video.min() == 0 and seen.video.max() == 255
+    assert torch.equal(both.waves, heard.waves) and both.video.shape == seen.video.shape
+
+
+def test_a_step_of_a_model_of_audio_and_video_is_timed_too():
+    assert timed(training_step(small_run(LOWRANK, **AUDIOVISUAL), CPU), CPU) > 0
 
 
 def test_times_are_milliseconds():

@@ -15,6 +15,7 @@ from lrsms.models.layers import QKV
 
 _BLOCK = re.compile(r"(?P<stack>\w+)\.blocks\.(?P<layer>\d+)\.(?P<part>\w+)\.(?P<rest>.+)")
 _PARTS = {"feedforward_in": "feedforward", "feedforward_out": "feedforward"}
+_FUSION = "fusion"  # both of its matrices share this role
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Matrix:
 
     Attributes:
         name: module name, ``encoder.blocks.0.attention.qkv.q``.
-        role: what a target names, ``encoder.attention``; the name itself outside a stack of blocks.
+        role: what a target names, ``encoder.attention``; outside a stack of blocks ``fusion`` or the name itself.
         stack: the stack of blocks it belongs to, ``encoder``; empty outside.
         layer: its block's index in the stack; 0 outside.
         layers: number of blocks in the stack; 1 outside.
@@ -129,7 +130,7 @@ def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:
             linears = [module]
         else:
             continue
-        role, stack, layer = name, "", 0
+        role, stack, layer = _FUSION if name.startswith(f"{_FUSION}.") else name, "", 0
         layers = 1
         if block := _BLOCK.fullmatch(name):
             stack, layer = block["stack"], int(block["layer"])
@@ -146,13 +147,13 @@ def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
         if not any(_matches(matrix, target) for matrix in matrices):
             known = sorted({handle for matrix in matrices for handle in _handles(matrix)})
             near = get_close_matches(target, known, n=1)
-            roles = sorted({matrix.role for matrix in matrices if matrix.stack})
+            roles = sorted({matrix.role for matrix in matrices if matrix.role != matrix.name})
             hint = f"did you mean '{near[0]}'?" if near else f"roles: {', '.join(roles)}"
             raise ValueError(f"'lowrank.targets': '{target}' matches no matrix; {hint}")
 
 
 def _matches(matrix: Matrix, target: str) -> bool:
-    if not matrix.stack and target.split(".")[1:] == ["*"]:
+    if matrix.role == matrix.name and target.split(".")[1:] == ["*"]:
         # ``decoder.*`` means the roles of the decoder's blocks, not its vocabulary projection.
         return False
     return any(fnmatchcase(handle, target) for handle in _handles(matrix))

@@ -1,4 +1,4 @@
-"""Front ends: from log-mel features or waves to one vector per frame of 40 ms.
+"""Front ends of audio: from log-mel features or waves to one vector per frame of 40 ms.
 
 Each masks its padding before every convolution, so that an utterance's output does not depend on its batch.
 """
@@ -54,9 +54,7 @@ class WaveFrontend(nn.Module):
         super().__init__()
         self.stem = nn.Conv1d(1, channels, 80, stride=4, padding=38, bias=False)
         self.norm = MaskedBatchNorm(channels)
-        widths = [channels * 2**stage for stage in range(4) for _ in range(2)]
-        inputs = [channels, *widths[:-1]]
-        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(inputs, widths, strict=True))
+        self.blocks = residual_blocks(channels, nn.Conv1d)
         self.projection = nn.Linear(8 * channels, dim)
 
     def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
@@ -72,25 +70,40 @@ class WaveFrontend(nn.Module):
         return self.projection(F.avg_pool1d(x, rate).transpose(1, 2))
 
 
+def residual_blocks(channels: int, convolution: type[nn.Conv1d] | type[nn.Conv2d]) -> nn.ModuleList:
+    """The eight blocks of a ResNet-18 (He et al. 2016): four stages of ``channels``, doubled from stage to stage."""
+    widths = [channels * 2**stage for stage in range(4) for _ in range(2)]
+    inputs = [channels, *widths[:-1]]
+    return nn.ModuleList(ResidualBlock(i, o, convolution) for i, o in zip(inputs, widths, strict=True))
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions of kernel 3 around a residual; stride 2 where the number of channels changes."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, convolution: type[nn.Conv1d] | type[nn.Conv2d]) -> None:
         super().__init__()
         self.stride = 1 if inputs == outputs else 2
-        self.conv1 = nn.Conv1d(inputs, outputs, 3, stride=self.stride, padding=1, bias=False)
+        self.conv1 = convolution(inputs, outputs, 3, stride=self.stride, padding=1, bias=False)
         self.norm1 = MaskedBatchNorm(outputs)
-        self.conv2 = nn.Conv1d(outputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = convolution(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = MaskedBatchNorm(outputs)
         if self.stride == 2:
-            self.shortcut = nn.Conv1d(inputs, outputs, 1, stride=2, bias=False)
+            self.shortcut = convolution(inputs, outputs, 1, stride=2, bias=False)
             self.shortcut_norm = MaskedBatchNorm(outputs)
 
-    def forward(self, x: Tensor, input_mask: Tensor, output_mask: Tensor) -> Tensor:
-        """``x (B, C, S)`` -> ``(B, C', S')``, S' = S / stride, with their padding masks ``(B, S)`` and ``(B, S')``."""
-        x = x.masked_fill(input_mask.unsqueeze(1), 0.0)
-        y = F.silu(self.norm1(self.conv1(x), output_mask)).masked_fill(output_mask.unsqueeze(1), 0.0)
+    def forward(self, x: Tensor, input_mask: Tensor | None = None, output_mask: Tensor | None = None) -> Tensor:
+        """``x (B, C, S)`` -> ``(B, C', S')``, S' = S / stride, with their padding masks ``(B, S)`` and ``(B, S')``.
+
+        Pictures ``(N, C, H, W)`` have no padding and no masks.
+        """
+        x = silence(x, input_mask)
+        y = silence(F.silu(self.norm1(self.conv1(x), output_mask)), output_mask)
         y = self.norm2(self.conv2(y), output_mask)
         if self.stride == 2:
             x = self.shortcut_norm(self.shortcut(x), output_mask)
         return F.silu(y + x)
+
+
+def silence(x: Tensor, mask: Tensor | None) -> Tensor:
+    """``x (B, C, S)`` with zeros where ``mask (B, S)`` is True; without a mask, ``x``."""
+    return x if mask is None else x.masked_fill(mask.unsqueeze(1), 0.0)

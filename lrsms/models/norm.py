@@ -1,6 +1,7 @@
 """Batch normalisation over the valid frames of one group of utterances."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -31,8 +32,13 @@ class MaskedBatchNorm(nn.Module):
         # Sums over the groups of this step: mean, unbiased variance, and the number of groups (in every channel).
         self.register_buffer("group_statistics", torch.zeros(3, channels), persistent=False)
 
-    def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
-        """``x (B, C, T, ...)``, ``padding_mask (B, T)`` -> ``(B, C, T, ...)``, in the type of ``x``."""
+    def forward(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
+        """``x (B, C, T, ...)``, ``padding_mask (B, T)`` -> ``(B, C, T, ...)``, in the type of ``x``.
+
+        Without a mask, ``x (N, C, ...)`` holds no padding, and PyTorch's own kernel, which is faster, does the same.
+        """
+        if padding_mask is None:
+            return self._without_padding(x)
         full = x.to(torch.promote_types(x.dtype, self.weight.dtype))
         mean, var = self._statistics(full, padding_mask) if self.training else (self.running_mean, self.running_var)
         scale = self.weight * torch.rsqrt(var + self.eps)
@@ -51,12 +57,24 @@ class MaskedBatchNorm(nn.Module):
             self.group_statistics += torch.stack((mean, unbiased, torch.ones_like(mean)))
         return mean, var
 
+    def _without_padding(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        # A momentum of 1 makes "running" statistics those of this group alone.
+        mean, var = torch.empty_like(self.running_mean), torch.empty_like(self.running_var)
+        x = F.batch_norm(x, mean.zero_(), var.zero_(), self.weight, self.bias, True, momentum=1.0, eps=self.eps)
+        with torch.no_grad():
+            self.group_statistics += torch.stack((mean, var, torch.ones_like(mean)))
+        return x
+
     @torch.no_grad()
     def update_running_statistics(self) -> None:
-        """Moves the running statistics by the mean of the groups seen since the last call."""
+        """Moves the running statistics by the mean of the groups seen since the last call; without any, they stay."""
         mean, var, groups = self.group_statistics
-        self.running_mean.lerp_((mean / groups).to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_((var / groups).to(self.running_var.dtype), self.momentum)
+        for running, total in ((self.running_mean, mean), (self.running_var, var)):
+            moved = running.lerp((total / groups).to(running.dtype), self.momentum)
+            # A modality that was absent from a whole step had no groups. To branch on their number would stall a GPU.
+            running.copy_(torch.where(groups > 0, moved, running))
         self.group_statistics.zero_()
 
 

@@ -1,4 +1,5 @@
-"""The speech recogniser: front end, Conformer encoder, CTC head and Transformer decoder, with its joint loss."""
+"""The speech recogniser: front end and Conformer encoder of each modality, their fusion, CTC head and Transformer
+decoder, with its joint loss."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from lrsms import config
 from lrsms.models.conformer import ConformerEncoder
 from lrsms.models.decoder import Decoder
 from lrsms.models.frontends import LogMelFrontend, WaveFrontend, padding_mask
+from lrsms.models.fusion import Fusion
 from lrsms.models.initial import initialise
+from lrsms.models.video_frontend import VideoFrontend
 
 BLANK = 0
 
@@ -40,6 +43,9 @@ class Losses:
 class Recognizer(nn.Module):
     """A dense recogniser; ``lowrank.factorize`` replaces its matrices.
 
+    Of one modality, it has a ``frontend`` and an ``encoder``; of both, an ``audio_frontend``, ``audio_encoder``,
+    ``video_frontend`` and ``video_encoder``, and their ``fusion``.
+
     Args:
         model: dimensions.
         size: vocabulary size V; 0 is the blank and V-1 both start and end of a sentence.
@@ -48,29 +54,74 @@ class Recognizer(nn.Module):
     def __init__(self, model: config.Model, size: int) -> None:
         super().__init__()
         self.size = size
-        self.frontend: LogMelFrontend | WaveFrontend
-        if model.mels is not None:
-            self.frontend = LogMelFrontend(model.mels, model.channels, model.dim)
-        else:
-            self.frontend = WaveFrontend(model.channels, model.dim)
-        self.encoder = ConformerEncoder(
-            model.dim, model.heads, model.feedforward, model.layers, model.kernel, model.dropout
-        )
+        self.modalities = model.modalities
+        for modality in model.modalities:
+            prefix = self._prefix(modality)
+            self.add_module(f"{prefix}frontend", _frontend(model, modality))
+            encoder = ConformerEncoder(
+                model.dim, model.heads, model.feedforward, model.layers, model.kernel, model.dropout
+            )
+            self.add_module(f"{prefix}encoder", encoder)
+        self.fusion: Fusion | None = None
+        if model.fusion is not None:
+            self.fusion = Fusion(model.dim, model.fusion)
         self.dropout = nn.Dropout(model.dropout)
         self.ctc = nn.Linear(model.dim, size)
         self.decoder: Decoder | None = None
         if model.decoder_layers:
             self.decoder = Decoder(size, model.dim, model.heads, model.feedforward, model.decoder_layers, model.dropout)
 
-    def encode(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encodes features ``(B, 4T, F)`` or waves ``(B, 640 T)`` of ``lengths (B,)`` frames.
+    def encode(
+        self, audio: Tensor | None, video: Tensor | None, lengths: Tensor, present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encodes utterances; an absent modality is zeros in place of its encoder's output, and in no statistic.
+
+        Args:
+            audio: features ``(B, 4T, F)`` or waves ``(B, 640 T)``; None: there is none, or the model hears nothing.
+            video: pictures ``(B, T, 88, 88)``; None: there is none, or the model sees nothing.
+            lengths: frames, ``(B,)``.
+            present: of a model of both modalities, whether each utterance's audio and video are present, ``(B, 2)``;
+                None: all that is given is. On the CPU, it spares a GPU the wait for it.
 
         Returns:
             The memory ``(B, T, D)`` and its padding mask ``(B, T)``.
         """
-        x = self.frontend(inputs, lengths)
-        mask = padding_mask(lengths, x.shape[1])
-        return self.encoder(x, mask), mask
+        if self.fusion is None:
+            (modality,) = self.modalities
+            inputs = audio if modality == "audio" else video
+            assert inputs is not None and present is None, f"a model of {modality} alone needs it"
+            memory = self._encode_modality(modality, inputs, lengths)
+            return memory, padding_mask(lengths, memory.shape[1])
+        heard_rows, seen_rows = (None, None) if present is None else present.unbind(1)
+        heard = self._encode_present("audio", audio, lengths, heard_rows)
+        seen = self._encode_present("video", video, lengths, seen_rows)
+        either = heard if heard is not None else seen
+        assert either is not None, "neither modality is present"
+        heard, seen = (torch.zeros_like(either) if memory is None else memory for memory in (heard, seen))
+        mask = padding_mask(lengths, either.shape[1])
+        return self.fusion(heard, seen, mask), mask
+
+    def _encode_present(
+        self, modality: config.Modality, inputs: Tensor | None, lengths: Tensor, present: Tensor | None
+    ) -> Tensor | None:
+        """Encodes the utterances that are ``present (B,)``, zeros for the others; None where none is."""
+        if inputs is None or (present is not None and not present.any()):
+            return None
+        if present is None or present.all():
+            return self._encode_modality(modality, inputs, lengths)
+        # Those that are absent do not pass through: they would count in the statistics of batch norm.
+        rows = present.nonzero().squeeze(1).to(inputs.device)
+        memory = self._encode_modality(modality, inputs[rows], lengths[rows])
+        return memory.new_zeros(len(lengths), *memory.shape[1:]).index_copy(0, rows, memory)
+
+    def _encode_modality(self, modality: config.Modality, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Front end and encoder: ``(B, T, D)``."""
+        prefix = self._prefix(modality)
+        x = self.get_submodule(f"{prefix}frontend")(inputs, lengths)
+        return self.get_submodule(f"{prefix}encoder")(x, padding_mask(lengths, x.shape[1]))
+
+    def _prefix(self, modality: config.Modality) -> str:
+        return f"{modality}_" if len(self.modalities) > 1 else ""
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
         """CTC log-probabilities ``(B, T, V)``, at least in float32 whatever the autocast."""
@@ -78,20 +129,29 @@ class Recognizer(nn.Module):
         return F.log_softmax(logits, dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
     def forward(
-        self, inputs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, label_smoothing: float
+        self,
+        audio: Tensor | None,
+        video: Tensor | None,
+        lengths: Tensor,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        label_smoothing: float,
+        present: Tensor | None = None,
     ) -> Losses:
         """Losses of a group.
 
         Args:
-            inputs: features ``(B, 4T, F)`` or waves ``(B, 640 T)``.
+            audio: as for ``encode``.
+            video: as for ``encode``.
             lengths: frames, ``(B,)``.
             tokens: transcripts ``(B, U)``; what lies beyond their lengths is ignored.
             token_lengths: ``(B,)``.
             label_smoothing: probability spread evenly over the other classes.
+            present: as for ``encode``.
         """
-        memory, mask = self.encode(inputs, lengths)
+        memory, mask = self.encode(audio, video, lengths, present)
         log_probs = self.ctc_log_probs(memory)
-        with torch.autocast(inputs.device.type, enabled=False):
+        with torch.autocast(memory.device.type, enabled=False):
             by_frame = log_probs.transpose(0, 1)
             ctc = F.ctc_loss(by_frame, tokens, lengths, token_lengths, blank=BLANK, reduction="sum")
         if self.decoder is None:
@@ -104,6 +164,16 @@ class Recognizer(nn.Module):
         ignored = padding_mask(token_lengths + 1, ends.shape[1])
         attention = smoothed_divergence(logits, ends.masked_fill(ignored, 0), ignored, label_smoothing)
         return Losses(ctc, attention, log_probs)
+
+
+def _frontend(model: config.Model, modality: config.Modality) -> nn.Module:
+    if modality == "video":
+        assert model.video_channels is not None
+        return VideoFrontend(model.video_channels, model.video_shrink, model.dim)
+    assert model.channels is not None
+    if model.mels is not None:
+        return LogMelFrontend(model.mels, model.channels, model.dim)
+    return WaveFrontend(model.channels, model.dim)
 
 
 def smoothed_divergence(logits: Tensor, targets: Tensor, ignored: Tensor, smoothing: float) -> Tensor:

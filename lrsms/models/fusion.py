@@ -1,0 +1,27 @@
+"""What makes one memory of what was heard and what was seen."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrsms.models.norm import MaskedBatchNorm
+
+
+class Fusion(nn.Module):
+    """Auto-AVSR's: ``out(relu(norm(hidden([audio; video]))))`` at every frame, with batch norm over the valid ones.
+
+    Args:
+        dim: width D of each modality and of the output.
+        inner: width between the two matrices.
+    """
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * dim, inner)
+        self.norm = MaskedBatchNorm(inner)
+        self.out = nn.Linear(inner, dim)
+
+    def forward(self, audio: Tensor, video: Tensor, padding_mask: Tensor) -> Tensor:
+        """``audio (B, T, D)``, ``video (B, T, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+        x = self.hidden(torch.cat([audio, video], dim=-1)).transpose(1, 2)
+        return self.out(F.relu(self.norm(x, padding_mask)).transpose(1, 2))

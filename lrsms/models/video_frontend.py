@@ -1,0 +1,57 @@
+"""The front end of video: from mouth crops to one vector per frame."""
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrsms.models.frontends import ResidualBlock, padding_mask, residual_blocks
+from lrsms.models.norm import MaskedBatchNorm
+
+
+class VideoFrontend(nn.Module):
+    """Auto-AVSR's: a convolution over 5 frames and 7x7 pixels, a 2-D ResNet-18 with SiLU on each frame, one matrix.
+
+    Only the first convolution looks at neighbouring frames. After it the padding is dropped, so that it is in no
+    statistic and takes no time.
+
+    Args:
+        channels: channels of the first convolution and stage, doubled at each of the next three (64 in Auto-AVSR).
+        shrink: pictures are first averaged over squares of this many pixels; None keeps every pixel.
+        dim: width D of the output.
+    """
+
+    def __init__(self, channels: int, shrink: int | None, dim: int) -> None:
+        super().__init__()
+        self.shrink = shrink
+        self.stem = nn.Conv3d(1, channels, (5, 7, 7), stride=(1, 2, 2), padding=(2, 3, 3), bias=False)
+        self.norm = MaskedBatchNorm(channels)
+        self.blocks = residual_blocks(channels, nn.Conv2d)
+        self.projection = nn.Linear(8 * channels, dim)
+
+    def forward(self, video: Tensor, lengths: Tensor) -> Tensor:
+        """``video (B, T, H, W)``, ``lengths (B,)`` in frames -> ``(B, T, D)``."""
+        mask = padding_mask(lengths, video.shape[1])
+        video = video.masked_fill(mask[:, :, None, None], 0.0)
+        if self.shrink is not None:
+            video = F.avg_pool2d(video, self.shrink)
+        # Channels last is how packing leaves them without another copy, and the faster layout for what follows.
+        pictures = pack(self.stem(video.unsqueeze(1)).permute(0, 2, 3, 4, 1), mask).permute(0, 3, 1, 2)
+        # Frame by frame, since 3-D max pooling has no deterministic kernel on a GPU.
+        pictures = F.max_pool2d(F.silu(self.norm(pictures, None)), 3, stride=2, padding=1)
+        for block in cast("Iterable[ResidualBlock]", self.blocks):
+            pictures = block(pictures)
+        return self.projection(unpack(pictures.mean((2, 3)), mask))
+
+
+def pack(x: Tensor, mask: Tensor) -> Tensor:
+    """The N valid frames of ``x (B, T, ...)``: ``(N, ...)``. On the meta device, which knows no lengths, all are."""
+    return x.flatten(0, 1) if x.is_meta else x[~mask]
+
+
+def unpack(x: Tensor, mask: Tensor) -> Tensor:
+    """Puts ``x (N, F)`` back in its places ``(B, T, F)``, with zeros at padding."""
+    if x.is_meta:
+        return x.unflatten(0, mask.shape)
+    return x.new_zeros(*mask.shape, x.shape[1]).masked_scatter(~mask.unsqueeze(-1), x)
