@@ -4,7 +4,7 @@ A corpus error rate is the ratio of two sums, total edits over total reference w
 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP) resamples *units* with
 replacement: speakers where they are known, because the utterances of one speaker are not independent, otherwise
 utterances. Such an interval takes the trained models as given; it says nothing about training them again. What another
-seed would give is the question of ``t_interval``.
+seed would give is the question of ``t_interval`` for one rate, and of ``effects`` for the difference of two.
 
 Everything here is a function of its arguments: one seed, one answer.
 """
@@ -118,6 +118,28 @@ def t_interval(values: Numbers) -> Interval:
         return UNKNOWN
     half = stats.t.ppf((1 + LEVEL) / 2, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data))
     return Interval(float(data.mean() - half), float(data.mean() + half))
+
+
+def holm(p_values: Numbers) -> list[float]:
+    """Adjusted p-values of the comparisons of one table (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
+
+    The i-th smallest of m is multiplied by m - i + 1; none may be below a smaller one, nor above 1. Those below a level
+    are the ones that Holm's sequence of tests rejects, with at most that probability of any false rejection.
+
+    Args:
+        p_values: of the comparisons; NaN (undecided by design) stays NaN and does not count as a comparison.
+
+    Raises:
+        ValueError: a p-value outside [0, 1].
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(p))
+    if not ((p[known] >= 0) & (p[known] <= 1)).all():
+        raise ValueError("p-values must lie between 0 and 1")
+    order = known[np.argsort(p[known], kind="stable")]
+    adjusted = np.full(len(p), math.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
+    return [float(value) for value in adjusted]
 
 
 def median_iqr(values: Numbers) -> Spread:

@@ -139,6 +139,26 @@ def test_t_interval_of_one_seed_is_unknown():
     assert math.isnan(stats.t_interval([10.0]).low)
 
 
+def test_holms_adjustment_of_a_published_example():
+    # pingouin's documentation of multicomp(method="holm"), which agrees with R's p.adjust.
+    adjusted = stats.holm([0.50, 0.003, 0.32, 0.054, 0.0003])
+    assert adjusted == pytest.approx([0.64, 0.012, 0.64, 0.162, 0.0015])
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_keeps_the_order_and_lies_between_the_p_and_bonferroni(p_values):
+    adjusted = stats.holm(p_values)
+    ranked = [q for _, q in sorted(zip(p_values, adjusted, strict=True))]
+    assert ranked == sorted(ranked)
+    assert all(p <= q <= min(1, len(p_values) * p) + 1e-15 for p, q in zip(p_values, adjusted, strict=True))
+
+
+def test_an_undecided_comparison_does_not_count():
+    first, undecided, second = stats.holm([0.02, math.nan, 0.03])
+    assert math.isnan(undecided) and [first, second] == stats.holm([0.02, 0.03])
+    assert stats.holm([]) == []
+
+
 def test_median_and_quartiles():
     assert stats.median_iqr([5, 1, 2, 4, 3]) == stats.Spread(3, 2, 4)
 
@@ -164,6 +184,7 @@ def test_speed_up_of_pairs_that_slow_down_together_has_no_spread():
         (lambda: stats.bootstrap_difference([1, 1], [1], [3, 3]), "equally long"),
         (lambda: stats.median_ratio([1.0, 0.0], [1.0, 1.0]), "positive"),
         (lambda: stats.median_iqr([]), "at least one"),
+        (lambda: stats.holm([0.1, 1.5]), "between 0 and 1"),
     ],
 )
 def test_impossible_input_is_refused(call, message):

@@ -1,0 +1,202 @@
+"""The crossed model against hand-computed analyses of variance and Student's t."""
+
+import math
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from lrsms.effects import Components, difference, noninferiority, standard_error
+from lrsms.stats import UNKNOWN, error_rate, t_interval
+
+WORDS = np.array([10, 10, 10])
+BEFORE = np.array([[2, 3, 4], [2, 3, 4]])
+AFTER = np.array([[1, 1, 4], [3, 0, 1]])
+"""Differences -1 -2 0 / 1 -3 -3, of ten words each."""
+
+
+def draw(seed: int, num_seeds: int = 3, num_units: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    words = generator.integers(40, 200, num_units)
+    a = generator.poisson(0.15 * words, (num_seeds, num_units))
+    b = generator.poisson(
+        0.12 * words * np.exp(0.1 * generator.standard_normal((num_seeds, 1))), (num_seeds, num_units)
+    )
+    return a, b, words
+
+
+def test_the_analysis_of_variance_worked_by_hand():
+    # Rates in tenths: grand mean -4/3; seeds -1 and -5/3; units 0, -5/2 and -3/2.
+    # Squares: seeds 3 * 2 * (1/3)^2 = 2/3 with 1 freedom; units 2 * (16/9 + 49/36 + 1/36) = 19/3 with 2;
+    # all 24 - 6 * 16/9 = 40/3, so that the residual is 19/3 with 2.
+    seed, unit, residual = 2 / 3, 19 / 6, 19 / 6
+    effect = difference(BEFORE, AFTER, WORDS)
+    assert effect.difference == pytest.approx(-4 / 30)
+    # MS_seed lies below the residual and counts as it: total 19/6.
+    assert effect.se == pytest.approx(math.sqrt((19 / 6) / 6) / 10)
+    df = (19 / 6) ** 2 / (seed**2 * 3 / 1 + unit**2 * 2 / 2 + residual**2 * 2 / 2)
+    assert df < 1 and effect.df == 1  # not below min(S, K) - 1
+    assert effect.p == pytest.approx(2 * scipy_stats.t.cdf(effect.difference / effect.se, 1))
+    half = scipy_stats.t.ppf(0.975, 1) * effect.se
+    assert (effect.interval.low, effect.interval.high) == pytest.approx((-4 / 30 - half, -4 / 30 + half))
+    assert effect.components == Components(0, 0, pytest.approx(19 / 600))
+    assert (effect.seeds, effect.units, effect.words, effect.unit) == (2, 3, 30, "speaker")
+
+
+def test_components_solve_the_expected_mean_squares():
+    # Additive but for one unit in the residual: seeds 0 and 4, units 0, 1 and 5, of ten words.
+    edits = np.array([[0, 1, 5], [4, 5, 10]])
+    effect = difference(np.zeros((2, 3)), edits, WORDS)
+    residual = 1 / 6  # 1/3 of squares with 2 freedoms, in tenths
+    seed = 3 * 2 * (13 / 6) ** 2
+    unit = 2 * ((2 - 25 / 6) ** 2 + (3 - 25 / 6) ** 2 + (7.5 - 25 / 6) ** 2) / 2
+    expected = ((seed - residual) / 300, (unit - residual) / 200, residual / 100)
+    assert astuple(effect.components) == pytest.approx(expected)
+    assert effect.se == pytest.approx(math.sqrt((seed + unit - residual) / 6) / 10)
+
+
+def test_satterthwaite_degrees_of_freedom_with_their_factor():
+    _, df = standard_error(np.array(1.0), np.array(8.0), np.array(1.0), 3, 20)
+    assert df == pytest.approx(8**2 / (1 * 2 / 2 + 64 * (1 + 2 / 19) / 19 + (1 + 2 / 38) / 38))
+
+
+def test_without_variance_of_units_it_is_students_interval_over_seeds():
+    # Every unit gains alike within a seed but for one edit to and fro, so that only seeds differ.
+    a = np.full((4, 6), 20)
+    gains = np.array([[3], [5], [4], [9]]) + np.array([1, -1, 1, -1, 1, -1]) * np.array([[1], [-1], [1], [-1]])
+    words = np.full(6, 100)
+    effect = difference(a, a - gains, words)
+    by_seed = [error_rate(after, words) - error_rate(before, words) for before, after in zip(a, a - gains, strict=True)]
+    assert effect.df == 3
+    assert (effect.interval.low, effect.interval.high) == pytest.approx(
+        (t_interval(by_seed).low, t_interval(by_seed).high)
+    )
+
+
+def test_without_variance_of_seeds_the_units_alone_decide():
+    edits = np.tile([3, 9, 1, 5, 2, 7], (3, 1))
+    effect = difference(np.zeros((3, 6)), edits, np.full(6, 100))
+    assert effect.se == pytest.approx(scipy_stats.sem(edits[0] / 100))
+    assert effect.df == pytest.approx(5 / (1 + 2 / 5))
+    assert (effect.components.seed, effect.components.residual) == pytest.approx((0, 0), abs=1e-15)
+
+
+@given(st.integers(0, 50))
+def test_the_difference_is_that_of_the_corpus_rates(seed):
+    a, b, words = draw(seed)
+    expected = np.mean(
+        [error_rate(after, words) - error_rate(before, words) for before, after in zip(a, b, strict=True)]
+    )
+    assert difference(a, b, words).difference == pytest.approx(expected)
+
+
+@given(st.integers(0, 50))
+def test_order_of_seeds_and_units_does_not_matter_but_pairing_does(seed):
+    a, b, words = draw(seed)
+    generator = np.random.default_rng(seed)
+    rows, columns = generator.permutation(3), generator.permutation(12)
+    effect = difference(a, b, words)
+    mixed = difference(a[rows][:, columns], b[rows][:, columns], words[columns])
+    assert (mixed.difference, mixed.se, mixed.df) == pytest.approx((effect.difference, effect.se, effect.df))
+
+
+def test_pairing_removes_what_is_hard_for_both():
+    generator = np.random.default_rng(4)
+    hard = generator.integers(0, 60, size=(3, 15))
+    easier = np.maximum(hard - generator.integers(0, 3, size=(3, 15)), 0)
+    words = np.full(15, 100)
+    unpaired = difference(hard, easier[:, ::-1], words)
+    assert difference(hard, easier, words).se < unpaired.se / 5
+
+
+def test_scaling_words_scales_rates():
+    a, b, words = draw(3)
+    effect, tenfold = difference(a, b, words), difference(a, b, 10 * words)
+    assert tenfold.difference == pytest.approx(effect.difference / 10)
+    assert tenfold.se == pytest.approx(effect.se / 10)
+    assert (tenfold.p, tenfold.df) == pytest.approx((effect.p, effect.df))
+
+
+def test_exchanging_the_systems_changes_the_sign_only():
+    a, b, words = draw(5)
+    forward, backward = difference(a, b, words), difference(b, a, words)
+    assert backward.difference == pytest.approx(-forward.difference)
+    assert (backward.se, backward.p) == pytest.approx((forward.se, forward.p))
+    assert forward.p_below(0.01) == pytest.approx(backward.p_above(-0.01))
+
+
+def test_long_units_weigh_more():
+    # The long unit gets 10 points better, the nine short ones 10 points worse: per word that is better.
+    words = np.array([10_000] + [100] * 9)
+    a, b = np.array([[2000] + [10] * 9] * 2), np.array([[1000] + [20] * 9] * 2)
+    assert difference(a, b, words).difference == pytest.approx((-1000 + 90) / 10_900)
+
+
+def test_one_sided_p_and_interval_agree():
+    a, b, words = draw(6)
+    effect = difference(a, b, words)
+    assert effect.p_below(effect.interval.high) == pytest.approx(0.025)
+    assert effect.p_above(effect.interval.low) == pytest.approx(0.025)
+    assert effect.p_below(0.02) + effect.p_above(0.02) == pytest.approx(1)
+    assert effect.p == pytest.approx(2 * min(effect.p_below(), effect.p_above()))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([[3, 1, 4]], [[1, 1, 1]]),  # one seed
+        ([[3], [1], [4]], [[1], [1], [1]]),  # one unit
+        ([[3, 1], [3, 1]], [[3, 1], [3, 1]]),  # a model and itself
+        ([[4, 14], [4, 14]], [[1, 2], [1, 2]]),  # the same gain per word everywhere: rounding is no spread
+    ],
+)
+def test_what_determines_no_interval_is_undecided(a, b):
+    effect = difference(a, b, [7, 28, 11][: len(a[0])])
+    assert math.isfinite(effect.difference)
+    assert str(effect.interval) == str(UNKNOWN)
+    assert all(math.isnan(x) for x in (effect.se, effect.df, effect.p, effect.p_below(0.1), effect.p_above(0.1)))
+    assert not effect.p_below() < 0.025
+
+
+def test_noninferiority_allows_the_margin_and_counts_its_chance():
+    a, b, words = draw(7, num_seeds=4)
+    assert noninferiority(a, b, words, 0.0) == difference(a, b, words)
+    excess = noninferiority(a, b, words, 0.1)
+    assert excess.difference == pytest.approx(error_rate(b.sum(0), words) / 4 - 1.1 * error_rate(a.sum(0), words) / 4)
+    plugged = difference(a, b, words).p_below(0.1 * error_rate(a.sum(0), words) / 4)
+    assert excess.p_below() != pytest.approx(plugged, rel=1e-3)
+
+
+def test_improvement_counts_as_parity():
+    a, _, words = draw(8)
+    assert noninferiority(a, a // 2, words, 0.1).p_below() < 0.025
+
+
+def test_noninferiority_does_not_depend_on_which_errors_both_make():
+    # B makes exactly 10% more errors than A in every cell: on the margin, whatever A's spread.
+    a = 10 * np.random.default_rng(2).integers(1, 9, (3, 8))
+    excess = noninferiority(a, a * 11 // 10, np.full(8, 100), 0.1)
+    assert excess.difference == pytest.approx(0, abs=1e-12)
+    assert not excess.p_below() < 0.025
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: difference([1, 2], [1, 2], [3, 3]), r"\(seeds, units\)"),
+        (lambda: difference([[1, 2]], [[1, 2], [1, 2]], [3, 3]), r"\(1, 2\), \(2, 2\)"),
+        (lambda: difference([[1, 2]], [[1, 2]], [3]), "words"),
+        (lambda: difference(np.zeros((0, 2)), np.zeros((0, 2)), [3, 3]), "none empty"),
+        (lambda: difference([[1, math.nan]], [[1, 2]], [3, 3]), "not finished"),
+        (lambda: difference([[1, -1]], [[1, 2]], [3, 3]), "counts"),
+        (lambda: difference([[1, 1]], [[1, 2]], [0, 0]), "reference words"),
+        (lambda: noninferiority([[1, 1]], [[1, 2]], [3, 3], -0.1), "fraction"),
+    ],
+)
+def test_impossible_input_is_refused_in_one_line(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,119 @@
+"""Power against the textbook's noncentral t, and against tables that are drawn and tested one by one."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from lrsms.effects import Components, difference
+from lrsms.power import MOST, power, seeds_needed, units_needed
+
+MIXED = Components(seed=2e-5, unit=1e-4, residual=4e-4)
+
+
+def textbook(deviation: float, effect: float, number: int) -> float:
+    """Power of Student's two-sided one-sample t test at 5% (Cohen 1988, chapter 2)."""
+    critical, shift = scipy_stats.t.ppf(0.975, number - 1), effect * np.sqrt(number) / deviation
+    distribution = scipy_stats.nct(number - 1, shift)
+    return float(distribution.sf(critical) + distribution.cdf(-critical))
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5, 10])
+def test_where_only_seeds_vary_it_is_the_one_sample_t_test(num_seeds):
+    found = power(Components(seed=1e-4, unit=0, residual=0), 0.015, num_seeds, 20)
+    assert found == pytest.approx(textbook(0.01, 0.015, num_seeds), abs=0.01)
+
+
+def test_a_published_sample_size():
+    # Two-sided 5%, 80% power, an effect of half a standard deviation: 34 (Cohen's d = 0.5, one-sample t test).
+    assert seeds_needed(Components(seed=1e-4, unit=0, residual=0), 0.005, 20).number == 34
+
+
+@pytest.mark.parametrize(
+    ("components", "num_seeds", "num_units"),
+    [(MIXED, 3, 20), (MIXED, 5, 48), (Components(0, 0, 4e-4), 3, 20), (Components(0, 4e-4, 1e-4), 3, 20)],
+)
+def test_agrees_with_simulated_tables(components, num_seeds, num_units):
+    generator = np.random.default_rng(1)
+    effect = 0.012
+    words = np.full(num_units, 10**7)
+    seen = 0
+    for _ in range(600):
+        gains = (
+            effect
+            + np.sqrt(components.seed) * generator.standard_normal((num_seeds, 1))
+            + np.sqrt(components.unit) * generator.standard_normal(num_units)
+            + np.sqrt(components.residual) * generator.standard_normal((num_seeds, num_units))
+        )
+        a = np.full(gains.shape, 10**7)
+        seen += difference(a, a + np.round(words * gains), words).p < 0.05
+    assert seen / 600 == pytest.approx(power(components, effect, num_seeds, num_units), abs=0.05)
+
+
+def test_power_of_no_difference_is_at_most_about_the_level():
+    for num_seeds in (3, 5, 10):
+        assert power(MIXED, 0.0, num_seeds, 48) < 0.056
+
+
+def test_power_grows_with_everything_that_helps():
+    assert power(MIXED, 0.01, 3, 20) < power(MIXED, 0.01, 5, 20) < power(MIXED, 0.01, 5, 60) < power(MIXED, 0.02, 5, 60)
+    assert power(MIXED, 0.01, 5, 60) == pytest.approx(power(MIXED, -0.01, 5, 60), abs=1e-6)
+
+
+def test_smallest_numbers_reach_the_target_and_one_less_does_not():
+    seeds, units = seeds_needed(MIXED, 0.01, 48).number, units_needed(MIXED, 0.01, 5).number
+    assert power(MIXED, 0.01, seeds, 48) >= 0.8 > power(MIXED, 0.01, seeds - 1, 48)
+    assert power(MIXED, 0.01, 5, units) >= 0.8 > power(MIXED, 0.01, 5, units - 1)
+
+
+def test_two_suffice_for_what_cannot_be_missed():
+    assert seeds_needed(Components(0, 0, 0), 0.01, 20).number == 2
+    assert power(Components(0, 0, 0), 0.0, 3, 20) == 0
+
+
+def test_no_number_of_seeds_replaces_speakers_nor_the_reverse():
+    # Sixteen speakers who gain by 1 +- 4 points leave an error of one point, with any number of seeds.
+    answer = seeds_needed(Components(seed=0, unit=16e-4, residual=0), 0.01, 16)
+    assert answer.number is None
+    assert answer.reason == (
+        f"not even {MOST:,} seeds suffice: with 16 units a standard error of 1 points remains beside a difference of 1;"
+        " more units are needed"
+    )
+    answer = units_needed(Components(seed=1e-4, unit=0, residual=1e-4), 0.01, 4)
+    assert answer.number is None and "with 4 seeds a standard error of 0.5 points" in answer.reason
+
+
+def test_one_seed_decides_nothing():
+    assert power(MIXED, 1.0, 1, 20) == 0
+    assert units_needed(MIXED, 0.01, 1).number is None
+
+
+def test_a_pilot_plans_the_study():
+    generator = np.random.default_rng(3)
+    a, b = generator.poisson(20, (3, 30)), generator.poisson(20 * np.array([[0.8], [0.9], [1.0]]), (3, 30))
+    pilot = difference(a, b, np.full(30, 200))
+    assert pilot.components.seed > 0 and not pilot.p < 0.05
+    halves = (
+        seeds_needed(pilot.components, pilot.difference, 30),
+        seeds_needed(pilot.components, pilot.difference / 2, 30),
+    )
+    assert 3 < halves[0].number < halves[1].number
+
+
+def test_seed_seeds():
+    assert power(MIXED, 0.01, 3, 20, seed=1) == power(MIXED, 0.01, 3, 20, seed=1)
+    assert power(MIXED, 0.01, 3, 20, seed=1) != power(MIXED, 0.01, 3, 20, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: power(Components(-1, 0, 0), 0.01, 3, 20), "components"),
+        (lambda: power(difference([[1, 2]], [[0, 1]], [5, 5]).components, 0.01, 3, 20), "one seed has none"),
+        (lambda: power(MIXED, 0.01, 0, 20), "at least one seed"),
+        (lambda: seeds_needed(MIXED, 0.0, 20), "difference of 0"),
+        (lambda: units_needed(MIXED, 0.01, 3, target=1.0), "target"),
+    ],
+)
+def test_impossible_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
