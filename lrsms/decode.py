@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lrsms.beam import greedy, search
 from lrsms.build import build_structure
-from lrsms.config import Decoder, Decoding, Run
-from lrsms.data.batch import collate, in_batches, network_inputs
+from lrsms.config import Condition, Decoder, Decoding, Run
+from lrsms.data.batch import condition_batch, in_batches, network_inputs
 from lrsms.data.prepared import Item, Prepared
 from lrsms.files import write_atomically
 from lrsms.models.recognizer import Recognizer
@@ -61,12 +61,13 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
         model = load_trained(run, folder, prepared.tokenizer.size, device)
-        splits = {name: prepared.items(condition.split) for name, condition in decoding.conditions.items()}
-        total = sum(len(items) for items in splits.values()) * len(decoding.decoders)
+        items_by_name = {name: prepared.items(condition.split) for name, condition in decoding.conditions.items()}
+        total = sum(len(items) for items in items_by_name.values()) * len(decoding.decoders)
         with progress(f"decode {run_title(folder)}") as show:
-            for condition, items in splits.items():
-                for row in _decode_items(model, run, prepared, items, decoding, device):
-                    rows.append({**row, "condition": condition})
+            for name, items in items_by_name.items():
+                condition = decoding.conditions[name]
+                for row in _decode_items(model, run, prepared, items, condition, decoding, device):
+                    rows.append({**row, "condition": name})
                     show(len(rows), total)
         order = {name: index for index, name in enumerate(decoding.decoders)}
         rows.sort(key=lambda row: order[row["decoder"]])
@@ -76,12 +77,20 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
 
 @torch.no_grad()
 def _decode_items(
-    model: Recognizer, run: Run, prepared: Prepared, items: list[Item], decoding: Decoding, device: torch.device
+    model: Recognizer,
+    run: Run,
+    prepared: Prepared,
+    items: list[Item],
+    condition: Condition,
+    decoding: Decoding,
+    device: torch.device,
 ) -> Iterator[dict[str, Any]]:
     for members in in_batches(items, BATCH_FRAMES):
-        batch = collate(prepared, members)
+        batch = condition_batch(prepared, members, condition)
         lengths = batch.lengths.to(device)
-        memory, _ = model.encode(network_inputs(batch, run.model, device), lengths)
+        audio, video = network_inputs(batch, run.model, device)
+        present = None if batch.present is None else batch.present.to(device)
+        memory, _ = model.encode(audio, video, lengths, present)
         log_probs = model.ctc_log_probs(memory)
         for name, decoder in decoding.decoders.items():
             for item, tokens in zip(members, _tokens(model, memory, log_probs, lengths, decoder), strict=True):

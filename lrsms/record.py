@@ -1,15 +1,34 @@
-"""A run's record: what of a finished run is small enough to keep for ever, and all that tables are made from."""
+"""A run's record: what of a finished run is small enough to keep for ever; all tables and figures are made from it.
+
+A record holds::
+
+    config.json            the run
+    plan.json              every matrix, its role and its rank
+    run.json               how training ended
+    spectra.json           singular values of the trained matrices; a diverged run has none
+    curve.csv              losses and validation at the snapshots
+    scores-<digest>.csv.gz errors of every utterance, for one way of decoding
+
+Records from before spectra and curves were kept lack these, and are complete all the same: what they would say is
+unknown.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import pandas
+
 from lrsms import config
 from lrsms.config import Run
+from lrsms.curve import read_curve, training_curve, write_curve
 from lrsms.files import write_atomically
 from lrsms.score import score
 
 PARTS = ("config.json", "plan.json", "run.json")
+SPECTRA, CURVE = "spectra.json", "curve.csv"
+OPTIONAL_PARTS = (SPECTRA, CURVE)
+_SPECTRA_KEYS = ("energy", "indices", "matrices")
 
 
 def load_run(folder: Path) -> Run:
@@ -42,8 +61,34 @@ def load_outcome(folder: Path) -> dict[str, Any]:
     return outcome
 
 
+def load_spectra(record: Path) -> dict[str, Any] | None:
+    """The content of ``<record>/spectra.json`` (see ``spectra.spectra``); None where there is none.
+
+    Raises:
+        ValueError: the file is malformed.
+    """
+    path = record / SPECTRA
+    if not path.is_file():
+        return None
+    content = _read(path, "restore it, or delete it to do without")
+    for key in _SPECTRA_KEYS:
+        if not isinstance(content, dict) or key not in content:
+            raise ValueError(f"{path}: '{key}' is missing; restore it, or delete it to do without")
+    return content
+
+
+def load_curve(record: Path) -> pandas.DataFrame | None:
+    """The content of ``<record>/curve.csv`` (see ``curve.training_curve``); None where there is none.
+
+    Raises:
+        ValueError: the file is malformed.
+    """
+    path = record / CURVE
+    return read_curve(path) if path.is_file() else None
+
+
 def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
-    """Scores a run's hypotheses into its record, beside copies of its config, plan and outcome.
+    """Scores a run's hypotheses into its record, beside copies of its config, plan, outcome and spectra, and its curve.
 
     Args:
         folder: the run's folder.
@@ -51,22 +96,28 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
         scores: the score table to write, in the record's folder; it comes last, since a run with one is done.
 
     Raises:
-        ValueError: the run's config or outcome, or the hypotheses, are not as they were written.
+        ValueError: the run's config, outcome or logs, or the hypotheses, are not as they were written.
     """
     load_run(folder)
     load_outcome(folder)
-    outcome = scores.parent / "run.json"
+    record = scores.parent
+    outcome = record / "run.json"
     if outcome.is_file() and outcome.read_bytes() != (folder / "run.json").read_bytes():
-        for others in scores.parent.glob("scores-*"):  # of weights that were trained another time
-            others.unlink()
+        for others in [*record.glob("scores-*"), *(record / name for name in OPTIONAL_PARTS)]:
+            others.unlink(missing_ok=True)  # of weights that were trained another time
     for name in PARTS:
-        write_atomically(scores.parent / name, (folder / name).read_bytes())
+        write_atomically(record / name, (folder / name).read_bytes())
+    if (folder / SPECTRA).is_file():
+        write_atomically(record / SPECTRA, (folder / SPECTRA).read_bytes())
+    metrics, timings = folder / "metrics.jsonl", folder / "timings.jsonl"
+    if metrics.is_file() and timings.is_file():
+        write_curve(record / CURVE, training_curve(metrics, timings))
     score(hypotheses, scores)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, remedy: str = "delete it and run again") -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: cannot be read ({reason}); delete it and run again") from None
+        raise ValueError(f"{path}: cannot be read ({reason}); {remedy}") from None

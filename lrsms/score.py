@@ -1,11 +1,11 @@
-"""Errors per utterance: hypotheses aligned with references and kept as counts; rates are derived from their sums."""
+"""Errors per utterance: hypotheses aligned with references, word by word; counts and rates are derived from that."""
 
 import csv
 import gzip
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -16,22 +16,40 @@ from lrsms.files import write_atomically
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Of one utterance. Characters include one blank between words."""
+class Alignment:
+    """Of one utterance's hypothesis with its reference. Characters include one blank between words."""
 
-    words: int
-    """In the reference."""
-    substitutions: int
-    deletions: int
-    insertions: int
+    letters: str
+    """A letter for every reference word, ``C`` correct, ``S`` substituted, ``D`` deleted, and an ``I`` for every word
+    inserted between them, in order of time: as in the reports of NIST's sclite."""
     characters: int
     """In the reference."""
     character_edits: int
 
     @property
+    def words(self) -> int:
+        """In the reference."""
+        return len(self.letters) - self.insertions
+
+    @property
+    def substitutions(self) -> int:
+        """Of words."""
+        return self.letters.count("S")
+
+    @property
+    def deletions(self) -> int:
+        """Of words."""
+        return self.letters.count("D")
+
+    @property
+    def insertions(self) -> int:
+        """Of words."""
+        return self.letters.count("I")
+
+    @property
     def edits(self) -> int:
         """Word substitutions, deletions and insertions."""
-        return self.substitutions + self.deletions + self.insertions
+        return len(self.letters) - self.letters.count("C")
 
 
 @dataclass(frozen=True)
@@ -42,51 +60,48 @@ class Score:
     condition: str
     id: str
     speaker: str
-    counts: Counts
+    alignment: Alignment
 
 
 KEYS = ("decoder", "condition", "id", "speaker")
-COUNTS = tuple(field.name for field in fields(Counts))
-COLUMNS = KEYS + COUNTS
+COUNTS = ("words", "substitutions", "deletions", "insertions", "characters", "character_edits")
+COLUMNS = (*KEYS, *COUNTS, "alignment")
 HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
+_LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}
 
 
-def align(reference: str, hypothesis: str) -> Counts:
-    """Counts of a Levenshtein alignment. White space only separates words; nothing else is normalised.
+def align(reference: str, hypothesis: str) -> Alignment:
+    """Aligns with the fewest word edits. White space only separates words; nothing else is normalised.
 
-    Of several alignments with as few edits jiwer chooses one, so only the sum of the three word errors is unique.
+    Of several alignments with as few edits it is always jiwer's: equal words at the start and at the end are right;
+    what lies between is gone through from its end, where a deletion goes before a substitution, a substitution before
+    an insertion, and an insertion before a right word. So the sum of the three errors is unique, but not each of them.
+    (NIST's sclite weighs a substitution 4, a deletion or an insertion 3, and may align otherwise.)
     """
     reference, hypothesis = " ".join(reference.split()), " ".join(hypothesis.split())
-    words = jiwer.process_words(reference, hypothesis)
+    chunks = jiwer.process_words(reference, hypothesis).alignments[0]
     characters = jiwer.process_characters(reference, hypothesis)
-    return Counts(
-        words=words.hits + words.substitutions + words.deletions,
-        substitutions=words.substitutions,
-        deletions=words.deletions,
-        insertions=words.insertions,
+    return Alignment(
+        letters="".join(
+            _LETTERS[chunk.type] * max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+            for chunk in chunks
+        ),
         characters=len(reference),
         character_edits=characters.substitutions + characters.deletions + characters.insertions,
     )
 
 
-def word_error_rate(counts: Iterable[Counts]) -> float:
+def word_error_rate(alignments: Iterable[Alignment]) -> float:
     """Corpus WER: all word edits over all reference words, as a fraction.
 
     Raises:
         ValueError: there are no reference words.
     """
-    counts = list(counts)
-    return _rate(sum(c.edits for c in counts), sum(c.words for c in counts), "words")
-
-
-def character_error_rate(counts: Iterable[Counts]) -> float:
-    """Corpus CER: all character edits over all reference characters, as a fraction.
-
-    Raises:
-        ValueError: there are no reference characters.
-    """
-    counts = list(counts)
-    return _rate(sum(c.character_edits for c in counts), sum(c.characters for c in counts), "characters")
+    alignments = list(alignments)
+    num_words = sum(alignment.words for alignment in alignments)
+    if num_words == 0:
+        raise ValueError("an error rate needs reference words, found none")
+    return sum(alignment.edits for alignment in alignments) / num_words
 
 
 def score(hypotheses_path: Path, scores_path: Path) -> None:
@@ -120,7 +135,8 @@ def write_scores(path: Path, rows: Iterable[Score]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in sorted(rows, key=lambda row: (row.id, row.decoder, row.condition)):
-        writer.writerow([row.decoder, row.condition, row.id, row.speaker, *astuple(row.counts)])
+        counts = (getattr(row.alignment, name) for name in COUNTS)
+        writer.writerow([row.decoder, row.condition, row.id, row.speaker, *counts, row.alignment.letters])
     zipped = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=zipped, mtime=0) as file:
         file.write(text.getvalue().encode())
@@ -130,10 +146,12 @@ def write_scores(path: Path, rows: Iterable[Score]) -> None:
 def read_scores(path: Path) -> pandas.DataFrame:
     """Reads what ``write_scores`` wrote: ``COLUMNS``, text as text (an id may be "007" or "nan"), counts as int64.
 
+    A table that was written before alignments were kept lacks that column: MAPSSWE cannot be computed from it.
+
     Raises:
-        ValueError: the file is torn, or is not a score table.
+        ValueError: the file is torn, is not a score table, or its counts are not those of its alignments.
     """
-    types = dict.fromkeys(KEYS, "str") | dict.fromkeys(COUNTS, "int64")
+    types = dict.fromkeys((*KEYS, "alignment"), "str") | dict.fromkeys(COUNTS, "int64")
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             table = _read_table(file, types)
@@ -144,9 +162,22 @@ def read_scores(path: Path) -> pandas.DataFrame:
 
 def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:
     table = pandas.read_csv(file, dtype=types, keep_default_na=False)
-    if tuple(table.columns) != COLUMNS:
+    if tuple(table.columns) not in (COLUMNS, COLUMNS[:-1]):
         raise ValueError(f"its columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}")
+    if "alignment" in table.columns:
+        _check_counts(table)
     return table
+
+
+def _check_counts(table: pandas.DataFrame) -> None:
+    found = {"substitutions": "S", "deletions": "D", "insertions": "I", "words": "[CSD]"}
+    counts = {name: table["alignment"].str.count(letters) for name, letters in found.items()}
+    wrong = table["alignment"].str.len() != counts["words"] + counts["insertions"]
+    for name, count in counts.items():
+        wrong |= table[name] != count
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise ValueError(f"utterance '{row['id']}' has other counts than its alignment '{row['alignment'][:80]}'")
 
 
 def _parse(line: bytes, where: str) -> dict[str, str]:
@@ -163,9 +194,3 @@ def _parse(line: bytes, where: str) -> dict[str, str]:
         if not isinstance(value, str):
             raise ValueError(f"{where}: '{key}' is {json.dumps(value)[:80]}, expected text")
     return row
-
-
-def _rate(num_edits: int, num_units: int, unit: str) -> float:
-    if num_units == 0:
-        raise ValueError(f"an error rate needs reference {unit}, found none")
-    return num_edits / num_units

@@ -8,6 +8,7 @@ A run's folder holds::
     timings.jsonl          milliseconds, waiting for data and frames of every step: apart, since timings never repeat
     checkpoints/           the newest two, from which an interrupted run goes on
     weights.safetensors    the mean over the last snapshots
+    spectra.json           singular values of its matrices
     run.json               how it ended: finished or diverged; written last
 """
 
@@ -26,7 +27,7 @@ from lrsms.build import build_model, build_structure
 from lrsms.checkpoint import save_checkpoint, write_tensors
 from lrsms.config import Run, Train
 from lrsms.cost import multiply_adds_per_second, plan_summary
-from lrsms.data.batch import Batch, collate, in_batches, load_ahead, network_inputs, training_masks
+from lrsms.data.batch import Batch, collate, in_batches, load_ahead, network_inputs, training_batch
 from lrsms.data.prepared import Item, Prepared
 from lrsms.data.schedule import Group, num_steps, steps
 from lrsms.files import write_json
@@ -36,6 +37,7 @@ from lrsms.progress import progress
 from lrsms.provenance import processor, provenance
 from lrsms.resume import capture, resume
 from lrsms.score import align, word_error_rate
+from lrsms.spectra import spectra, write_spectra
 from lrsms.steplog import log, open_log, sync
 from lrsms.streams import stream_seed
 
@@ -74,7 +76,7 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
     start, seconds = resume(folder, prepared, model, optimizer, total_weights)
 
     def load(groups: list[Group]) -> list[Batch]:
-        return [training_batch(run, prepared, items, group) for group in groups]
+        return [training_batch(prepared, [items[i] for i in group.members], run, group.epoch) for group in groups]
 
     loader = load_ahead(steps(frames, run.train, run.seed, start), load)
     diverged_at = None
@@ -124,6 +126,7 @@ def train(run: Run, prepared: Prepared, folder: Path, device: torch.device, chec
     if diverged_at is None:
         weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
         write_tensors(folder / WEIGHTS, weights)
+        write_spectra(folder / "spectra.json", spectra(weights, plan))
     result = {
         "status": "finished" if diverged_at is None else "diverged",
         "diverged_at": diverged_at,
@@ -175,14 +178,6 @@ def learning_rate(train: Train, step: int, total: int) -> float:
     return train.lr * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / max(total - warmup, 1)))
 
 
-def training_batch(run: Run, prepared: Prepared, items: list[Item], group: Group) -> Batch:
-    """Loads one group, with its augmentation."""
-    members = [items[index] for index in group.members]
-    augment, mels = run.train.augment, run.model.mels or 0
-    masks = [training_masks(item, augment, mels, run.seed, group.epoch) for item in members] if augment else None
-    return collate(prepared, members, masks, group.epoch)
-
-
 def accumulate(model: Recognizer, run: Run, batches: list[Batch], step: int, device: torch.device) -> dict[str, float]:
     """Adds up the gradients of a step's groups, one after another; the loss is the mean over the step's utterances.
 
@@ -206,10 +201,11 @@ def accumulate(model: Recognizer, run: Run, batches: list[Batch], step: int, dev
 
 def group_losses(model: Recognizer, run: Run, batch: Batch, device: torch.device) -> Losses:
     """The losses of a group, summed over its utterances."""
-    inputs = network_inputs(batch, run.model, device)
+    audio, video = network_inputs(batch, run.model, device)
     lengths, tokens, token_lengths = (x.to(device) for x in (batch.lengths, batch.tokens, batch.token_lengths))
+    present = None if batch.present is None else batch.present.to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bfloat16"):
-        return model(inputs, lengths, tokens, token_lengths, run.train.label_smoothing)
+        return model(audio, video, lengths, tokens, token_lengths, run.train.label_smoothing, present)
 
 
 @torch.no_grad()

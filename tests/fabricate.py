@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lrsms import config
+from lrsms.curve import write_curve
+from lrsms.lowrank.ranks import ranks_over_depth
 from lrsms.study import Experiment, describe, difference
 
 DECODING = config.Decoding(
@@ -93,8 +95,10 @@ def scores(rate: float, seed: int, speakers: Sequence[str] = SPEAKERS) -> pd.Dat
                     edits = int(generator.binomial(6, chance))
                     counts = {"words": 6, "substitutions": edits, "deletions": 0, "insertions": 0}
                     counts |= {"characters": 25, "character_edits": 2 * edits}
-                    name = f"{number:02d}-{utterance}"
-                    rows.append({"decoder": decoder, "condition": condition, "id": name, "speaker": speaker, **counts})
+                    name, start = f"{number:02d}-{utterance}", utterance % 6
+                    letters = ("S" * edits + "C" * (6 - edits)) * 2
+                    row = {"decoder": decoder, "condition": condition, "id": name, "speaker": speaker}
+                    rows.append(row | counts | {"alignment": letters[start : start + 6]})
     return pd.DataFrame(rows)
 
 
@@ -107,13 +111,63 @@ def parameters(experiment_: Experiment) -> tuple[int, int]:
     return dense - int(sum(held[target] * (1 - 1.6 * lowrank.ratio) for target in lowrank.targets)), dense
 
 
+def matrices(experiment_: Experiment) -> list[dict[str, Any]]:
+    """The matrices of the plan, of one kind for each target, with the run's ranks."""
+    lowrank, layers = experiment_.run.lowrank, experiment_.run.model.layers
+    found = []
+    for role, part, rows in ((ATTENTION, "attention.out", 96), (FEEDFORWARD, "feedforward_in.expand", 384)):
+        ranks: list[int | None] = [None] * layers
+        if lowrank is not None and role in lowrank.targets:
+            ranks = [*ranks_over_depth(lowrank, 96, range(layers), layers, role)]
+        entry: dict[str, Any] = {"name": f"encoder.blocks.*.{part}", "role": role, "rows": rows, "columns": 96}
+        entry |= {"break_even": round(rows * 96 / (rows + 96), 1), "layers": [*range(layers)], "ranks": ranks}
+        entry |= {
+            "parameters_dense": layers * rows * 97,
+            "parameters": sum(rows * 97 if rank is None else rank * (rows + 96) + rows for rank in ranks),
+        }
+        found.append(entry)
+    return found
+
+
+def spectra(experiment_: Experiment) -> dict[str, Any]:
+    """Spectra of these matrices: they fall exponentially, with depth less."""
+    indices: dict[str, list[int]] = {}
+    entries = []
+    for planned in matrices(experiment_):
+        entry: dict[str, Any] = {key: planned[key] for key in ("name", "role", "rows", "columns", "layers", "ranks")}
+        entry |= {key: [] for key in ("largest", "stable_ranks", "effective_ranks", "energy_ranks", "values")}
+        for layer, rank in zip(planned["layers"], planned["ranks"], strict=True):
+            size = rank or 96
+            places = sorted({round((size - 1) * (point / 32) ** 2) for point in range(33)})
+            values = np.exp(-(6 - layer) * np.arange(size) / 96)
+            shares, energy = values / values.sum(), np.cumsum(values**2)
+            entry["largest"].append(2.0 + layer)
+            entry["stable_ranks"].append(round(float(energy[-1]), 3))
+            entry["effective_ranks"].append(round(float(np.exp(-(shares * np.log(shares)).sum())), 3))
+            entry["energy_ranks"].append(int((energy < 0.9 * energy[-1]).sum()) + 1)
+            entry["values"].append([float(f"{values[place]:.3g}") for place in places])
+            indices[str(size)] = places
+        entries.append(entry)
+    return {"energy": 0.9, "indices": indices, "matrices": entries}
+
+
+def curve(rate: float, steps: int = 10, snapshots: int = 2) -> pd.DataFrame:
+    """A training curve that ends at a word error rate of ``rate`` on validation."""
+    step = np.arange(1, snapshots + 1) * steps // snapshots
+    falling = np.exp(1 - step / steps)
+    columns: dict[str, Any] = {"step": step, "epoch": step // 4, "frames": 150 * step, "loss": 20 * falling}
+    columns |= {"ctc": 20 * falling, "attention": np.nan, "gradient_norm": 3 * falling, "lr": 0.001 * falling}
+    columns |= {"valid_loss": 25 * falling, "valid_wer": np.minimum(1, rate * falling)}
+    return pd.DataFrame(columns)
+
+
 def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_json: Any) -> Path:
-    """Writes one record; keywords change ``run.json``."""
+    """Writes one record, of a finished run unless keywords, which change ``run.json``, say otherwise."""
     record_folder = folder / experiment_.name
     record_folder.mkdir(parents=True)
     size, dense = parameters(experiment_)
     plan: dict[str, Any] = {
-        "matrices": [],
+        "matrices": matrices(experiment_),
         "parameters": size,
         "parameters_dense": dense,
         "factorised": 0,
@@ -127,8 +181,14 @@ def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_jso
         "provenance": {},
         **run_json,
     }
-    for name, data in {"config": experiment_.run.model_dump(mode="json"), "plan": plan, "run": content}.items():
+    parts = {"config": experiment_.run.model_dump(mode="json"), "plan": plan, "run": content}
+    if content["status"] == "finished":
+        parts |= {"spectra": spectra(experiment_)}
+    for name, data in parts.items():
         (record_folder / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
+    on_validation = table[table["condition"] == "valid"]
+    rate = on_validation["substitutions"].sum() / max(on_validation["words"].sum(), 1)
+    write_curve(record_folder / "curve.csv", curve(float(rate)))
     with gzip.open(record_folder / f"scores-{DECODING.digest}.csv.gz", "wt", encoding="utf-8", newline="") as file:
         table.to_csv(file, index=False)
     return record_folder

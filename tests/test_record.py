@@ -3,12 +3,16 @@
 import json
 import shutil
 
+import pandas
 import pytest
 import torch
 
+from lrsms.build import build_model
+from lrsms.curve import training_curve
 from lrsms.decode import decode
-from lrsms.record import load_run, write_record
+from lrsms.record import load_curve, load_run, load_spectra, write_record
 from lrsms.score import read_scores
+from lrsms.spectra import spectra, write_spectra
 
 
 @pytest.fixture
@@ -24,28 +28,90 @@ def hypotheses(trained, make_run, prepared, decoding, tmp_path):
     return path
 
 
+@pytest.fixture
+def content(make_run, prepared):
+    """Of the spectra of the run before training."""
+    model, plan = build_model(make_run(), prepared.tokenizer.size)
+    return spectra(model.state_dict(), plan)
+
+
 def test_a_run_is_read_back_as_it_was_resolved(trained, make_run):
     assert load_run(trained) == make_run()
 
 
-def test_a_record_holds_config_plan_outcome_and_scores(trained, hypotheses, tmp_path):
+def test_a_record_holds_all_that_is_asked_of_it(copy, hypotheses, content, tmp_path):
+    write_spectra(copy / "spectra.json", content)
     scores = tmp_path / "records/run/scores.csv.gz"
-    write_record(trained, hypotheses, scores)
+    write_record(copy, hypotheses, scores)
     names = {path.name for path in scores.parent.iterdir()}
-    assert names == {"config.json", "plan.json", "run.json", "scores.csv.gz"}
-    for name in names - {"scores.csv.gz"}:
-        assert (scores.parent / name).read_bytes() == (trained / name).read_bytes()
-    assert len(read_scores(scores)) == 16
+    copied = {"config.json", "plan.json", "run.json", "spectra.json"}
+    assert names == copied | {"curve.csv", "scores.csv.gz"}
+    for name in copied:
+        assert (scores.parent / name).read_bytes() == (copy / name).read_bytes()
+    assert load_spectra(scores.parent) == content
+    expected = training_curve(copy / "metrics.jsonl", copy / "timings.jsonl")
+    pandas.testing.assert_frame_equal(load_curve(scores.parent), expected, rtol=1e-5)
+    table = read_scores(scores)
+    assert len(table) == 16 and (table["alignment"].str.count("[CSD]") == table["words"]).all()
     assert sum(path.stat().st_size for path in scores.parent.iterdir()) < 50_000
+
+
+def test_spectra_and_curve_may_be_absent(copy, hypotheses, tmp_path):
+    for name in ("spectra.json", "metrics.jsonl"):
+        (copy / name).unlink(missing_ok=True)
+    write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")
+    assert load_spectra(tmp_path / "record") is None and load_curve(tmp_path / "record") is None
+
+
+def test_scoring_again_without_logs_keeps_what_is_recorded(copy, hypotheses, content, tmp_path):
+    write_spectra(copy / "spectra.json", content)
+    write_record(copy, hypotheses, tmp_path / "record/scores-one.csv.gz")
+    for name in ("spectra.json", "metrics.jsonl", "timings.jsonl"):
+        (copy / name).unlink()
+    write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
+    assert load_spectra(tmp_path / "record") == content and len(load_curve(tmp_path / "record")) == 4
+    assert (tmp_path / "record/scores-one.csv.gz").is_file()
+
+
+def test_nothing_of_weights_that_were_trained_another_time_stays(copy, hypotheses, content, tmp_path):
+    write_spectra(copy / "spectra.json", content)
+    write_record(copy, hypotheses, tmp_path / "record/scores-one.csv.gz")
+    outcome = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(outcome | {"seconds": 1.0}))
+    for name in ("spectra.json", "metrics.jsonl"):
+        (copy / name).unlink()
+    write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
+    names = {path.name for path in (tmp_path / "record").iterdir()}
+    assert names == {"config.json", "plan.json", "run.json", "scores-two.csv.gz"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"cannot be read \(.*\); restore it"),
+        ("[]", "'energy' is missing; restore it"),
+        ('{"energy": 0.9, "indices": {}}', "'matrices' is missing; restore it, or delete it to do without"),
+    ],
+)
+def test_damaged_spectra_are_refused(tmp_path, content, message):
+    (tmp_path / "spectra.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"spectra\.json: {message}"):
+        load_spectra(tmp_path)
 
 
 def test_a_diverged_run_has_a_record_without_scores(copy, tmp_path):
     outcome = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(outcome | {"status": "diverged", "diverged_at": 3}))
+    (copy / "spectra.json").unlink(missing_ok=True)
+    for name in ("metrics.jsonl", "timings.jsonl"):
+        lines = (copy / name).read_text().splitlines(keepends=True)
+        (copy / name).write_text("".join(lines[:3]))
     (tmp_path / "none.jsonl").write_bytes(b"")
     write_record(copy, tmp_path / "none.jsonl", tmp_path / "record/scores.csv.gz")
     assert read_scores(tmp_path / "record/scores.csv.gz").empty
     assert json.loads((tmp_path / "record/run.json").read_text())["diverged_at"] == 3
+    assert load_spectra(tmp_path / "record") is None
+    assert load_curve(tmp_path / "record")["step"].tolist() == [2, 3]
 
 
 def test_torn_hypotheses_leave_no_scores(trained, hypotheses, tmp_path):

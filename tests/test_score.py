@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lrsms.score import (
     COLUMNS,
-    Counts,
+    COUNTS,
+    Alignment,
     Score,
     align,
-    character_error_rate,
     read_scores,
     score,
     word_error_rate,
@@ -43,21 +43,26 @@ def hypothesis_line(**changes):
     return json.dumps(row | changes) + "\n"
 
 
+def counts(alignment):
+    return tuple(getattr(alignment, name) for name in COUNTS)
+
+
 @pytest.mark.parametrize(
-    ("reference", "hypothesis", "expected"),
+    ("reference", "hypothesis", "letters", "expected"),
     [
-        ("bin blue at f two now", "bin blue at f two now", Counts(6, 0, 0, 0, 21, 0)),
-        ("bin blue at f two now", "bin blue at s two now", Counts(6, 1, 0, 0, 21, 1)),
-        ("the cat sat on the mat", "the cat sat the mat", Counts(6, 0, 1, 0, 22, 3)),
-        ("the cat sat", "the big cat sat", Counts(3, 0, 0, 1, 11, 4)),
-        ("a b c d e f", "x b d e f g", Counts(6, 1, 1, 1, 11, 5)),
-        ("place red", "", Counts(2, 0, 2, 0, 9, 9)),
-        ("", "place red", Counts(0, 0, 0, 2, 0, 9)),
-        ("", "", Counts(0, 0, 0, 0, 0, 0)),
+        ("bin blue at f two now", "bin blue at f two now", "CCCCCC", (6, 0, 0, 0, 21, 0)),
+        ("bin blue at f two now", "bin blue at s two now", "CCCSCC", (6, 1, 0, 0, 21, 1)),
+        ("the cat sat on the mat", "the cat sat the mat", "CCCDCC", (6, 0, 1, 0, 22, 3)),
+        ("the cat sat", "the big cat sat", "CICC", (3, 0, 0, 1, 11, 4)),
+        ("a b c d e f", "x b d e f g", "SCDCCCI", (6, 1, 1, 1, 11, 5)),
+        ("place red", "", "DD", (2, 0, 2, 0, 9, 9)),
+        ("", "place red", "II", (0, 0, 0, 2, 0, 9)),
+        ("", "", "", (0, 0, 0, 0, 0, 0)),
     ],
 )
-def test_alignments_worked_by_hand(reference, hypothesis, expected):
-    assert align(reference, hypothesis) == expected
+def test_alignments_worked_by_hand(reference, hypothesis, letters, expected):
+    assert align(reference, hypothesis).letters == letters
+    assert counts(align(reference, hypothesis)) == expected
 
 
 def test_kitten_to_sitting_is_three_edits():
@@ -78,26 +83,69 @@ sentences = st.lists(st.sampled_from(["a", "b", "ab", "ba", "é"]), max_size=8)
 
 @given(sentences, sentences)
 def test_edits_equal_plain_levenshtein(reference, hypothesis):
-    counts = align(" ".join(reference), " ".join(hypothesis))
-    assert counts.edits == levenshtein(reference, hypothesis)
-    assert counts.words == len(reference)
-    assert counts.words - counts.deletions + counts.insertions == len(hypothesis)
-    assert counts.character_edits == levenshtein(" ".join(reference), " ".join(hypothesis))
-    assert counts.characters == len(" ".join(reference))
+    alignment = align(" ".join(reference), " ".join(hypothesis))
+    assert alignment.edits == levenshtein(reference, hypothesis)
+    assert alignment.edits == alignment.substitutions + alignment.deletions + alignment.insertions
+    assert alignment.words == len(reference)
+    assert alignment.words - alignment.deletions + alignment.insertions == len(hypothesis)
+    assert alignment.character_edits == levenshtein(" ".join(reference), " ".join(hypothesis))
+    assert alignment.characters == len(" ".join(reference))
+
+
+@given(sentences, sentences)
+def test_right_words_are_the_same_words_in_both(reference, hypothesis):
+    rest_of_reference, rest_of_hypothesis = iter(reference), iter(hypothesis)
+    for letter in align(" ".join(reference), " ".join(hypothesis)).letters:
+        mine = next(rest_of_reference) if letter in "CSD" else None
+        theirs = next(rest_of_hypothesis) if letter in "CSI" else None
+        assert (mine == theirs) == (letter == "C")
+
+
+def documented_alignment(reference, hypothesis):
+    """The one of several alignments that ``align`` says it takes, found by walking back through the whole table."""
+    start = 0
+    while start < min(len(reference), len(hypothesis)) and reference[start] == hypothesis[start]:
+        start += 1
+    end = 0
+    while end < min(len(reference), len(hypothesis)) - start and reference[-1 - end] == hypothesis[-1 - end]:
+        end += 1
+    a, b = reference[start : len(reference) - end], hypothesis[start : len(hypothesis) - end]
+    distance = [[levenshtein(a[:i], b[:j]) for j in range(len(b) + 1)] for i in range(len(a) + 1)]
+    i, j, middle = len(a), len(b), ""
+    while i or j:
+        if i and distance[i][j] == distance[i - 1][j] + 1:
+            i, middle = i - 1, "D" + middle
+        elif i and j and a[i - 1] != b[j - 1] and distance[i][j] == distance[i - 1][j - 1] + 1:
+            i, j, middle = i - 1, j - 1, "S" + middle
+        elif j and distance[i][j] == distance[i][j - 1] + 1:
+            j, middle = j - 1, "I" + middle
+        else:
+            i, j, middle = i - 1, j - 1, "C" + middle
+    return "C" * start + middle + "C" * end
+
+
+def test_of_equal_alignments_the_documented_one_is_taken():
+    assert align("a b", "c").letters == "SD"
+    assert align("a", "b c").letters == "IS"
+    assert align("a a", "a").letters == "CD"
+    draw = random.Random(0)
+    for _ in range(300):
+        reference, hypothesis = ([draw.choice("abc") for _ in range(draw.randrange(10))] for _ in range(2))
+        expected = documented_alignment(reference, hypothesis)
+        assert align(" ".join(reference), " ".join(hypothesis)).letters == expected, (reference, hypothesis)
 
 
 def test_corpus_rates_are_ratios_of_sums_not_means_of_ratios():
-    counts = [align("a", "b"), align("a b c d e f g h i", "a b c d e f g h i")]
-    assert word_error_rate(counts) == 1 / 10
-    assert character_error_rate(counts) == 1 / 18
+    alignments = [align("a", "b"), align("a b c d e f g h i", "a b c d e f g h i")]
+    assert word_error_rate(alignments) == 1 / 10
     assert word_error_rate([align("a", "a b c")]) == 2.0
 
 
 def test_a_rate_of_nothing_is_refused():
     with pytest.raises(ValueError, match="needs reference words, found none"):
         word_error_rate([])
-    with pytest.raises(ValueError, match="needs reference characters, found none"):
-        character_error_rate([align("", "a")])
+    with pytest.raises(ValueError, match="needs reference words, found none"):
+        word_error_rate([align("", "a")])
 
 
 def test_scores_a_hypotheses_file(tmp_path):
@@ -111,9 +159,9 @@ def test_scores_a_hypotheses_file(tmp_path):
     table = read_scores(tmp_path / "scores.csv.gz")
     assert tuple(table.columns) == COLUMNS
     assert table.values.tolist() == [
-        ["greedy", "clean", "007", "nan", 6, 1, 0, 0, 21, 1],
-        ["beam", "clean", "s1_001", "s1", 6, 0, 6, 0, 21, 21],
-        ["greedy", "clean", "s1_001", "s1", 6, 1, 0, 0, 21, 1],
+        ["greedy", "clean", "007", "nan", 6, 1, 0, 0, 21, 1, "CCCSCC"],
+        ["beam", "clean", "s1_001", "s1", 6, 0, 6, 0, 21, 21, "DDDDDD"],
+        ["greedy", "clean", "s1_001", "s1", 6, 1, 0, 0, 21, 1, "CCCSCC"],
     ]
     assert {p.name for p in tmp_path.iterdir()} == {"hypotheses.jsonl", "scores.csv.gz"}
 
@@ -128,8 +176,8 @@ def test_no_hypotheses_give_a_table_without_rows(tmp_path):
 
 
 def test_the_bytes_depend_on_the_rows_only(tmp_path):
-    counts = Counts(6, 1, 0, 0, 21, 1)
-    rows = [Score(d, c, f"u{i}", "s", counts) for d in ("a", "b") for c in ("x", "y") for i in range(20)]
+    alignment = Alignment("CCCSCC", 21, 1)
+    rows = [Score(d, c, f"u{i}", "s", alignment) for d in ("a", "b") for c in ("x", "y") for i in range(20)]
     write_scores(tmp_path / "one.csv.gz", rows)
     write_scores(tmp_path / "two.csv.gz", random.Random(0).sample(rows, len(rows)))
     assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
@@ -147,14 +195,12 @@ def test_a_large_test_set_stays_small_enough_to_commit(tmp_path):
         words = draw.randint(2, 14)
         for decoder in ("greedy", "beam"):
             for condition in ("clean", "snr_10", "snr_0", "snr_-5"):
-                errors = [sum(draw.random() < rate for _ in range(words)) for rate in (0.07, 0.02, 0.01)]
-                characters = 3 * sum(errors)
-                rows.append(
-                    Score(decoder, condition, utterance, speaker, Counts(words, *errors, 5 * words, characters))
-                )
+                letters = "".join(draw.choices(("C", "S", "D", "CI"), (90, 7, 2, 1), k=words))
+                edits = len(letters) - letters.count("C")
+                rows.append(Score(decoder, condition, utterance, speaker, Alignment(letters, 5 * words, 3 * edits)))
     write_scores(tmp_path / "scores.csv.gz", rows)
     assert len(rows) == 10568
-    assert (tmp_path / "scores.csv.gz").stat().st_size < 50_000
+    assert (tmp_path / "scores.csv.gz").stat().st_size < 80_000
 
 
 @pytest.mark.parametrize(
@@ -196,10 +242,30 @@ def test_refuses_what_is_not_a_score_table(tmp_path, content):
 
 
 def test_refuses_a_torn_table(tmp_path):
-    write_scores(
-        tmp_path / "scores.csv.gz", [Score("a", "x", str(i), "s", Counts(1, 0, 0, 0, 1, 0)) for i in range(99)]
-    )
+    write_scores(tmp_path / "scores.csv.gz", [Score("a", "x", str(i), "s", Alignment("C", 1, 0)) for i in range(99)])
     content = (tmp_path / "scores.csv.gz").read_bytes()
     (tmp_path / "scores.csv.gz").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="not a complete score table"):
         read_scores(tmp_path / "scores.csv.gz")
+
+
+def write_table(path, *lines):
+    path.write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
+    return path
+
+
+def test_a_table_from_before_alignments_were_kept_is_read_without_them(tmp_path):
+    path = write_table(tmp_path / "scores.csv.gz", ",".join(COLUMNS[:-1]), "greedy,clean,007,nan,6,1,0,0,21,1")
+    table = read_scores(path)
+    assert tuple(table.columns) == COLUMNS[:-1]
+    assert table.values.tolist() == [["greedy", "clean", "007", "nan", 6, 1, 0, 0, 21, 1]]
+
+
+@pytest.mark.parametrize(
+    "row", ["6,1,0,0,21,1,CCCCCC", "6,0,1,0,21,1,CCCSCC", "6,1,0,0,21,1,CCCSC", "6,1,0,1,21,1,CCCSCC", "1,0,0,0,1,0,x"]
+)
+def test_refuses_counts_that_are_not_those_of_the_alignment(tmp_path, row):
+    path = write_table(tmp_path / "scores.csv.gz", ",".join(COLUMNS), f"greedy,clean,u1,s,{row}")
+    problem = r"utterance 'u1' has other counts than its alignment '.*'\); score the run again"
+    with pytest.raises(ValueError, match=problem):
+        read_scores(path)
