@@ -3,21 +3,23 @@
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
-from lrsms.build import build_model
+from lrsms.build import build_model, build_structure
 from lrsms.config import Run
+from lrsms.cost import multiply_adds_per_second
 from lrsms.data.audio import SAMPLES_PER_FRAME
 from lrsms.data.augment import CROP
-from lrsms.data.batch import Batch
+from lrsms.data.batch import Batch, network_inputs
 from lrsms.data.prepared import Item
 from lrsms.models.norm import update_running_statistics
 from lrsms.progress import progress
 from lrsms.provenance import provenance
 from lrsms.study import step_shape
-from lrsms.train import accumulate, device_name
+from lrsms.train import accumulate, device_name, group_losses, peak_memory_mb
 
 FRAMES = 100
 """Frames of every random utterance: 4 s."""
@@ -28,18 +30,27 @@ WARMUP_STEPS = 3
 MIN_PAIRS = 8
 
 
+PARTS = ("data", "forward", "backward", "optimizer")
+"""Of a training step: what becomes of a loaded batch before the network, and the three passes."""
+PARTS_STEPS = 5
+
+
 def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
-    """Times whole training steps (inputs, forward, backward, clipping, optimizer) of a run and of its baseline.
+    """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
 
     Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by
-    one, the device synchronised, for about ``seconds``.
+    one, the device synchronised, for about ``seconds``. Their parts are timed apart from that, since waiting for the
+    device between them slows a step.
 
     Returns:
         The content of the measurement's file: milliseconds of every step of both, in pairs; the baseline itself has no
-        other to be paired with.
+        other to be paired with. Peak memory is of the run alone; None on a CPU, which does not count its memory.
     """
     same = step_shape(run) == step_shape(baseline)
-    steps = [training_step(baseline, device)] if same else [training_step(baseline, device), training_step(run, device)]
+    first = TrainingStep(run, device)
+    first()
+    memory = peak_memory_mb(device) if device.type == "cuda" else None
+    steps = [first] if same else [TrainingStep(baseline, device), first]
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(WARMUP_STEPS):
         for step in steps:
@@ -51,11 +62,17 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
             for index in order:  # taking turns at going first
                 times[index].append(timed(steps[index], device))
             show(min(round(time.monotonic() - began), round(seconds)), round(seconds))
+    parts = [parts_of(step, device) for step in steps]
     return {
         "baseline": same,
         "baseline_ms": times[0],
         "run_ms": [] if same else times[1],
         "median_ms": statistics.median(times[-1]),
+        "baseline_parts": parts[0],
+        "run_parts": None if same else parts[1],
+        "parameters": sum(parameter.numel() for parameter in first.model.parameters()),
+        "macs_per_second": multiply_adds_per_second(run, build_structure(run, first.size)[0], FRAMES, first.num_tokens),
+        "peak_memory_mb": memory,
         "shape": step_shape(run),
         "frames": run.train.group_frames * run.train.groups_per_step,
         "precision": run.train.precision,
@@ -65,30 +82,54 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     }
 
 
-def training_step(run: Run, device: torch.device) -> Callable[[], None]:
-    """A function that takes one training step on random data."""
-    size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
-    model, _ = build_model(run, size)
-    model.to(device).train()
-    train = run.train
-    optimizer = torch.optim.AdamW(
-        model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True
-    )
-    batches = [random_batch(run, size) for _ in range(run.train.groups_per_step)]
+class TrainingStep:
+    """A model with its optimizer, which takes one training step on random data whenever it is called."""
 
-    def step() -> None:
-        accumulate(model, run, batches, 0, device)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), run.train.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        update_running_statistics(model)
+    def __init__(self, run: Run, device: torch.device) -> None:
+        self.run, self.device = run, device
+        self.size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
+        self.num_tokens = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
+        self.model = build_model(run, self.size)[0].to(device).train()
+        train = run.train
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True
+        )
+        self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(train.groups_per_step)]
 
-    return step
+    def __call__(self) -> None:
+        """Takes a step."""
+        accumulate(self.model, self.run, self.batches, 0, self.device)
+        self.update()
+
+    def update(self) -> None:
+        """Clips the gradients, moves the weights and ends the step."""
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.run.train.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        update_running_statistics(self.model)
 
 
-def random_batch(run: Run, size: int) -> Batch:
-    """A full group of noise with random transcripts."""
-    num_tokens = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
+def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
+    """Median milliseconds of each of a step's ``PARTS``, the device idle between them."""
+    run, model = step.run, step.model
+    spent: list[dict[str, float]] = []
+    for _ in range(PARTS_STEPS):
+        sums = dict.fromkeys(PARTS, 0.0)
+        for batch in step.batches:
+            data = timed(partial(network_inputs, batch, run.model, device), device)
+            began = time.perf_counter()
+            loss = group_losses(model, run, batch, device).joint(run.train.ctc_weight)
+            synchronise(device)
+            sums["data"] += data
+            sums["forward"] += (time.perf_counter() - began) * 1e3 - data  # it begins with the same
+            sums["backward"] += timed(loss.backward, device)
+        sums["optimizer"] = timed(step.update, device)
+        spent.append(sums)
+    return {part: statistics.median(sums[part] for sums in spent) for part in PARTS}
+
+
+def random_batch(run: Run, size: int, num_tokens: int) -> Batch:
+    """A full group of noise with random transcripts of ``num_tokens`` of ``size`` tokens."""
     frames = min(FRAMES, run.train.group_frames)
     num_utterances = run.train.group_frames // frames
     generator = torch.Generator().manual_seed(0)
@@ -109,7 +150,7 @@ def random_batch(run: Run, size: int) -> Batch:
     )
 
 
-def timed(step: Callable[[], None], device: torch.device) -> float:
+def timed(step: Callable[[], object], device: torch.device) -> float:
     """Milliseconds of one call, the device idle before and after."""
     synchronise(device)
     began = time.perf_counter()

@@ -1,5 +1,6 @@
 """A study: one question, asked as axes over a preset, expanded into the runs that answer it."""
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping
@@ -12,18 +13,26 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from lrsms import config
-from lrsms.config import Corpus, Frozen, LowRank, Project, Run
+from lrsms.config import Corpus, Frozen, Project, Run
+from lrsms.fields import describe, difference, overlay, value_of, without
 from lrsms.yamlfile import read_yaml
 
 CONFIG_FOLDER = Path("workflow/config")
+Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
 
 
 class Study(Frozen):
     """``workflow/config/studies/<study>.yaml``."""
 
     question: str
-    grids: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+    grids: Grids
     """Each maps a dotted field, or several joined by commas, to its values; the study is the union of the grids."""
+    presets: dict[str, Grids] = Field(default_factory=dict)
+    """Further grids over one preset only, ``<scale>-<task>``: for what depends on its dimensions."""
+    nuisance: tuple[str, ...] = ()
+    """Varied fields whose best value on the valid split is chosen for each cell before cells are compared."""
+    training: bool = True
+    """False: nothing is trained; training steps are timed and parameters and multiply-adds counted."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +42,26 @@ class Experiment:
     Attributes:
         run: what is trained.
         baseline: the study's dense baseline (the preset itself), against which step time is measured.
-        cell: what the run varies from the baseline, the seed left out; runs of one cell differ in their seed only.
+        cell: what the run varies from the baseline, the seed and nuisance fields left out; runs of one cell differ in
+            these only.
         axes: the fields that this study varies and their values in this run, the seed left out.
+        nuisance: those of the axes whose best value is chosen for each cell.
+        trained: whether the study trains the run; otherwise its training step is timed and that is all.
     """
 
     run: Run
     baseline: Run
     cell: str
     axes: dict[str, Any]
+    nuisance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    trained: bool = True
 
     @cached_property
     def name(self) -> str:
-        """``<scale>-<task>-<corpus>-<what varies>-<digest>``: the run's folder."""
+        """``<scale>-<task>-<corpus>-<what varies>-<digest>``: the run's folder, the same in every study."""
         run = self.run
-        return f"{run.scale}-{run.task}-{run.corpus.name}-{file_name(self.cell)}-s{run.seed}-{run.digest}"
+        varies = describe(difference(self.baseline, run)) if self.nuisance else self.cell
+        return f"{run.scale}-{run.task}-{run.corpus.name}-{file_name(varies)}-s{run.seed}-{run.digest}"
 
     @cached_property
     def steptime(self) -> str:
@@ -83,16 +98,20 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
     baseline = config.parse(Run, base, str(preset_path))
     if baseline.lowrank is not None:
         raise ValueError(f"{preset_path}: 'lowrank' is set, but a preset is the dense baseline; move it to a study")
+    grids = _numbered_grids(study, preset_path.stem, path, folder)
+    varied = list(dict.fromkeys(name for grid in grids.values() for name in _fields(grid) if name != "seed"))
+    _check_nuisance(study, project, path)
     experiments: dict[str, Experiment] = {}
-    varied = list(dict.fromkeys(field for grid in study.grids for field in _fields(grid) if field != "seed"))
-    for number, grid in enumerate(study.grids, start=1):
-        where = f"{path}: grid {number}"
+    for where, grid in grids.items():
         for point in _points(grid, where):
             run = config.parse(Run, overlay(base, point, where), where)
-            axes = {field: value_of(run, field) for field in varied}
-            cell = describe(difference(baseline, run))
-            experiments.setdefault(run.digest, Experiment(run, baseline, cell, axes))
+            axes = {name: value_of(run, name) for name in varied}
+            nuisance = {name: axes[name] for name in study.nuisance if name in axes}
+            varies = difference(baseline, run)
+            cell = describe({name: value for name, value in varies.items() if name not in nuisance})
+            experiments.setdefault(run.digest, Experiment(run, baseline, cell, axes, nuisance, study.training))
     _check_names(list(experiments.values()))
+    _check_seeds(list(experiments.values()), path)
     return list(experiments.values())
 
 
@@ -131,65 +150,59 @@ def named(folder: Path, name: str, what: str) -> Path:
     return path
 
 
-def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A copy of ``base`` with dotted fields set; a section that is off (None) is switched on by its first field."""
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
-    for field, value in point.items():
-        *sections, leaf = field.split(".")
-        target = result
-        for section in sections:
-            inner = target.get(section)
-            if inner is not None and not isinstance(inner, dict):
-                raise ValueError(f"{where}: '{field}': '{section}' has no fields of its own")
-            target[section] = dict(inner) if inner else {}
-            target = target[section]
-        target[leaf] = value
-    return result
-
-
-def value_of(run: Run, field: str) -> Any:
-    """The value of a dotted field, None below a section that is off."""
-    value: Any = run
-    for part in field.split("."):
-        value = getattr(value, part, None)
-    return value
-
-
-def difference(baseline: Run, run: Run) -> dict[str, Any]:
-    """Dotted fields in which ``run`` differs from ``baseline``, in the order of the config; the seed is left out.
-
-    None is a field or section that the run switches off.
-    """
-    usual = {f"lowrank.{name}": field.default for name, field in LowRank.model_fields.items() if name != "targets"}
-    set_before = {
-        key: value for key, value in _flatten(baseline.model_dump(exclude={"seed"})).items() if value is not None
-    }
-    sections_before = {key[:dot] for key in set_before for dot in range(len(key)) if key[dot] == "."}
-
-    def differs(key: str, value: Any) -> bool:
-        if value is None:
-            return key in set_before or key in sections_before
-        return (usual | set_before).get(key) != value
-
-    after = _flatten(run.model_dump(exclude={"seed"}))
-    return {key: value for key, value in after.items() if differs(key, value)}
-
-
-def describe(varied: Mapping[str, Any]) -> str:
-    """What varies in a few words, e.g. ``encoder.attention-0.25-random``; ``dense`` where nothing does."""
-    words = []
-    for field, value in varied.items():
-        text = "+".join(map(str, value)) if isinstance(value, tuple) else "off" if value is None else str(value)
-        speaks = field in ("lowrank.targets", "lowrank.ratio") or (
-            field.startswith("lowrank.") and isinstance(value, str)
-        )
-        words.append(text if speaks else f"{field.split('.')[-1]}{text}")
-    return "-".join(words) or "dense"
-
-
 def file_name(text: str) -> str:
     """``text`` shortened to what is safe in a file name; the digest beside it keeps names apart."""
     return re.sub(r"[^A-Za-z0-9.+-]", "_", text)[:90].rstrip("-_.+")
+
+
+def _numbered_grids(study: Study, preset: str, path: Path, folder: Path) -> dict[str, Mapping[str, Any]]:
+    """The grids that apply to a preset, by where they stand in the study's file."""
+    for name in study.presets:
+        try:
+            named(folder / "presets", name, "preset")
+        except ValueError as error:
+            raise ValueError(f"{path}: 'presets': {error}") from None
+    own = study.presets.get(preset, ())
+    grids: dict[str, Mapping[str, Any]] = {f"{path}: grid {n}": grid for n, grid in enumerate(study.grids, start=1)}
+    return grids | {f"{path}: presets.{preset} grid {n}": grid for n, grid in enumerate(own, start=1)}
+
+
+def _check_nuisance(study: Study, project: Project, path: Path) -> None:
+    everywhere = [*study.grids, *(grid for grids in study.presets.values() for grid in grids)]
+    varied = list(dict.fromkeys(name for grid in everywhere for name in _fields(grid) if name != "seed"))
+    for name in study.nuisance:
+        if name not in varied:
+            near = get_close_matches(name, varied, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"varied: {', '.join(varied) or 'none'}"
+            raise ValueError(f"{path}: 'nuisance' names '{name}', which no grid varies; {hint}")
+    if study.nuisance and not study.training:
+        raise ValueError(f"{path}: 'nuisance' needs training, but 'training' is false")
+    if study.nuisance and not any(c.split == "valid" for c in project.decoding.conditions.values()):
+        raise ValueError(
+            f"{path}: 'nuisance' chooses on the valid split, but 'conditions.{project.task}' has no condition of it;"
+            " add valid: {split: valid}"
+        )
+
+
+def _check_seeds(experiments: list[Experiment], path: Path) -> None:
+    """Values of a nuisance field compare on the same seeds."""
+    seeds: dict[str, dict[str, set[int]]] = {}
+    for experiment in experiments:
+        if experiment.nuisance:
+            value = ", ".join(f"{name} {value}" for name, value in experiment.nuisance.items())
+            seeds.setdefault(experiment.cell, {}).setdefault(value, set()).add(experiment.run.seed)
+    for cell, by_value in seeds.items():
+        (first, expected), *others = by_value.items()
+        for value, found in others:
+            if found != expected:
+                raise ValueError(
+                    f"{path}: cell '{cell}' has seeds {_listed(expected)} with {first} but {_listed(found)} with"
+                    f" {value}; 'nuisance' compares values on the same seeds"
+                )
+
+
+def _listed(seeds: set[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
 
 
 def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
@@ -222,20 +235,10 @@ def _refuse_overlaps(fields: list[str], where: str) -> None:
             raise ValueError(f"{where}: '{inner}' lies inside '{outer}'; put them into separate grids")
 
 
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def _check_names(experiments: list[Experiment]) -> None:
     assert len({experiment.name for experiment in experiments}) == len(experiments), "two runs share a name"
     contents: dict[str, str] = {}
     for experiment in experiments:
-        content = config.canonical_json(experiment.run.model_dump(mode="json", exclude={"seed"}))
+        content = without(experiment.run, experiment.nuisance)
         if contents.setdefault(experiment.cell, content) != content:
             raise ValueError(f"two settings of this study would both be called '{experiment.cell}'; vary them apart")

@@ -7,8 +7,9 @@ import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms import stepbench
-from lrsms.stepbench import MIN_PAIRS, WARMUP_STEPS, random_batch, step_time, timed, training_step
+from lrsms.stepbench import MIN_PAIRS, PARTS, WARMUP_STEPS, TrainingStep, parts_of, random_batch, step_time, timed
 
+TOKENS = 9
 CPU = torch.device("cpu")
 LOWRANK = {"targets": ["encoder.feedforward"], "ratio": 0.25}
 
@@ -31,13 +32,31 @@ def test_a_run_of_the_shape_of_its_baseline_is_timed_once():
 def test_they_take_turns_at_going_first(monkeypatch):
     order = []
 
-    def fake_step(run, device):
-        return lambda: order.append("baseline" if run.lowrank is None else "run")
+    class Noted(TrainingStep):
+        def __call__(self):
+            order.append("baseline" if self.run.lowrank is None else "run")
 
-    monkeypatch.setattr(stepbench, "training_step", fake_step)
+    monkeypatch.setattr(stepbench, "TrainingStep", Noted)
     step_time(small_run(LOWRANK), small_run(), CPU, seconds=0)
-    measured = order[2 * WARMUP_STEPS :]
+    measured = order[1 + 2 * WARMUP_STEPS :]
     assert measured == ["baseline", "run", "run", "baseline"] * (MIN_PAIRS // 2)
+
+
+def test_the_parts_make_the_whole():
+    step = TrainingStep(small_run(LOWRANK, **AUDIOVISUAL), CPU)
+    parts = parts_of(step, CPU)
+    assert tuple(parts) == PARTS and all(value > 0 for value in parts.values())
+    assert all(parameter.grad is None for parameter in step.model.parameters()), "every pass ends with an update"
+
+
+def test_what_is_measured_of_a_run_is_its_own():
+    run, baseline = small_run(LOWRANK), small_run()
+    result = step_time(run, baseline, CPU, seconds=0)
+    sizes = [sum(p.numel() for p in TrainingStep(one, CPU).model.parameters()) for one in (run, baseline)]
+    assert sizes[0] < sizes[1] and result["parameters"] == sizes[0]
+    assert result["macs_per_second"] < step_time(baseline, baseline, CPU, seconds=0)["macs_per_second"]
+    assert result["peak_memory_mb"] is None, "a CPU does not count it"
+    assert set(result["baseline_parts"]) == set(result["run_parts"]) == set(PARTS)
 
 
 def test_a_step_is_a_whole_training_step(monkeypatch):
@@ -50,7 +69,7 @@ def test_a_step_is_a_whole_training_step(monkeypatch):
 
     build_model = stepbench.build_model
     monkeypatch.setattr(stepbench, "build_model", remember)
-    step = training_step(small_run(LOWRANK), CPU)
+    step = TrainingStep(small_run(LOWRANK), CPU)
     model, _ = models[0]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     step()
@@ -62,15 +81,15 @@ def test_a_step_is_a_whole_training_step(monkeypatch):
 def test_random_groups_are_full():
     run = small_run()
     run = run.model_copy(update={"train": run.train.model_copy(update={"group_frames": 450})})
-    batch = random_batch(run, SIZE)
+    batch = random_batch(run, SIZE, TOKENS)
     assert batch.waves.shape == (4, 64_000) and batch.lengths.tolist() == [100] * 4
     assert batch.tokens.min() >= 1 and batch.tokens.max() <= SIZE - 2
-    short = random_batch(small_run(), SIZE)
+    short = random_batch(small_run(), SIZE, TOKENS)
     assert short.lengths.tolist() == [40]
 
 
 def test_random_groups_hold_what_the_model_hears_and_sees():
-    heard, seen, both = (random_batch(small_run(**network), SIZE) for network in ({}, VISUAL, AUDIOVISUAL))
+    heard, seen, both = (random_batch(small_run(**network), SIZE, TOKENS) for network in ({}, VISUAL, AUDIOVISUAL))
     assert heard.video is None and seen.waves is None
     assert seen.video.shape == (1, 40, 88, 88) and seen.video.dtype == torch.uint8
     assert seen.video.min() == 0 and seen.video.max() == 255
@@ -78,7 +97,7 @@ def test_random_groups_hold_what_the_model_hears_and_sees():
 
 
 def test_a_step_of_a_model_of_audio_and_video_is_timed_too():
-    assert timed(training_step(small_run(LOWRANK, **AUDIOVISUAL), CPU), CPU) > 0
+    assert timed(TrainingStep(small_run(LOWRANK, **AUDIOVISUAL), CPU), CPU) > 0
 
 
 def test_times_are_milliseconds():

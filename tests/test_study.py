@@ -9,7 +9,7 @@ import nano
 import pytest
 import yaml
 
-from lrsms import config, study
+from lrsms import config, fields, study
 from lrsms.config import Project
 from lrsms.yamlfile import read_yaml
 
@@ -18,13 +18,13 @@ SHIPPED = Path(__file__).parents[1] / study.CONFIG_FOLDER
 
 @pytest.fixture
 def load(tmp_path):
-    """Expands the study of the given grids in a scratch folder; keywords change the project."""
+    """Expands the study of the given grids, and ``more`` keys, in a scratch folder; keywords change the project."""
 
-    def load(grids, comment="", **project):
+    def load(grids, comment="", more=None, **project):
         for name, content in (
             ("presets/nano-asr", nano.PRESET),
             ("corpora/few", nano.CORPUS),
-            ("studies/sizes", {"question": "What?", "grids": grids}),
+            ("studies/sizes", {"question": "What?", "grids": grids} | (more or {})),
         ):
             path = tmp_path / f"{name}.yaml"
             path.parent.mkdir(exist_ok=True)
@@ -216,16 +216,15 @@ def test_a_wrong_corpus_file_is_refused(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_the_shipped_files_are_all_valid():
+def test_the_shipped_presets_and_corpora_are_all_valid():
+    """The studies have a file of tests of their own."""
     scales = [path.stem.removesuffix("-asr") for path in (SHIPPED / "presets").glob("*-asr.yaml")]
     assert {"demo", "tiny", "mini", "paper"} <= set(scales)
-    studies = [path.stem for path in (SHIPPED / "studies").glob("*.yaml")]
     corpora = [path.stem for path in (SHIPPED / "corpora").glob("*.yaml")]
     base = read_yaml(SHIPPED / "config.yaml")
-    for name, scale, corpus in itertools.product(studies, scales, corpora):
-        project = config.parse(Project, base | {"study": name, "scale": scale, "corpus": corpus}, "config.yaml")
-        experiments = study.load(project, SHIPPED)
-        assert any(experiment.cell == "dense" for experiment in experiments), (name, scale)
+    for scale, corpus in itertools.product(scales, corpora):
+        project = config.parse(Project, base | {"scale": scale, "corpus": corpus}, "config.yaml")
+        assert any(experiment.cell == "dense" for experiment in study.load(project, SHIPPED)), (scale, corpus)
 
 
 def test_the_demo_study_shows_targets_ratios_initialisations_and_mappings():
@@ -250,3 +249,62 @@ def test_overlay_leaves_its_base_alone():
     base = {"a": {"b": {"c": 1}}}
     assert study.overlay(base, {"a.b.c": 2, "a.d": 3}, "x") == {"a": {"b": {"c": 2}, "d": 3}}
     assert base == {"a": {"b": {"c": 1}}}
+
+
+VALID = {"conditions": {"asr": {"valid": {"split": "valid"}, "clean": {"split": "test"}}}}
+RATES = {"train.lr": [0.003, 0.001], "seed": [1, 2]}
+
+
+def test_a_grid_may_be_of_one_preset_only(load, tmp_path):
+    load([{}])
+    (tmp_path / "presets/nana-asr.yaml").write_text("")
+    more = {"presets": {"nano-asr": [{"model.dim": [32]}], "nana-asr": [{"model.dim": [48]}]}}
+    dense, wide = load([{}], more=more)
+    assert (dense.cell, wide.cell, wide.axes) == ("dense", "dim32", {"model.dim": 32})
+
+
+def test_a_study_without_training_says_so_of_every_run(load):
+    assert not any(e.trained for e in load([LOWRANK], more={"training": False}))
+    assert all(e.trained for e in load([LOWRANK]))
+
+
+def test_nuisance_values_share_a_cell_and_change_no_name(load):
+    plain = load([RATES, LOWRANK | RATES])
+    chosen = load([RATES, LOWRANK | RATES], more={"nuisance": ["train.lr"]}, **VALID)
+    assert names(chosen) == names(plain)
+    assert [e.cell for e in plain if e.run.seed == 1 and e.run.lowrank is None] == ["dense", "lr0.001"]
+    assert {e.cell for e in chosen} == {"dense", "encoder.attention-0.5", "encoder.attention-0.25"}
+    assert [e.nuisance for e in chosen[:4:2]] == [{"train.lr": 0.003}, {"train.lr": 0.001}]
+
+
+@pytest.mark.parametrize(
+    ("more", "conditions", "message"),
+    [
+        ({"presets": {"nano-arr": [{}]}}, {}, "'presets': no preset 'nano-arr' in .*; did you mean 'nano-asr'?"),
+        ({"presets": {"nano-asr": [{"model.dimm": [1]}]}}, {}, "presets.nano-asr grid 1: unknown key 'model.dimm'"),
+        ({"preset": {}}, {}, "unknown key 'preset'; did you mean 'presets'?"),
+        ({"nuisance": ["train.rl"]}, VALID, "'nuisance' names 'train.rl', which no grid varies; .* 'train.lr'?"),
+        ({"nuisance": ["seed"]}, VALID, "'nuisance' names 'seed', which no grid varies; varied: train.lr"),
+        ({"nuisance": ["train.lr"], "training": False}, VALID, "'nuisance' needs training, but 'training' is false"),
+        ({"nuisance": ["train.lr"]}, {}, "'conditions.asr' has no condition of it; add valid: {split: valid}"),
+        ({"training": "no"}, {}, "'training' is \"no\": input should be a valid boolean"),
+    ],
+)
+def test_wrong_further_keys_are_refused_in_one_line(load, more, conditions, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load([RATES], more=more, **conditions)
+    assert str(caught.value).count("sizes.yaml") == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_nuisance_values_compare_on_the_same_seeds(load):
+    message = "cell 'dense' has seeds 1, 2 with train.lr 0.003 but 1 with train.lr 0.001"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load([{"seed": [1, 2]}, {"train.lr": [0.001]}], more={"nuisance": ["train.lr"]}, **VALID)
+
+
+def test_what_is_left_out_of_a_run_makes_no_difference_to_the_rest(make_run):
+    plain, other = make_run(), make_run(train__lr=0.5, seed=7)
+    assert fields.without(plain, ["train.lr"]) == fields.without(other, ["train.lr"])
+    assert fields.without(plain, []) != fields.without(other, [])
+    assert fields.without(plain, ["lowrank.init"]) == fields.without(plain, [])

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -115,7 +115,7 @@ def make_plan(model: nn.Module, lowrank: LowRank | None) -> list[Matrix]:
         depths = [matrix.layer for matrix in members]
         values = ranks_over_depth(lowrank, full, depths, members[0].layers, kind)
         ranks |= {matrix.name: rank for matrix, rank in zip(members, values, strict=True)}
-    return [Matrix(**(asdict(matrix) | {"rank": ranks.get(matrix.name)})) for matrix in matrices]
+    return [replace(matrix, rank=ranks.get(matrix.name)) for matrix in matrices]
 
 
 def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:

@@ -1,0 +1,180 @@
+"""Nuisance fields: each cell is judged at its own best value, chosen on the valid split and never on the test split.
+
+A study that compares methods at one learning rate judges some of them at another method's learning rate. It may name
+such fields (``nuisance: [train.lr]``); of the values that it tries, every cell, the baseline's too, takes the one with
+the lowest word error rate on validation.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrsms.config import Decoding
+from lrsms.fields import as_text
+from lrsms.files import write_atomically
+from lrsms.study import Experiment
+
+FILE = "nuisance.csv"
+UNDECIDED = "-"
+_EDITS = ["substitutions", "deletions", "insertions"]
+_COLUMNS = ["cell", "chosen", "status", "seeds", "seeds_finished", "decoder", "conditions", "valid_wer_percent"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A cell at one value of its nuisance fields.
+
+    Attributes:
+        cell: label of the cell.
+        values: by nuisance field.
+        runs: names, one for each seed.
+        finished: how many of them have finished.
+        status: ``missing`` while any run is; else ``diverged`` if any did; else ``finished``.
+        wer: on validation, the mean over the seeds, exactly; None unless finished.
+        chosen: whether the cell is judged at this value.
+    """
+
+    cell: str
+    values: dict[str, Any]
+    runs: tuple[str, ...]
+    finished: int
+    status: str
+    wer: Fraction | None
+    chosen: bool = False
+
+
+def choose(experiments: Sequence[Experiment], runs: pd.DataFrame, decoding: Decoding) -> list[Candidate]:
+    """Every value of every cell in the study's order, one of each cell chosen.
+
+    That is the value of the lowest word error rate of the last decoder on the conditions of the valid split taken
+    together, the mean over seeds; the first in the study's order where several are equal. A value of which a seed
+    diverged is passed over. None is chosen while any run of the cell is missing, or where every value diverged.
+
+    Args:
+        experiments: the study's runs.
+        runs: their rows of ``runs.csv``; those of other splits are not looked at.
+        decoding: decoders and conditions.
+
+    Raises:
+        ValueError: there is no condition of the valid split.
+    """
+    decoder, conditions = _chosen_on(decoding)
+    status = runs.drop_duplicates("run").set_index("run")["status"]
+    valid = runs[(runs["decoder"] == decoder) & runs["condition"].isin(conditions) & (runs["status"] == "finished")]
+    counts = valid.assign(edits=valid[_EDITS].sum(axis=1)).groupby("run")[["edits", "words"]].sum()
+    groups: dict[str, dict[str, list[Experiment]]] = {}
+    for experiment in experiments:
+        groups.setdefault(experiment.cell, {}).setdefault(repr(experiment.nuisance), []).append(experiment)
+    result = []
+    for cell, by_value in groups.items():
+        candidates = [_candidate(cell, members, status, counts) for members in by_value.values()]
+        best = None
+        if not any(candidate.status == "missing" for candidate in candidates):
+            # The first of equals: exact fractions, so that equal counts are equal rates.
+            best = min((c for c in candidates if c.wer is not None), key=lambda c: c.wer or 0, default=None)
+        result += [Candidate(**(vars(candidate) | {"chosen": candidate is best})) for candidate in candidates]
+    return result
+
+
+def keep(runs: pd.DataFrame, candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """The rows by which cells are judged: those of the chosen values.
+
+    A cell without a choice keeps the rows of the first value that is not finished, and so is not finished either; where
+    every value diverged, those of the first. Its nuisance fields then read ``UNDECIDED``.
+    """
+    kept: set[str] = set()
+    undecided: set[str] = set()
+    for cell in dict.fromkeys(candidate.cell for candidate in candidates):
+        values = [candidate for candidate in candidates if candidate.cell == cell]
+        chosen = next((candidate for candidate in values if candidate.chosen), None)
+        shown = chosen or next((c for c in values if c.status == "missing"), values[0])
+        kept |= set(shown.runs)
+        if chosen is None:
+            undecided |= set(shown.runs)
+    rows = runs[runs["run"].isin(kept)].copy()
+    for column in [name for name in candidates[0].values if name in rows.columns]:
+        rows.loc[rows["run"].isin(undecided), column] = UNDECIDED
+    return rows
+
+
+def write(candidates: Sequence[Candidate], decoding: Decoding, folder: Path) -> None:
+    """Writes ``nuisance.csv``: a row per cell and value, with its word error rate on validation; removes an old one."""
+    if not candidates:
+        (folder / FILE).unlink(missing_ok=True)
+        return
+    decoder, conditions = _chosen_on(decoding)
+    rows = [
+        {
+            "cell": candidate.cell,
+            **{name: as_text(value) for name, value in candidate.values.items()},
+            "chosen": "yes" if candidate.chosen else "no",
+            "status": candidate.status,
+            "seeds": len(candidate.runs),
+            "seeds_finished": candidate.finished,
+            "decoder": decoder,
+            "conditions": " ".join(conditions),
+            "valid_wer_percent": None if candidate.wer is None else float(100 * candidate.wer),
+        }
+        for candidate in candidates
+    ]
+    write_atomically(folder / FILE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
+
+
+def fields(folder: Path) -> list[str]:
+    """The nuisance fields of a study; none where it has no ``nuisance.csv``."""
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    return [column for column in pd.read_csv(path, nrows=0).columns if column not in _COLUMNS]
+
+
+def describe_choices(folder: Path) -> list[str]:
+    """How the nuisance fields of a study were chosen, in a sentence or two; nothing where it has none.
+
+    Raises:
+        ValueError: one line: the file is malformed.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    try:
+        table = pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")), dtype="str", keep_default_na=False)
+        fields = [column for column in table.columns if column not in _COLUMNS]
+        tried = table[fields].agg(", ".join, axis=1)
+        first = table.iloc[0]
+        where = f"{first['decoder']}; {first['conditions'].replace(' ', ', ')}"
+        gone = table["status"] == "diverged"
+        diverged = [f"{cell} at {value}" for cell, value in zip(table["cell"][gone], tried[gone], strict=True)]
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]}); delete it to aggregate again") from None
+    values = " / ".join(dict.fromkeys(tried))
+    sentences = [
+        f"{' and '.join(fields)}: for each row the value of the lowest WER on validation ({where}; mean over seeds), of"
+        f" {values}; every value is in {FILE}."
+    ]
+    if diverged:
+        sentences.append(f"Passed over because a seed diverged: {', '.join(diverged)}.")
+    return sentences
+
+
+def _candidate(cell: str, members: Sequence[Experiment], status: pd.Series, counts: pd.DataFrame) -> Candidate:
+    names = tuple(experiment.name for experiment in members)
+    found = [str(status[name]) for name in names]
+    overall = next((word for word in ("missing", "diverged") if word in found), "finished")
+    wer = None
+    if overall == "finished":
+        rates = [Fraction(int(counts.loc[name, "edits"]), int(counts.loc[name, "words"])) for name in names]
+        wer = sum(rates, Fraction(0)) / len(rates)
+    return Candidate(cell, members[0].nuisance, names, found.count("finished"), overall, wer)
+
+
+def _chosen_on(decoding: Decoding) -> tuple[str, list[str]]:
+    conditions = [name for name, condition in decoding.conditions.items() if condition.split == "valid"]
+    if not conditions:
+        raise ValueError("'nuisance' chooses on the valid split, but 'conditions' has none; add valid: {split: valid}")
+    return list(decoding.decoders)[-1], conditions
