@@ -5,13 +5,14 @@ resampling. Exactly the study's records are read, by name, never what happens to
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lrsms import config, stats
+from lrsms import config, nuisance, pairs, stats
+from lrsms.fields import as_text, without
 from lrsms.files import write_atomically
 from lrsms.record import PARTS
 from lrsms.score import COUNTS, read_scores
@@ -47,16 +48,18 @@ _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "sl
 def aggregate(
     experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: config.Decoding, folder: Path
 ) -> None:
-    """Writes ``runs.csv`` and ``speakers.csv`` of a study into ``folder``.
+    """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
 
-    A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers.
+    A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers. Where
+    the study names nuisance fields, the rows are those of the values chosen on the valid split, and ``nuisance.csv``
+    lists every value. Where it trains nothing, a run has one row, of no decoder, with what its step time file holds.
 
     Args:
         experiments: the study's runs, in its order.
         records: folder of the runs' records.
         steptimes: folder of the step time measurements.
         decoding: decoders and conditions that the table shows.
-        folder: where the two files go; made if absent.
+        folder: where the files go; made if absent.
 
     Raises:
         ValueError: one line: a record that is malformed, belongs to another configuration or was decoded on other
@@ -68,6 +71,9 @@ def aggregate(
     first: tuple[str, str, pd.DataFrame] | None = None
     for experiment in experiments:
         described = _describe(experiment, baselines.get(experiment.name, "")) | _steptime(experiment, steptimes)
+        if not experiment.trained:
+            rows.append(described | _counted(experiment, steptimes))
+            continue
         record = _read_record(experiment, records, decoding)
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in _keys(decoding)]
@@ -92,9 +98,18 @@ def aggregate(
                 row |= {column: int(part[column].sum()) for column in COUNTS}
                 row |= {"utterances": len(part), "speakers": _num_speakers(part), "unit": by_unit["unit"].iloc[0]}
             rows.append(row)
-    axes = [field for field in (experiments[0].axes if experiments else {}) if field not in _SHOWN_AS]
-    _write(pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP]), folder / "runs.csv")
-    _write(pd.concat(units) if units else pd.DataFrame(columns=SPEAKERS), folder / "speakers.csv", SPEAKERS)
+    axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
+    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP])
+    speakers = pd.concat(units) if units else pd.DataFrame(columns=SPEAKERS)
+    candidates = []
+    if any(experiment.nuisance for experiment in experiments):
+        candidates = nuisance.choose(experiments, runs, decoding)
+        runs = nuisance.keep(runs, candidates)
+        speakers = speakers[speakers["run"].isin(runs["run"])]
+    nuisance.write(candidates, decoding, folder)
+    _write(runs, folder / "runs.csv")
+    _write(speakers, folder / "speakers.csv", SPEAKERS)
+    pairs.write(runs, records, decoding, folder)
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -120,25 +135,30 @@ def _baselines(experiments: Sequence[Experiment]) -> dict[str, str]:
 
     That is the dense model of the same other settings where the study has it, otherwise the study's dense baseline.
     """
-    dense = {_dense_settings(e.run): e.cell for e in experiments if e.run.lowrank is None}
+    dense = {_dense_settings(e.run, e.nuisance): e.cell for e in experiments if e.run.lowrank is None}
     result = {}
     for experiment in experiments:
-        preset = dense.get(_dense_settings(experiment.baseline), "")
-        own = dense.get(_dense_settings(experiment.run), preset)
+        preset = dense.get(_dense_settings(experiment.baseline, experiment.nuisance), "")
+        own = dense.get(_dense_settings(experiment.run, experiment.nuisance), preset)
         chosen = preset if experiment.run.lowrank is None else own
         if chosen != experiment.cell:
             result[experiment.name] = chosen
     return result
 
 
-def _dense_settings(run: config.Run) -> str:
-    return config.canonical_json(run.model_dump(mode="json", exclude={"lowrank", "seed"}))
+def _dense_settings(run: config.Run, nuisance_fields: Iterable[str]) -> str:
+    return without(run, ("lowrank", *nuisance_fields))
+
+
+def _has_column(experiment: Experiment, field: str) -> bool:
+    """Whether an axis has a column of its own name."""
+    return field not in _SHOWN_AS or field in experiment.nuisance
 
 
 def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
     run, lowrank = experiment.run, experiment.run.lowrank
     row = {"run": experiment.name, "cell": experiment.cell, "baseline": baseline, "seed": run.seed}
-    row |= {field: _text(value) for field, value in experiment.axes.items() if field not in _SHOWN_AS}
+    row |= {field: as_text(value) for field, value in experiment.axes.items() if _has_column(experiment, field)}
     if lowrank is not None:
         mapping: str = lowrank.mapping
         if lowrank.slope is not None:
@@ -148,15 +168,6 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
         targets = " + ".join(lowrank.targets)
         row |= {"targets": targets, "ratio": lowrank.ratio, "mapping": mapping, "init": lowrank.init}
     return row
-
-
-def _text(value: Any) -> str:
-    """A field's value as people write it."""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _read_record(
@@ -210,6 +221,18 @@ def _steptime(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; delete it to measure again") from None
     return row
+
+
+def _counted(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
+    """What a step time file counts beside the times, for a run that is not trained."""
+    path = steptimes / f"{experiment.steptime}.json"
+    row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
+    if not path.is_file():
+        return row
+    content = _read_json(path)
+    kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
+    counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
+    return row | counted | {"status": "timed"}
 
 
 def _by_unit(part: pd.DataFrame) -> pd.DataFrame:

@@ -11,12 +11,12 @@ from typing import Literal
 
 import pandas as pd
 
-from lrsms import aggregate, stats
-from lrsms.stats import UNKNOWN, Interval
+from lrsms import aggregate, nuisance, paired, stats
+from lrsms.effects import Effect
+from lrsms.paired import Key, units_of
+from lrsms.stats import Interval
 
-Key = tuple[str, str]
-"""A decoder and a condition."""
-Status = Literal["finished", "diverged", "missing"]
+Status = Literal["finished", "diverged", "timed", "missing"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,18 @@ class Score:
     Attributes:
         wer: word error rate; its interval is a t interval over seeds, or the bootstrap over units with one seed.
         cer: character error rate.
-        change: word error rate minus the baseline's, paired by seed and unit; None without a baseline.
+        change: word error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
+            that of ``effect``, or the bootstrap over units with one seed.
         improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
             comparison is of one seed.
+        effect: the crossed model of seeds and units of that change; None with one seed.
     """
 
     wer: Estimate
     cer: float
     change: Estimate | None = None
     improvement: float | None = None
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Cell:
         axes: the further fields that the study varies and their values as text.
         seeds: number of seeds asked for.
         finished: number of seeds that have finished.
-        status: ``missing`` while any seed is; else ``diverged`` if any did; else ``finished``, with scores.
+        status: ``missing`` while any seed is; else ``diverged`` if any did; else ``finished``, with scores (``timed``
+            where the study trains nothing).
         diverged_at: step at which the first diverged seed did.
         parameters: of the whole model; None while unknown.
         times_fewer: the baseline's parameters over these.
@@ -115,9 +119,11 @@ class Summary:
     Attributes:
         cells: in the order of the study, dense cells before the others.
         decoders: in the order of the configuration; the last is the primary one.
-        conditions: those of the test split, in the order of the configuration; all of them if none is.
+        conditions: those of the test split, in the order of the configuration; all of them if none is. A study that
+            trains nothing has neither decoders nor conditions.
         samples: by condition; without those that nothing has been scored on.
         devices: on which the step times were measured.
+        choices: how values of nuisance fields were chosen, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -125,6 +131,7 @@ class Summary:
     conditions: tuple[str, ...]
     samples: Mapping[str, Sample]
     devices: tuple[str, ...]
+    choices: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[Key]:
@@ -145,16 +152,31 @@ def summarise(folder: Path) -> Summary:
     runs = runs[runs["condition"].isin(conditions)]
     axes = [column for column in runs.columns if column not in aggregate.FIXED]
     rows = {str(name): part for name, part in runs.groupby("cell", sort=False)}
-    edits = dict(iter(speakers.groupby(["run", "decoder", "condition"], sort=False)))
+    edits = paired.by_run(speakers)
     # Sorting is stable: within dense and within low-rank cells the order is the study's.
     names = sorted(rows, key=lambda name: rows[name]["targets"].iloc[0] != "")
     return Summary(
         cells=tuple(_cell(rows[name], rows.get(rows[name]["baseline"].iloc[0]), edits, axes) for name in names),
-        decoders=tuple(runs["decoder"].unique()),
-        conditions=tuple(conditions),
+        decoders=tuple(decoder for decoder in runs["decoder"].unique() if decoder),
+        conditions=tuple(condition for condition in conditions if condition),
         samples={condition: sample for condition in conditions if (sample := _sample(runs, condition))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
+        choices=tuple(nuisance.describe_choices(folder)),
     )
+
+
+def holm(summary: Summary) -> dict[str, float]:
+    """By cell the p of its change with the primary decoder and condition, adjusted for the other cells of the table.
+
+    Cells without the crossed model (one seed, no baseline, unfinished) are no comparisons and have no p.
+    """
+    changed = {
+        cell.name: score.effect.p
+        for cell in summary.cells
+        for key in summary.keys[:1]
+        if (score := cell.scores.get(key)) and score.effect is not None and not math.isnan(score.effect.p)
+    }
+    return dict(zip(changed, stats.holm(list(changed.values())), strict=True))
 
 
 def number(count: int, noun: str) -> str:
@@ -180,9 +202,15 @@ def _intervals(summary: Summary, sample: Sample) -> str:
     one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
     if seeds == [1]:
         return f"One seed; {level}: {one}."
-    if seeds[0] > 1:
-        return f"{_list(seeds)} seeds; {level}: Student's t over seeds, on this test set."
-    return f"{_list(seeds)} seeds; {level}: Student's t over seeds, on this test set; with one seed, {one}."
+    rates = "of WER, Student's t over seeds, on this test set"
+    changes = f"of changes, crossed random-effects model of seeds and {units} (other seeds, other {sample.unit}s)"
+    known = "" if sample.unit == "speaker" else f" {_why_utterances(sample)}: utterances are the units."
+    several = f"{_list(seeds)} seeds; {level}: {rates}; {changes}"
+    return f"{several}{f'; with one seed, {one}' if seeds[0] == 1 else ''}.{known}"
+
+
+def _why_utterances(sample: Sample) -> str:
+    return "Speakers are unknown" if sample.speakers is None else "There is one speaker"
 
 
 def _list(counts: Sequence[int]) -> str:
@@ -205,13 +233,14 @@ def _sample(runs: pd.DataFrame, condition: str) -> Sample | None:
 def _cell(
     rows: pd.DataFrame,
     baseline: pd.DataFrame | None,
-    edits: Mapping[tuple[str, str, str], pd.DataFrame],
+    edits: paired.Edits,
     axes: Sequence[str],
 ) -> Cell:
     first = rows.iloc[0]
     by_run = rows.drop_duplicates("run")
     statuses = set(by_run["status"])
-    status: Status = "missing" if "missing" in statuses else "diverged" if "diverged" in statuses else "finished"
+    order: tuple[Status, ...] = ("missing", "diverged", "timed")
+    status: Status = next((word for word in order if word in statuses), "finished")
     parameters = _known_count(rows["parameters"])
     before = _known(baseline["parameters"]) if baseline is not None else None
     step, speedup = _known(rows["step_ms"]), _known(rows["speedup"])
@@ -258,49 +287,27 @@ def _known_count(column: pd.Series) -> int | None:
     return None if count is None else int(count)
 
 
-def _score(
-    part: pd.DataFrame,
-    baseline: pd.DataFrame | None,
-    edits: Mapping[tuple[str, str, str], pd.DataFrame],
-    key: Key,
-) -> Score:
-    runs = {int(seed): str(run) for seed, run in zip(part["seed"], part["run"], strict=True)}
-    units = {seed: _units(edits, run, key) for seed, run in runs.items()}
-    rates = [stats.error_rate(unit["edits"], unit["words"]) for unit in units.values()]
+def _score(part: pd.DataFrame, baseline: pd.DataFrame | None, edits: paired.Edits, key: Key) -> Score:
+    runs = _runs(part)
+    units = [units_of(edits, run, key) for run in runs.values()]
+    rates = [stats.error_rate(unit["edits"], unit["words"]) for unit in units]
     if len(rates) > 1:
         interval = stats.t_interval(rates)
         interval = Interval(max(interval.low, 0.0), interval.high)
     else:
-        (only,) = units.values()
-        interval = stats.bootstrap_rate(only["edits"], only["words"])
+        interval = stats.bootstrap_rate(units[0]["edits"], units[0]["words"])
     wer = Estimate(math.fsum(rates) / len(rates), interval)
     cer = float((part["character_edits"] / part["characters"]).mean())
     if baseline is None:
         return Score(wer, cer)
     same = baseline[(baseline["decoder"] == key[0]) & (baseline["condition"] == key[1])]
-    same = same[(same["status"] == "finished") & same["seed"].isin(units)]
-    before = {int(seed): _units(edits, run, key) for seed, run in zip(same["seed"], same["run"], strict=True)}
-    if set(before) != set(units):  # a mean over fewer seeds than the rate beside it would not be seen as one
+    before = _runs(same[(same["status"] == "finished") & same["seed"].isin(runs)])
+    if set(before) != set(runs):  # a mean over fewer seeds than the rate beside it would not be seen as one
         return Score(wer, cer)
-    change, improvement = _change([(before[seed], units[seed]) for seed in before])
-    return Score(wer, cer, change, improvement)
+    change = paired.change(paired.pair(edits, [(before, runs)], key))
+    return Score(wer, cer, Estimate(change.value, change.interval), change.improvement, change.effect)
 
 
-def _units(edits: Mapping[tuple[str, str, str], pd.DataFrame], run: str, key: Key) -> pd.DataFrame:
-    if (run, *key) not in edits:
-        raise ValueError(f"speakers.csv: no rows for run '{run}', {' and '.join(key)}; delete it to aggregate again")
-    return edits[(run, *key)]
-
-
-def _change(pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> tuple[Estimate, float | None]:
-    """Mean over seeds of the second rate minus the first; probability of improvement with one seed only."""
-    rates = [[stats.error_rate(units["edits"], units["words"]) for units in pair] for pair in pairs]
-    differences = [after - before for before, after in rates]
-    mean = math.fsum(differences) / len(differences)
-    if len(pairs) > 1:
-        return Estimate(mean, stats.t_interval(differences)), None
-    one, other = pairs[0]
-    both = one.merge(other, on="speaker", suffixes=("_a", "_b"), validate="one_to_one")
-    assert len(both) == len(one) == len(other), "aggregate pairs the units of all runs"
-    interval, improvement = stats.bootstrap_difference(both["edits_a"], both["edits_b"], both["words_a"])
-    return Estimate(mean, interval), None if interval == UNKNOWN else improvement
+def _runs(rows: pd.DataFrame) -> dict[int, str]:
+    """Names of runs by seed."""
+    return {int(seed): str(run) for seed, run in zip(rows["seed"], rows["run"], strict=True)}

@@ -1,7 +1,6 @@
 """A study's result table: complete as CSV; as much as can be read at once as Markdown, LaTeX and on the terminal."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrsms.cells import Cell, Estimate, Key, Summary, describe_samples, summarise
+from lrsms.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
 from lrsms.files import write_atomically
+from lrsms.readable import Column, Readable, as_p, latex, markdown
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
 UNFINISHED = "-"
 _INTEGERS = ["diverged_at", "parameters", "parameters_factorised", "parameters_factorised_dense"]
 _ENCODER = "encoder."
-_LATEX = {char: f"\\{char}" for char in "&%$#_{}"}
-_LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
-# A bracket that opens a row would be read as the optional argument of the line break before it.
-_LATEX |= {"[": "{[}", "]": "{]}"}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the readable table; of those with ``leave_out``, the lowest goes first where space is short."""
-
-    header: str
-    texts: tuple[str, ...]
-    leave_out: int | None = None
-    numeric: bool = True
-
-
-@dataclass(frozen=True)
-class Readable:
-    """The readable table, and the sentences that belong below it."""
-
-    columns: tuple[Column, ...]
-    notes: tuple[str, ...]
-
-    def frame(self) -> pd.DataFrame:
-        """As text, a row per cell."""
-        return pd.DataFrame({column.header: column.texts for column in self.columns}, dtype="str")
 
 
 def write(folder: Path) -> None:
@@ -85,6 +58,7 @@ def render_terminal(folder: Path, console: Console | None = None) -> None:
 def complete(summary: Summary) -> pd.DataFrame:
     """Everything that is known, as numbers: a row per cell; error rates in percent."""
     rows = []
+    adjusted = holm(summary)
     for cell in summary.cells:
         row: dict[str, Any] = {"cell": cell.name, "baseline": cell.baseline, "status": cell.status}
         row |= {"diverged_at": cell.diverged_at, "seeds": cell.seeds, "seeds_finished": cell.finished}
@@ -95,6 +69,11 @@ def complete(summary: Summary) -> pd.DataFrame:
             row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
             row |= _numbers(f"wer_change_{name}", score.change if score else None, 100)
             row |= {f"improvement_probability_{name}": score.improvement if score else None}
+            effect = score.effect if score else None
+            row |= {f"wer_change_p_{name}": effect.p if effect else None}
+            row |= {f"wer_change_df_{name}": effect.df if effect else None}
+            if key == summary.keys[0]:
+                row |= {f"wer_change_p_holm_{name}": adjusted.get(cell.name)}
         row |= {"parameters": cell.parameters, "times_fewer": cell.times_fewer}
         row |= {"parameters_factorised": cell.parameters_factorised}
         row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
@@ -114,40 +93,6 @@ def readable(summary: Summary, width: int, separator: int = 3) -> Readable:
         columns.remove(goes)
         left_out.append(goes.header)
     return Readable(tuple(columns), (*notes, *_notes(summary, left_out)))
-
-
-def markdown(table: Readable) -> str:
-    """A GitHub table and its notes as a list."""
-    padded = []
-    for column in table.columns:
-        width = max(map(len, (column.header, *column.texts)))
-        rule = "-" * (width - 1) + ":" if column.numeric else "-" * width
-        pad = str.rjust if column.numeric else str.ljust
-        padded.append([pad(column.header, width), rule, *(pad(text, width) for text in column.texts)])
-    lines = [f"| {' | '.join(row)} |" for row in zip(*padded, strict=True)]
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
-
-
-def latex(table: Readable, name: str) -> str:
-    """A ``table*`` in booktabs style, with the notes as its caption and ``tab:<name>`` as its label."""
-    frame = table.frame().map(escape_latex)
-    frame.columns = [escape_latex(column) for column in frame.columns]
-    align = "".join("r" if column.numeric else "l" for column in table.columns)
-    body = frame.style.hide(axis="index").to_latex(
-        column_format=align,
-        hrules=True,
-        environment="table*",
-        position="t",
-        position_float="centering",
-        caption=escape_latex(" ".join(table.notes)),
-        label=f"tab:{name}",
-    )
-    return "% needs \\usepackage{booktabs}\n" + body.replace("\\begin{tabular}", "\\footnotesize\n\\begin{tabular}")
-
-
-def escape_latex(text: str) -> str:
-    """``text`` with the characters that mean something to LaTeX made to mean themselves."""
-    return "".join(_LATEX.get(char, char) for char in text)
 
 
 def short_targets(cells: Sequence[Cell]) -> tuple[list[str], bool]:
@@ -193,6 +138,23 @@ def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
 
 
 def _measured_columns(summary: Summary) -> list[Column]:
+    cells = summary.cells
+    columns = _scored_columns(summary) if summary.keys else []  # a study that trains nothing has no error rates
+    columns.append(_quantity("params M", [_scaled(c.parameters, 1e6) for c in cells], "{:.2f}", "{:.1f}"))
+    if any(cell.times_fewer for cell in cells):
+        fewer = [f"{c.times_fewer:.2f}" if c.times_fewer else UNFINISHED if c.baseline else "" for c in cells]
+        columns.append(Column("x fewer", tuple(fewer), 5))
+    columns.append(_quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
+    columns.append(_quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
+    if len(summary.devices) == 1:
+        columns.append(_quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
+    if any(cell.speedup for cell in cells):
+        speedups = [_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
+        columns.append(Column("speed-up [95%]", tuple(speedups)))
+    return columns
+
+
+def _scored_columns(summary: Summary) -> list[Column]:
     cells, primary = summary.cells, summary.keys[0]
     smallest = min((100 * score.wer.value for cell in cells for score in cell.scores.values()), default=100.0)
     digits = 2 if smallest < 5 else 1
@@ -209,19 +171,25 @@ def _measured_columns(summary: Summary) -> list[Column]:
     changes = scored(lambda c: _text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
     if any(cell.baseline for cell in cells):
         columns.append(Column("WER change [95%]", changes))
+        columns += _p_columns(summary)
     columns.append(Column("CER %", scored(lambda c: f"{100 * c.scores[primary].cer:.{digits}f}"), 1))
-    columns.append(_quantity("params M", [_scaled(c.parameters, 1e6) for c in cells], "{:.2f}", "{:.1f}"))
-    if any(cell.times_fewer for cell in cells):
-        fewer = [f"{c.times_fewer:.2f}" if c.times_fewer else UNFINISHED if c.baseline else "" for c in cells]
-        columns.append(Column("x fewer", tuple(fewer), 5))
-    columns.append(_quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
-    columns.append(_quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
-    if len(summary.devices) == 1:
-        columns.append(_quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
-    if any(cell.speedup for cell in cells):
-        speedups = [_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
-        columns.append(Column("speed-up [95%]", tuple(speedups)))
     return columns
+
+
+def _p_columns(summary: Summary) -> list[Column]:
+    """The p of each change, as it is and adjusted; none where no comparison has one."""
+    adjusted = holm(summary)
+    if not adjusted:
+        return []
+    primary = summary.keys[0]
+    effects = {cell.name: cell.scores[primary].effect for cell in summary.cells if cell.name in adjusted}
+    plain = [as_p(effect.p) if (effect := effects.get(c.name)) else _no_p(c) for c in summary.cells]
+    holms = [as_p(adjusted[c.name]) if c.name in adjusted else _no_p(c) for c in summary.cells]
+    return [Column("p", tuple(plain), 5), Column("p (Holm)", tuple(holms), 6)]
+
+
+def _no_p(cell: Cell) -> str:
+    return UNFINISHED if cell.baseline else ""
 
 
 def _quantity(
@@ -275,11 +243,15 @@ def _notes(summary: Summary, left_out: list[str]) -> list[str]:
     notes = []
     if any(cell.status == "missing" for cell in summary.cells):
         notes.append(f"'{UNFINISHED}': not finished.")
-    notes += describe_samples(summary)
+    notes += [*describe_samples(summary), *summary.choices]
     if any(cell.baseline for cell in summary.cells):
         one = sum(not cell.targets for cell in summary.cells) == 1
         which = "the dense row" if one else "the dense model of the same other settings, or else the preset's"
-        notes.append(f"WER change (points) and x fewer (parameters): against {which}, on the same utterances.")
+        change, same = ("WER change (points) and ", ", on the same utterances") if summary.keys else ("", "")
+        notes.append(f"{change}x fewer (parameters): against {which}{same}.")
+    if tests := len(holm(summary)):
+        several = f"; Holm: over the {tests} comparisons of this table" if tests > 1 else ""
+        notes.append(f"p: two-sided, of no change, by the model of changes (t, Satterthwaite){several}.")
     if summary.devices:
         where = " and ".join(summary.devices)
         several = f" Milliseconds on {len(summary.devices)} devices do not compare." if summary.devices[1:] else ""

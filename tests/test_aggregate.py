@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import fabricate
 import pandas as pd
@@ -226,6 +227,37 @@ def test_a_table_that_is_not_ours_is_refused(tmp_path):
         aggregate.read_speakers(tmp_path)
 
 
+COUNTED = {"parameters": 900_000, "macs_per_second": 2.5e7, "peak_memory_mb": 300.0}
+
+
+def untrained():
+    """The dense model and one of low rank, in a study that trains nothing."""
+    return [replace(experiment, trained=False) for _, experiment in fabricate.demo()[:2]]
+
+
+def test_a_study_without_training_has_a_row_per_run_with_what_its_step_time_file_counts(tmp_path, study):
+    """Though there are records: of those, it could show some and not others."""
+    fabricate.steptime(tmp_path / "steptime", untrained()[1], **COUNTED)
+    runs, speakers = make(tmp_path, untrained())
+    assert len(runs) == 2 and speakers.empty and set(runs["decoder"]) == {""}
+    dense, lowrank = runs.iloc[0], runs.iloc[1]
+    assert dense["status"] == "missing" and pd.isna(dense["parameters"])
+    assert lowrank["status"] == "timed" and lowrank["baseline"] == "dense" and lowrank["speedup"] > 1
+    assert {key: lowrank[key] for key in COUNTED} == COUNTED
+
+
+def test_what_an_older_step_time_file_does_not_count_is_unknown(tmp_path):
+    fabricate.steptime(tmp_path / "steptime", untrained()[1], macs_per_second=None)
+    runs, _ = make(tmp_path, untrained()[1:])
+    assert set(runs["status"]) == {"timed"} and runs[list(COUNTED)].isna().all(axis=None)
+
+
+def test_a_count_that_is_none_is_refused(tmp_path):
+    fabricate.steptime(tmp_path / "steptime", untrained()[1], parameters="many")
+    with pytest.raises(ValueError, match="'parameters' is \"many\", not of the kind"):
+        make(tmp_path, untrained())
+
+
 def test_reporting_does_not_import_torch():
-    code = "import sys, lrsms.tables, lrsms.figures; sys.exit('torch' in sys.modules)"
+    code = "import sys, lrsms.tables, lrsms.figures.write; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -60,7 +60,11 @@ def test_nobody_imports_the_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["study", "config", "score", "stats", "aggregate", "cells", "tables", "figures", "record"]
+    "module",
+    [
+        *("study", "config", "score", "stats", "effects", "mapsswe", "power", "record", "aggregate", "paired", "pairs"),
+        *("cells", "tables", "figures.write", "claims", "verdicts", "outcomes", "verdict_table", "results"),
+    ],
 )
 def test_from_scores_to_figures_no_torch_is_loaded(module: str) -> None:
     check = f"import sys, lrsms.{module}; sys.exit('torch' in sys.modules)"

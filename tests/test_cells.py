@@ -1,10 +1,12 @@
 """From counts to rates: seeds, units, baselines, and what is not finished."""
 
+from dataclasses import replace
+
 import fabricate
 import numpy as np
 import pytest
 
-from lrsms import aggregate, cells, stats
+from lrsms import aggregate, cells, effects, stats, tables
 
 TEST = ("beam", "test")
 
@@ -20,6 +22,11 @@ def corpus_rate(table):
     return part["substitutions"].sum() / part["words"].sum()
 
 
+def speaker_edits(table):
+    part = table[(table["decoder"] == "beam") & (table["condition"] == "test")]
+    return list(part.groupby("speaker")["substitutions"].sum())
+
+
 def test_one_seed_gets_the_bootstrap_over_speakers(tmp_path):
     _, dense = fabricate.demo()[0]
     table = fabricate.scores(0.1, 1)
@@ -32,7 +39,7 @@ def test_one_seed_gets_the_bootstrap_over_speakers(tmp_path):
     assert cell.scores[TEST].change is None
 
 
-def test_several_seeds_get_the_t_interval_of_rates_and_of_paired_changes(tmp_path):
+def test_several_seeds_get_the_t_interval_of_rates_and_the_crossed_model_of_changes(tmp_path):
     seeds = (1, 2, 3)
     experiments = [experiment for _, experiment in fabricate.demo(seeds)[:6]]
     tables = [fabricate.scores(0.1 + 0.02 * number, number) for number in range(6)]
@@ -44,9 +51,18 @@ def test_several_seeds_get_the_t_interval_of_rates_and_of_paired_changes(tmp_pat
     assert dense.scores[TEST].wer.interval == stats.t_interval(rates[:3])
     change = lowrank.scores[TEST].change
     assert change.value == pytest.approx((rates[3:] - rates[:3]).mean())
-    expected = stats.t_interval(rates[3:] - rates[:3])
-    assert (change.interval.low, change.interval.high) == pytest.approx((expected.low, expected.high))
+    edits = np.array([speaker_edits(table) for table in tables])
+    expected = effects.difference(edits[:3], edits[3:], [60] * 12)
+    assert lowrank.scores[TEST].effect == expected and change.interval == expected.interval
     assert lowrank.scores[TEST].improvement is None and lowrank.seeds == lowrank.finished == 3
+
+
+def test_holm_counts_the_comparisons_of_the_primary_key(tmp_path):
+    experiments, *_ = fabricate.demo_study(tmp_path, (1, 2, 3))
+    summary = summarise(tmp_path, experiments)
+    p = {cell.name: cell.scores[TEST].effect.p for cell in summary.cells[1:]}
+    assert list(cells.holm(summary)) == list(p)
+    assert list(cells.holm(summary).values()) == stats.holm(list(p.values()))
 
 
 def test_identical_systems_differ_by_nothing(tmp_path):
@@ -109,7 +125,10 @@ def test_the_validation_split_is_not_reported_and_the_last_decoder_is_primary(tm
     [
         ((1,), fabricate.SPEAKERS, "One seed; 95% intervals: bootstrap over 12 test speakers"),
         ((1,), ("",), "unknown speakers (test split). One seed; 95% intervals: bootstrap over 10 test utterances"),
-        ((1, 2), fabricate.SPEAKERS, "2 seeds; 95% intervals: Student's t over seeds"),
+        ((1, 2), fabricate.SPEAKERS, "2 seeds; 95% intervals: of WER, Student's t over seeds"),
+        ((1, 2), fabricate.SPEAKERS, "crossed random-effects model of seeds and 12 test speakers"),
+        ((1, 2), ("",), "10 test utterances (other seeds, other utterances). Speakers are unknown: utterances are"),
+        ((1, 2), ("one",), "10 test utterances (other seeds, other utterances). There is one speaker: utterances are"),
     ],
 )
 def test_the_sentence_on_intervals_says_what_was_done(tmp_path, seeds, speakers, words):
@@ -135,3 +154,24 @@ def test_aggregates_that_do_not_belong_together_are_refused(tmp_path):
     path.write_text(path.read_text().splitlines()[0] + "\n")
     with pytest.raises(ValueError, match=r"speakers\.csv: no rows for run 'demo-asr-speech-dense"):
         cells.summarise(tmp_path / "out")
+
+
+def test_a_study_without_training_has_cells_without_scores(tmp_path):
+    counted = [
+        {"parameters": 1_050_000, "baseline_ms": [20.0, 20.0], "run_ms": []},
+        {"parameters": 525_000, "peak_memory_mb": 300.0, "baseline_ms": [20.0, 20.0], "run_ms": [10.0, 10.0]},
+    ]
+    experiments = [replace(experiment, trained=False) for _, experiment in fabricate.demo()[:2]]
+    for experiment, content in zip(experiments, counted, strict=True):
+        fabricate.steptime(tmp_path / "steptime", experiment, **content)
+    summary = summarise(tmp_path, experiments)
+    assert (summary.decoders, summary.conditions, summary.keys, summary.samples) == ((), (), [], {})
+    dense, lowrank = summary.cells
+    assert (dense.status, lowrank.status, lowrank.scores) == ("timed", "timed", {})
+    assert (lowrank.times_fewer, lowrank.peak_memory_mb, dense.peak_memory_mb) == (2, 300, None)
+    assert lowrank.speedup is not None and (lowrank.speedup.value, dense.speedup) == (2, None)
+    table = tables.readable(summary, tables.WIDTH)
+    headers = [column.header for column in table.columns]
+    assert headers == ["targets", "params M", "x fewer", "MACs G/s", "memory MB", "step ms", "speed-up [95%]"]
+    assert not any("WER" in note for note in table.notes)
+    assert tables.complete(summary)["status"].tolist() == ["timed", "timed"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lrsms import aggregate, cells, tables
+from lrsms import aggregate, cells, readable, stats, tables
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_latex_is_balanced_escaped_and_has_equally_many_cells_in_each_row(folder
 
 
 def test_latex_escapes_every_special_character():
-    assert tables.escape_latex("a_b 5% {x} [y] \\") == r"a\_b 5\% \{x\} {[}y{]} \textbackslash{}"
+    assert readable.escape_latex("a_b 5% {x} [y] \\") == r"a\_b 5\% \{x\} {[}y{]} \textbackslash{}"
 
 
 def test_the_terminal_shows_every_cell_and_the_notes(folder):
@@ -124,6 +124,24 @@ def test_the_terminal_shows_every_cell_and_the_notes(folder):
     narrow = io.StringIO()
     tables.render_terminal(folder, Console(file=narrow, width=100, force_terminal=True, no_color=True))
     assert "31.2 [" in narrow.getvalue()
+
+
+def test_several_seeds_have_a_p_and_the_one_that_holm_makes_of_it(tmp_path):
+    experiments, records, steptimes = fabricate.demo_study(tmp_path, (1, 2, 3))
+    aggregate.aggregate(experiments, records, steptimes, fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    text, complete = (tmp_path / "out/table.md").read_text(), pd.read_csv(tmp_path / "out/table.csv")
+    plain, adjusted = complete["wer_change_p_beam_test"], complete["wer_change_p_holm_beam_test"]
+    assert list(adjusted[1:]) == pytest.approx(stats.holm(plain[1:])) and pd.isna(adjusted[0])
+    assert "wer_change_p_holm_greedy_test" not in complete, "one p each is adjusted: the primary one"
+    assert [row["p (Holm)"] for row in rows(text)] == ["", *map(readable.as_p, adjusted[1:])]
+    assert "Holm: over the 7 comparisons of this table" in text
+
+
+def test_one_seed_has_no_p(folder):
+    text = (folder / "table.md").read_text()
+    assert "p (Holm)" not in text and "p: two-sided" not in text
+    assert pd.read_csv(folder / "table.csv")["wer_change_p_beam_test"].isna().all()
 
 
 def test_targets_outside_the_encoder_keep_their_full_names(tmp_path):

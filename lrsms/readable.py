@@ -1,0 +1,72 @@
+"""A table for people, as Markdown and as LaTeX: columns of text, and the sentences below them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+_LATEX = {char: f"\\{char}" for char in "&%$#_{}"}
+_LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
+# A bracket that opens a row would be read as the optional argument of the line break before it.
+_LATEX |= {"[": "{[}", "]": "{]}"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the readable table; of those with ``leave_out``, the lowest goes first where space is short."""
+
+    header: str
+    texts: tuple[str, ...]
+    leave_out: int | None = None
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Readable:
+    """The readable table, and the sentences that belong below it."""
+
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+
+    def frame(self) -> pd.DataFrame:
+        """As text, a row per cell."""
+        return pd.DataFrame({column.header: column.texts for column in self.columns}, dtype="str")
+
+
+def markdown(table: Readable) -> str:
+    """A GitHub table and its notes as a list."""
+    padded = []
+    for column in table.columns:
+        width = max(map(len, (column.header, *column.texts)))
+        rule = "-" * (width - 1) + ":" if column.numeric else "-" * width
+        pad = str.rjust if column.numeric else str.ljust
+        padded.append([pad(column.header, width), rule, *(pad(text, width) for text in column.texts)])
+    lines = [f"| {' | '.join(row)} |" for row in zip(*padded, strict=True)]
+    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+
+
+def latex(table: Readable, name: str) -> str:
+    """A ``table*`` in booktabs style, with the notes as its caption and ``tab:<name>`` as its label."""
+    frame = table.frame().map(escape_latex)
+    frame.columns = [escape_latex(column) for column in frame.columns]
+    align = "".join("r" if column.numeric else "l" for column in table.columns)
+    body = frame.style.hide(axis="index").to_latex(
+        column_format=align,
+        hrules=True,
+        environment="table*",
+        position="t",
+        position_float="centering",
+        caption=escape_latex(" ".join(table.notes)),
+        label=f"tab:{name}",
+    )
+    return "% needs \\usepackage{booktabs}\n" + body.replace("\\begin{tabular}", "\\footnotesize\n\\begin{tabular}")
+
+
+def escape_latex(text: str) -> str:
+    """``text`` with the characters that mean something to LaTeX made to mean themselves."""
+    return "".join(_LATEX.get(char, char) for char in text)
+
+
+def as_p(value: float) -> str:
+    """Three decimals, or that it is smaller."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

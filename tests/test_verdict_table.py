@@ -1,0 +1,86 @@
+"""Verdicts can be read, and what is read is what was found."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from lrsms import verdict_table
+from lrsms.claims import Claim
+from lrsms.outcomes import Outcome
+from lrsms.stats import Interval
+from lrsms.verdicts import Finding
+
+CLAIM = Claim(finding="It is on a par", study="few", group={"lowrank.ratio": 0.5}, rules=("parity",), margin=0.1)
+PARITY = Finding(
+    "parity",
+    "supported",
+    "WER change (points)",
+    *(0.2, Interval(-0.3, 0.7), "what exceeds 10% of the baseline's WER lies below zero"),
+    *(-0.5, Interval(-0.9, -0.1), 0.01, 4.2, 3, 48, "speaker", 2400),
+)
+COUNTED = Finding("fewer_parameters", "contradicted", "times fewer parameters", 1.5, Interval(1.5, 1.5), "counted")
+FASTER = Finding("faster", "supported", "speed-up of a training step", 1.4, Interval(1.35, 1.45), "not below 1.3")
+COMPARED = "'a' against 'dense'"
+
+
+def outcome(*findings, name="F1", verdict="supported", **changes):
+    fields = {"compared": COMPARED, "decoder": "beam", "condition": "clean", "p_holm": 0.02}
+    return Outcome(name, CLAIM, "few-asr-tiny-speech", verdict, findings, **(fields | changes))
+
+
+OUTCOMES = [
+    outcome(PARITY, COUNTED, name="F5", verdict="contradicted"),
+    outcome(FASTER, name="F6", decoder="", condition="", p_holm=float("nan")),
+    outcome(Finding("parity", "not run", ""), verdict="not run", needs="Missing: 'a' <b>.", p_holm=float("nan")),
+]
+
+
+def test_a_sentence_has_all_that_the_verdict_rests_on():
+    assert verdict_table.sentence(OUTCOMES[0]) == (
+        "F5 contradicted: It is on a par. 'a' against 'dense' (beam decoding, clean). Parity supported: WER +0.20"
+        " [-0.30, 0.70] points, beyond the margin -0.50 [-0.90, -0.10]; what exceeds 10% of the baseline's WER lies"
+        " below zero (one-sided p 0.010, Holm 0.020). Fewer parameters contradicted: 1.50x fewer parameters; counted."
+        " n: 3 seeds, 48 speakers, 2,400 words."
+    )
+    assert verdict_table.sentence(OUTCOMES[1]) == (
+        "F6 supported: It is on a par. 'a' against 'dense'. Faster: step 1.40 [1.35, 1.45] times as fast; not below"
+        " 1.3."
+    )
+    assert verdict_table.sentence(OUTCOMES[2]).endswith("(beam decoding, clean). Missing: 'a' <b>.")
+
+
+def test_every_claim_is_a_row_and_a_note():
+    table = verdict_table.readable(OUTCOMES)
+    frame = table.frame().set_index("claim")
+    assert list(frame["verdict"]) == ["contradicted", "supported", "not run"]
+    assert frame.loc["F5", "effect [95%]"] == "WER +0.20 [-0.30, 0.70]; 1.50x fewer"
+    assert list(frame.loc["F1"][["effect [95%]", "p", "p (Holm)", "n"]]) == ["-"] * 4
+    assert frame.loc["F5", "n"] == "3 seeds, 48 speakers"
+    text = " ".join(table.notes)
+    assert "Holm: over the 1 claim of this table with a p" in text and "Step times: ratio of medians" in text
+    assert "utterances are the units" not in text
+
+
+def test_unknown_speakers_are_said_to_be():
+    vars_ = vars(PARITY) | {"unit": "utterance"}
+    notes = " ".join(verdict_table.readable([outcome(Finding(**vars_))]).notes)
+    assert "utterances are the units" in notes and "seeds and utterances" in notes
+
+
+def test_files_hold_the_same_verdicts(tmp_path):
+    folder = tmp_path / "few-asr-tiny-speech"
+    verdict_table.write(OUTCOMES, folder, "Does it <work>?")
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".csv", ".md", ".tex", ".html"}
+    table = pd.read_csv(folder / "claims.csv")
+    assert list(table["claim"]) == ["F5", "F5", "F6", "F1"] and set(table["scale"]) == {"tiny"}
+    assert list(table["rule_verdict"]) == ["supported", "contradicted", "supported", "not run"]
+    assert table["excess_high"][0] == pytest.approx(-0.1) and table["p_holm"].count() == 1
+    rows = json.loads((folder / "claims.json").read_text())["claims"]
+    assert [row["verdict"] for row in rows] == list(table["verdict"]) and rows[2]["p"] is None
+    page = (folder / "claims.html").read_text()
+    assert "Does it &lt;work&gt;?" in page and "&#x27;a&#x27; &lt;b&gt;" in page and "<b>" not in page
+    assert (folder / "claims.md").read_text().startswith("# Does it <work>?\n\n| claim ")
+    first = {path: path.read_bytes() for path in folder.iterdir()}
+    verdict_table.write(OUTCOMES, folder, "Does it <work>?")
+    assert first == {path: path.read_bytes() for path in folder.iterdir()}
