@@ -5,6 +5,8 @@ written last: a checkpoint without a matching JSON does not exist.
 """
 
 import json
+import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lrsms.files import file_hash, settle, write_json
+from lrsms.files import file_hash, naming, settle, write_json
 
 KEPT = 2
 
@@ -36,7 +38,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         OSError: the disk is full or not writable; the checkpoints already there are untouched.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{checkpoint.step:08d}.safetensors"
+    path = folder / f"{_stem(checkpoint.step)}.safetensors"
     write_tensors(path, checkpoint.tensors)
     note = {"step": checkpoint.step, "sha256": file_hash(path), "extra": checkpoint.extra}
     write_json(path.with_suffix(".json"), note)
@@ -58,20 +60,36 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             note = json.loads(path.read_bytes())
             if file_hash(weights) != note["sha256"]:
                 raise ValueError("its content does not match its hash")
-            return Checkpoint(int(note["step"]), load_file(weights), dict(note["extra"]))
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if path.stem != _stem(note["step"]):
+                raise ValueError("its note is of another step")
+            return Checkpoint(note["step"], load_file(weights), dict(note["extra"]))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             warnings.warn(f"{weights}: damaged checkpoint ({reason}); going on from the one before it", stacklevel=2)
     return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes all checkpoints, and what a killed process left half-written."""
+    for file in sorted(folder.glob("step-*"), key=lambda file: file.suffix != ".json"):  # notes first
+        file.unlink()
+
+
+def _stem(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes tensors to a safetensors file that is there whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-        settle(temporary, path)
+        with naming(path):
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+            settle(temporary, path)
     except SafetensorError as error:  # how the library reports a full disk
-        raise OSError(f"cannot write {path}: {error}") from None
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise OSError(f"{path}: cannot be written ({error})") from None
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -15,8 +15,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_bytes(content)
-        settle(temporary, path)
+        with naming(path):
+            temporary.write_bytes(content)
+            settle(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -36,6 +37,17 @@ def settle(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Says which file an ``OSError`` is about: the system names it when it cannot be opened, not on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager

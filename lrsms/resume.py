@@ -1,6 +1,9 @@
 """The state of a run in a checkpoint: all that it needs to go on, and putting it back."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,22 @@ from torch import Tensor, nn
 
 from lrsms.checkpoint import Checkpoint, load_checkpoint
 from lrsms.data.prepared import Prepared
+from lrsms.distributed import ALONE, Ranks
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What lies behind a run.
+
+    Attributes:
+        step: steps.
+        sessions: the content of ``ending.Session`` for each process that took them.
+        row: what is to be logged of the last step, if that step is still to be validated.
+    """
+
+    step: int = 0
+    sessions: Sequence[Mapping[str, Any]] = ()
+    row: dict[str, float] | None = None
 
 
 def capture(
@@ -33,24 +52,29 @@ def resume(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     total_weights: Mapping[str, Tensor],
-) -> tuple[int, float]:
-    """Puts the run's last checkpoint back, if there is one.
-
-    Returns:
-        The steps and the seconds of training that lie behind it.
+    ranks: Ranks = ALONE,
+) -> Begun:
+    """Puts the run's last checkpoint back, if there is one, at every rank; how many ranks wrote it does not matter.
 
     Raises:
-        ValueError: it is of other data, or another version of the code wrote it.
+        ValueError: it is of other data, another version of the code wrote it, or ranks do not see the same one.
     """
-    checkpoint = load_checkpoint(folder / "checkpoints")
+    with nullcontext() if ranks.first else warnings.catch_warnings():
+        if not ranks.first:
+            warnings.simplefilter("ignore")  # the first rank warns for all
+        checkpoint = load_checkpoint(folder / "checkpoints")
+    step = 0 if checkpoint is None else checkpoint.step
+    if ranks.totals([step * (ranks.rank == rank) for rank in range(ranks.size)]) != [step] * ranks.size:
+        raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same; run again")
     if checkpoint is None:
-        return 0, 0.0
+        return Begun()
     if checkpoint.extra.get("data_hash") != prepared.data_hash:
         raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
     try:
         restore(checkpoint, model, optimizer, total_weights)
-        return checkpoint.step, float(checkpoint.extra["seconds"])
-    except (KeyError, RuntimeError) as error:
+        sessions, row = checkpoint.extra["sessions"], checkpoint.extra["row"]
+        return Begun(step, [dict(session) for session in sessions], None if row is None else dict(row))
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{folder / 'checkpoints'}: do not fit this version of the model ({reason}); delete it to start anew"
@@ -61,6 +85,8 @@ def restore(
     checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, total_weights: Mapping[str, Tensor]
 ) -> None:
     """Puts a checkpoint's tensors back, in place.
+
+    A parameter that never had a gradient, of a modality that was absent from every step so far, has no moments.
 
     Raises:
         KeyError: it lacks a tensor.
@@ -73,7 +99,13 @@ def restore(
     model.load_state_dict(parts["model"])
     for name, total in total_weights.items():
         total.copy_(parts["sum"][name])
+    moments = parts["optimizer"]
     for name, parameter in model.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            value = parts["optimizer"][f"{key}/{name}"]
+        if not any(f"{key}/{name}" in moments for key in _MOMENTS):
+            continue
+        for key in _MOMENTS:
+            value = moments[f"{key}/{name}"]
             optimizer.state[parameter][key] = value.to(parameter.device)  # fused AdamW keeps its step there too
+
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from lrsms.files import write_atomically
+from lrsms.files import naming, write_atomically
 
 
 def open_log(path: Path, start: int) -> TextIO:
-    """Opens a log for writing on, cut back to the first ``start`` steps."""
+    """Opens a log for writing on, cut back to the first ``start`` steps; a device, such as /dev/null, as it is."""
+    if path.exists() and not path.is_file():
+        return path.open("w", encoding="utf-8")
     kept = [line for line, step in _rows(path) if step <= start]
     write_atomically(path, "".join(kept).encode())
     return path.open("a", encoding="utf-8")
@@ -18,14 +20,16 @@ def open_log(path: Path, start: int) -> TextIO:
 
 def log(file: TextIO, row: Mapping[str, Any]) -> None:
     """Adds a line, which a reader sees at once."""
-    file.write(json.dumps(row, allow_nan=False) + "\n")
-    file.flush()
+    with naming(Path(file.name)):
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+        file.flush()
 
 
 def sync(*files: TextIO) -> None:
     """Puts the logs on the disk: to be called before a checkpoint, which must not be ahead of them."""
     for file in files:
-        os.fsync(file.fileno())
+        with naming(Path(file.name)):
+            os.fsync(file.fileno())
 
 
 def _rows(path: Path) -> Iterator[tuple[str, int]]:

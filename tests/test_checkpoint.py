@@ -1,12 +1,16 @@
 """Facts about checkpoints: bits come back, two are kept, and damage costs one of them at most."""
 
 import errno
+import hashlib
+import json
 import os
 import pickle
 import warnings
 
 import pytest
 import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from lrsms import checkpoint, files
@@ -140,6 +144,73 @@ def test_a_full_disk_leaves_the_checkpoints_that_are_there(tmp_path, monkeypatch
     assert not list(tmp_path.glob("*.tmp"))
     save_checkpoint(tmp_path, make(4))
     assert len(names(tmp_path)) == len(kept)
+
+
+@pytest.mark.parametrize("examples", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_whatever_lies_there_is_a_checkpoint_or_one_line(tmp_path, examples):
+    """Flipped, cut, swapped and invented notes and tensors, with hashes that fit them or do not."""
+    save_checkpoint(tmp_path, make(1))
+    save_checkpoint(tmp_path, make(2))
+    tensors, note = tmp_path / "step-00000002.safetensors", tmp_path / "step-00000002.json"
+    whole, whole_note = tensors.read_bytes(), json.loads(note.read_bytes())
+    plain = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+        max_leaves=6,
+    )
+
+    def mangled(content: bytes) -> st.SearchStrategy[bytes]:
+        places = st.integers(0, len(content) - 1)
+        flips = st.lists(st.tuples(places, st.integers(0, 255)), max_size=4)
+        header = len(content) - 1 if len(content) < 400 else 400
+
+        def flip(pairs: list[tuple[int, int]]) -> bytes:
+            changed = bytearray(content)
+            for place, value in pairs:
+                changed[place] = value
+            return bytes(changed)
+
+        return st.one_of(
+            flips.map(flip),
+            st.lists(st.tuples(st.integers(0, header), st.integers(0, 255)), max_size=2).map(flip),
+            places.map(lambda place: content[:place]),
+            st.binary(max_size=60),
+            st.binary(max_size=20).map(lambda more: content + more),
+        )
+
+    def with_hash(content: bytes, fits: bool, changes: dict) -> bytes:
+        digest = hashlib.sha256(content).hexdigest() if fits else whole_note["sha256"]
+        return json.dumps(whole_note | {"sha256": digest} | changes).encode()
+
+    changes = st.dictionaries(st.sampled_from(["step", "extra", "sha256", "other"]), plain, max_size=2)
+
+    @st.composite
+    def checkpoints(draw) -> tuple[bytes, bytes]:
+        content = draw(st.just(whole) | mangled(whole))
+        described = with_hash(content, draw(st.booleans()), draw(changes))
+        return content, draw(st.just(described) | mangled(described))
+
+    @settings(
+        max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @example((whole, b"[" * 100_000))
+    @example((whole, b'{"step": 1e999, "sha256": "", "extra": {}}'))
+    @example((b"\xff" * 8 + whole, with_hash(b"\xff" * 8 + whole, True, {})))
+    @given(checkpoints())
+    def read(content):
+        tensors.write_bytes(content[0])
+        note.write_bytes(content[1])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded = load_checkpoint(tmp_path)
+        if caught:
+            assert_same(loaded, make(1))
+            (line,) = {str(each.message) for each in caught}
+            assert line.startswith(f"{tensors}: damaged checkpoint (") and len(line.splitlines()) == 1
+        else:
+            assert loaded.step == 2
+
+    read()
 
 
 def test_nothing_is_pickled(tmp_path, monkeypatch):

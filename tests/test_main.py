@@ -171,8 +171,10 @@ def test_missing_weights_and_torn_hypotheses_are_one_line(home, corpora, trained
 
 def test_a_damaged_checkpoint_is_a_warning_of_one_line(home, corpora, trained, capsys):
     folder = shutil.copytree(trained, home / trained.name)
-    checkpoint = max((folder / "checkpoints").glob("*.safetensors"))
+    (folder / "checkpoints/ended.json").unlink()
+    checkpoint = folder / "checkpoints/step-00000008.safetensors"
     checkpoint.write_bytes(b"half")
+    checkpoint.with_suffix(".json").write_text("{}")
     assert main(["train", "--corpora", str(corpora), "--device", "cpu", str(folder)]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert next(line for line in lines if "damaged" in line).startswith(f"warning: {checkpoint}: damaged checkpoint (")

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import shutil
 
 import nano
 import pytest
@@ -17,7 +18,10 @@ from lrsms import train as training
 from lrsms.build import build_model
 from lrsms.data.batch import collate
 from lrsms.decode import decode
-from lrsms.train import accumulate, learning_rate, snapshot_steps, train
+from lrsms.interrupt import Interrupted
+from lrsms.step import accumulate
+from lrsms.train import learning_rate, snapshot_steps, train
+from lrsms.validation import validate
 
 CPU = torch.device("cpu")
 
@@ -48,14 +52,14 @@ class Killed(BaseException):
 
 def killed_after(monkeypatch, steps: int, checkpoints: int | None = None):
     """Ends training after a number of steps; with ``checkpoints``, none is written after that many."""
-    real, saved = accumulate, []
+    real, saved = training.summed_step, []
 
-    def dying(model, run, batches, step, device):
+    def dying(model, run, batches, step, *rest):
         if step == steps:
             raise Killed
-        return real(model, run, batches, step, device)
+        return real(model, run, batches, step, *rest)
 
-    monkeypatch.setattr(training, "accumulate", dying)
+    monkeypatch.setattr(training, "summed_step", dying)
     if checkpoints is not None:
         save = training.save_checkpoint
 
@@ -107,7 +111,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(
     assert [row["step"] for row in lines(folder / "timings.jsonl")] == list(range(1, 9))
 
 
-@pytest.mark.parametrize("name", ["write_tensors", "macs_per_second", "save_checkpoint"])
+@pytest.mark.parametrize("name", ["write_tensors", "macs_per_second", "end", "save_checkpoint"])
 def test_a_run_that_was_killed_at_its_very_end_is_not_lost(trained, make_run, make_folder, prepared, monkeypatch, name):
     run = make_run()
     folder = make_folder(run)
@@ -123,15 +127,86 @@ def test_a_run_that_was_killed_at_its_very_end_is_not_lost(trained, make_run, ma
     assert outcome(folder)["resumed_at"] == (0 if name == "save_checkpoint" else 8)
 
 
-def test_a_finished_run_whose_outcome_was_deleted_is_finished_at_once(
-    trained, make_run, make_folder, prepared, monkeypatch
-):
+@pytest.fixture
+def finished(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / trained.name)
+
+
+def test_a_finished_run_keeps_no_checkpoint_and_is_not_trained_again(finished, make_run, prepared, monkeypatch):
+    """A workflow manager that was killed before it took note of the end deletes what the job declared as its output."""
+    assert [path.name for path in (finished / "checkpoints").iterdir()] == ["ended.json"]
+    content = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    killed_after(monkeypatch, 0)
+    (finished / "run.json").unlink()
+    (finished / "checkpoints/step-00000008.json").write_text("{}")  # as if killed before it was cleared away
+    train(make_run(), prepared, finished, CPU)
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == content
+
+
+@pytest.mark.parametrize("damage", ["weights.safetensors", "checkpoints/ended.json"])
+def test_a_finished_run_whose_weights_are_lost_is_trained_anew(finished, trained, make_run, prepared, damage):
+    (finished / damage).write_bytes(b"torn")
+    with pytest.warns(UserWarning, match="had ended, but its weights are not as they were; training anew"):
+        train(make_run(), prepared, finished, CPU)
+    assert same_result(finished, trained)
+    assert [path.name for path in (finished / "checkpoints").iterdir()] == ["ended.json"]
+
+
+def test_a_finished_run_is_not_taken_for_one_of_other_data(finished, make_run, prepared, monkeypatch):
+    monkeypatch.setattr(type(prepared), "data_hash", "0" * 64)
+    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; delete it to start anew"):
+        train(make_run(), prepared, finished, CPU)
+
+
+def test_every_session_of_a_run_is_told(make_run, make_folder, prepared, monkeypatch):
     run = make_run()
     folder = make_folder(run)
+    for steps in (3, 6):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            killed_after(patch, steps)
+            train(run, prepared, folder, CPU, checkpoint_seconds=0)
     train(run, prepared, folder, CPU)
-    for name in ("run.json", "weights.safetensors"):
-        (folder / name).unlink()
-    killed_after(monkeypatch, 8)
+    result = outcome(folder)
+    assert [session["start"] for session in result["sessions"]] == [0, 3, 6]
+    assert result["seconds"] == sum(session["seconds"] for session in result["sessions"])
+    assert all(
+        (session["device"], session["threads"]) == (result["device"], result["threads"])
+        for session in result["sessions"]
+    )
+    assert {session["num_devices"] for session in result["sessions"]} == {1}
+
+
+def test_a_run_that_is_asked_to_stop_ends_with_a_checkpoint_and_goes_on(trained, make_run, make_folder, prepared):
+    """Asked before each group and in each validation: between a step's update and its validation, too."""
+    run = make_run()
+    folder = make_folder(run)
+    unvalidated = set()
+    for patience in itertools.count(1):
+        asked = itertools.count()
+        try:
+            train(
+                run, prepared, folder, CPU, stop=lambda asked=asked, patience=patience: next(asked) >= patience % 5 + 1
+            )
+            break
+        except Interrupted as reason:
+            note = json.loads(max(folder.glob("checkpoints/*.json")).read_text())
+            assert str(reason) == f"{folder}: interrupted after step {note['step']} of 8; run it again to go on"
+            unvalidated |= {note["step"]} if note["extra"]["row"] is not None else set()
+            assert patience < 40
+    assert same_result(folder, trained)
+    assert unvalidated & {2, 4, 6, 8}
+    assert [row["step"] for row in lines(folder / "timings.jsonl")] == list(range(1, 9))
+    starts = [session["start"] for session in outcome(folder)["sessions"]]
+    assert starts == sorted(starts)
+    assert len(starts) > 3
+
+
+def test_asked_before_it_began_a_run_leaves_nothing_half_done(trained, make_run, make_folder, prepared):
+    run = make_run()
+    folder = make_folder(run)
+    with pytest.raises(Interrupted, match="interrupted after step 0 of 8"):
+        train(run, prepared, folder, CPU, stop=lambda: True)
+    assert not (folder / "checkpoints").exists()
     train(run, prepared, folder, CPU)
     assert same_result(folder, trained)
 
@@ -216,7 +291,6 @@ def test_the_seed_seeds(trained, make_run, make_folder, prepared):
 
 def test_the_weights_are_the_mean_over_the_last_snapshots(trained, make_run, make_folder, prepared, monkeypatch):
     seen = []
-    validate = training.validate
 
     def watching(model, *rest):
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
@@ -280,6 +354,8 @@ def test_every_kind_of_run_trains_and_goes_on_after_an_interruption(
 def test_a_diverged_run_is_a_result(make_run, make_folder, prepared, decoding, tmp_path):
     run = make_run(train__lr=1e30, train__warmup=0)
     folder = make_folder(run)
+    for name in ("weights.safetensors", "spectra.json"):
+        (folder / name).write_text("of an earlier training")
     train(run, prepared, folder, CPU)
     result = outcome(folder)
     assert result["status"] == "diverged"
@@ -287,6 +363,10 @@ def test_a_diverged_run_is_a_result(make_run, make_folder, prepared, decoding, t
     assert result["steps"] == 8
     assert [row["step"] for row in lines(folder / "metrics.jsonl")] == list(range(1, result["diverged_at"]))
     assert not (folder / "weights.safetensors").exists()
+    assert not (folder / "spectra.json").exists()
+    (folder / "run.json").unlink()
+    train(run, prepared, folder, CPU)
+    assert outcome(folder) == result
     decode(run, prepared, folder, tmp_path / "hypotheses.jsonl", decoding, CPU)
     assert (tmp_path / "hypotheses.jsonl").read_bytes() == b""
 
@@ -348,11 +428,11 @@ def test_validation_leaves_the_model_as_it_was(network, prepared, make_run):
     model.train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     torch.manual_seed(0)
-    result = training.validate(model, run, prepared, prepared.items("valid"), CPU)
+    result = validate(model, run, prepared, prepared.items("valid"), CPU)
     assert set(result) == {"valid_loss", "valid_wer"}
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert training.validate(model, run, prepared, prepared.items("valid")[::-1], CPU) == pytest.approx(result)
+    assert validate(model, run, prepared, prepared.items("valid")[::-1], CPU) == pytest.approx(result)
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.25, 1.0])

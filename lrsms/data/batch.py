@@ -172,7 +172,11 @@ Wanted = TypeVar("Wanted")
 def load_ahead(
     wanted: Iterable[Wanted], load: Callable[[Wanted], Loaded], ahead: int = 2
 ) -> Generator[Loaded, None, None]:
-    """``map(load, wanted)`` in a thread that keeps ``ahead`` results ready; its errors are raised here."""
+    """``map(load, wanted)`` in a thread that keeps ``ahead`` results ready; its errors are raised here.
+
+    Raises:
+        OSError: the thread has ended without a word.
+    """
     # A list of one result, of none at the end, or the error that ended the work.
     ready: queue.Queue[list[Loaded] | BaseException] = queue.Queue(ahead)
     stopped = threading.Event()
@@ -194,10 +198,17 @@ def load_ahead(
         except BaseException as error:  # handed to the thread that waits for the data
             put(error)
 
-    threading.Thread(target=work, name="load_ahead", daemon=True).start()
+    thread = threading.Thread(target=work, name="load_ahead", daemon=True)
+    thread.start()
     try:
         while True:
-            content = ready.get()
+            alive = thread.is_alive()  # asked before the queue: what it left there comes first
+            try:
+                content = ready.get(timeout=1.0)
+            except queue.Empty:
+                if alive:
+                    continue
+                raise OSError("the thread that loads the data has died; run again to go on") from None
             if isinstance(content, BaseException):
                 raise content
             if not content:

@@ -1,5 +1,8 @@
 """Batch normalisation over the valid frames of one group of utterances."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +25,8 @@ class MaskedBatchNorm(nn.Module):
         super().__init__()
         self.eps = eps
         self.momentum = momentum
+        self.noting = True
+        """Whether groups are noted for the running statistics."""
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.running_mean: Tensor
@@ -52,9 +57,7 @@ class MaskedBatchNorm(nn.Module):
         count = (~padding_mask).sum(dtype=x.dtype) * x[0, 0, 0].numel()
         mean = (x * valid).sum(over) / count
         var = ((x - _channels(mean, x.ndim)) * valid).square().sum(over) / count
-        with torch.no_grad():
-            unbiased = var * (count / (count - 1).clamp(min=1))
-            self.group_statistics += torch.stack((mean, unbiased, torch.ones_like(mean)))
+        self._note(mean, var * (count / (count - 1).clamp(min=1)))
         return mean, var
 
     def _without_padding(self, x: Tensor) -> Tensor:
@@ -63,9 +66,14 @@ class MaskedBatchNorm(nn.Module):
         # A momentum of 1 makes "running" statistics those of this group alone.
         mean, var = torch.empty_like(self.running_mean), torch.empty_like(self.running_var)
         x = F.batch_norm(x, mean.zero_(), var.zero_(), self.weight, self.bias, True, momentum=1.0, eps=self.eps)
-        with torch.no_grad():
-            self.group_statistics += torch.stack((mean, var, torch.ones_like(mean)))
+        self._note(mean, var)
         return x
+
+    @torch.no_grad()
+    def _note(self, mean: Tensor, unbiased_var: Tensor) -> None:
+        """Adds a group to the statistics of the step."""
+        if self.noting:
+            self.group_statistics += torch.stack((mean, unbiased_var, torch.ones_like(mean)))
 
     @torch.no_grad()
     def update_running_statistics(self) -> None:
@@ -80,9 +88,39 @@ class MaskedBatchNorm(nn.Module):
 
 def update_running_statistics(model: nn.Module) -> None:
     """Ends a training step: every ``MaskedBatchNorm`` of the model takes in the step's groups."""
-    for module in model.modules():
-        if isinstance(module, MaskedBatchNorm):
-            module.update_running_statistics()
+    for module in _norms(model):
+        module.update_running_statistics()
+
+
+def group_statistics(model: nn.Module) -> list[Tensor]:
+    """The sums over this step's groups, ``(3, C)`` of each ``MaskedBatchNorm``.
+
+    Where devices share a step, they are to be summed over these before ``update_running_statistics``.
+    """
+    return [module.group_statistics for module in _norms(model)]
+
+
+def discard_group_statistics(model: nn.Module) -> None:
+    """Forgets the groups of a step that was not finished."""
+    for total in group_statistics(model):
+        total.zero_()
+
+
+@contextmanager
+def without_statistics(model: nn.Module) -> Iterator[None]:
+    """Until the block ends, groups are normalised as ever but not noted: where one passes a second time."""
+    norms = _norms(model)
+    for module in norms:
+        module.noting = False
+    try:
+        yield
+    finally:
+        for module in norms:
+            module.noting = True
+
+
+def _norms(model: nn.Module) -> list[MaskedBatchNorm]:
+    return [module for module in model.modules() if isinstance(module, MaskedBatchNorm)]
 
 
 def _channels(x: Tensor, dimensions: int) -> Tensor:

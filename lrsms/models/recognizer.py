@@ -152,8 +152,7 @@ class Recognizer(nn.Module):
         memory, mask = self.encode(audio, video, lengths, present)
         log_probs = self.ctc_log_probs(memory)
         with torch.autocast(memory.device.type, enabled=False):
-            by_frame = log_probs.transpose(0, 1)
-            ctc = F.ctc_loss(by_frame, tokens, lengths, token_lengths, blank=BLANK, reduction="sum")
+            ctc = ctc_loss(log_probs, lengths, tokens, token_lengths)
         if self.decoder is None:
             return Losses(ctc, None, log_probs)
         end = self.size - 1
@@ -174,6 +173,22 @@ def _frontend(model: config.Model, modality: config.Modality) -> nn.Module:
     if model.mels is not None:
         return LogMelFrontend(model.mels, model.channels, model.dim)
     return WaveFrontend(model.channels, model.dim)
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Tensor:
+    """CTC's loss, summed over utterances: on the CPU where only deterministic kernels are allowed, as a GPU has none.
+
+    Args:
+        log_probs: ``(B, T, V)``.
+        lengths: frames, ``(B,)``.
+        tokens: transcripts ``(B, U)``.
+        token_lengths: ``(B,)``.
+    """
+    device = log_probs.device
+    by_frame = log_probs.transpose(0, 1)
+    if torch.are_deterministic_algorithms_enabled():
+        by_frame, tokens, lengths, token_lengths = (x.cpu() for x in (by_frame, tokens, lengths, token_lengths))
+    return F.ctc_loss(by_frame, tokens, lengths, token_lengths, blank=BLANK, reduction="sum").to(device)
 
 
 def smoothed_divergence(logits: Tensor, targets: Tensor, ignored: Tensor, smoothing: float) -> Tensor:

@@ -1,0 +1,151 @@
+"""Training on several devices: one process for each, its *rank*, as ``torchrun`` starts them.
+
+Devices take whole groups of a step (see ``data.schedule``), and what they sum up, they sum over all: so their number is
+no part of the result but for the order in which floating-point numbers are added.
+
+Gradients are summed here, once per step, rather than by ``DistributedDataParallel``: its sums happen within the
+backward pass, where a rank that repeats a step for want of memory, has fewer groups than others or none, or lacks a
+modality and with it some gradients, would leave the others waiting; and it takes a mean over ranks where we need a sum.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+TIMEOUT = timedelta(minutes=10)
+"""After which a rank that does not hear from the others ends; they may be busy with a checkpoint."""
+BUCKET = 2**24
+"""Numbers that are sent at a time, at least: 64 MiB of float32."""
+
+Thing = TypeVar("Thing")
+
+
+class LostRankError(ConnectionError):
+    """Another rank ended, and said why."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes that train a run together, seen from one of them; alone, each method does nothing.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 (it is immutable)
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes files and reports."""
+        return self.rank == 0
+
+    def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """Those that this rank takes: every ``size``-th, from its own number on; maybe none."""
+        return things[self.rank :: self.size]
+
+    def sum(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces each tensor by its sum over all ranks, which all have tensors of the same shapes and type.
+
+        Raises:
+            LostRankError: another rank has ended.
+        """
+        if self.size > 1:
+            for bucket in _buckets(tensors):
+                flat = torch.cat([tensor.detach().flatten() for tensor in bucket])
+                with _lost():
+                    torch.distributed.all_reduce(flat)
+                with torch.no_grad():
+                    for tensor, total in zip(bucket, flat.split([x.numel() for x in bucket]), strict=True):
+                        tensor.copy_(total.view_as(tensor))
+
+    def totals(self, values: Sequence[float]) -> list[float]:
+        """The sum of each number over all ranks."""
+        if self.size == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        self.sum([tensor])
+        return tensor.tolist()
+
+    def any(self, here: bool) -> bool:
+        """Whether it holds at any rank."""
+        return self.totals([float(here)])[0] > 0
+
+    def wait(self) -> None:
+        """Waits until all are here."""
+        self.any(False)
+
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Sums gradients over all ranks.
+
+        A rank without one, of a modality that is absent from its groups, counts as zero. What has no gradient at any
+        rank gets none: to the optimizer, that is not the same as a gradient of zero.
+        """
+        if self.size == 1:
+            return
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        counts = self.totals([float(parameter.grad is not None) for parameter in parameters])
+        gradients = []
+        for parameter, count in zip(parameters, counts, strict=True):
+            if count:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                gradients.append(parameter.grad)
+        self.sum(gradients)
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Ranks]:
+    """Joins the other ranks, if this process was started by ``torchrun``, until the block ends.
+
+    Raises:
+        LostRankError: another rank has ended.
+    """
+    if not torch.distributed.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
+        yield Ranks(device=device)
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    with _lost():
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        torch.distributed.init_process_group(backend, timeout=TIMEOUT)
+    yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size(), device)
+    # After an error there is nobody left to take leave of.
+    torch.distributed.destroy_process_group()
+
+
+def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors in lists of at least ``BUCKET`` numbers, but for the last."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        bucket.append(tensor)
+        if sum(x.numel() for x in bucket) >= BUCKET:
+            yield bucket
+            bucket = []
+    if bucket:
+        yield bucket
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """What the libraries below say in many ways when another process has gone."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LostRankError(f"another process of this run has ended, or does not answer ({reason})") from None

@@ -1,0 +1,52 @@
+"""Ending in good order when a queue asks for it: SIGTERM, or SIGUSR1 as Slurm's warning before the time is up."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+EXIT_STATUS = 75
+"""EX_TEMPFAIL of sysexits.h: what was begun goes on when it is started again."""
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+ONE_REQUEST_SECONDS = 1.0
+"""Signals this close together are one request: a process may get it with its group, and again from its launcher."""
+
+Stop = Callable[[], bool]
+"""Whether a process was asked to stop."""
+
+
+class Interrupted(Exception):
+    """Work ended early because it was asked to; nothing is lost."""
+
+
+def never() -> bool:
+    """A ``Stop`` that nobody asks for."""
+    return False
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Turns the first of ``SIGNALS`` into a request that the work may look for; a second one ends the process at once.
+
+    Who was asked to stop stays so to its end: then the earlier handlers are not put back, which would let the same
+    request, heard twice, kill a process that is just about to leave in good order.
+    """
+    asked_at: float | None = None
+
+    def ask(number: int, _: FrameType | None) -> None:
+        nonlocal asked_at
+        if asked_at is None:
+            asked_at = time.monotonic()
+        elif time.monotonic() - asked_at > ONE_REQUEST_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    earlier = {number: signal.signal(number, ask) for number in SIGNALS}
+    try:
+        yield lambda: asked_at is not None
+    finally:
+        if asked_at is None:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)

@@ -1,0 +1,96 @@
+"""What happens when a device's memory is full: the step is repeated, with activations that are computed twice.
+
+A group is never split: batch norm would see other groups, and the result would be another.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from lrsms.config import Run
+from lrsms.models.conformer import ConformerBlock
+from lrsms.models.decoder import DecoderBlock
+from lrsms.models.frontends import ResidualBlock
+from lrsms.models.norm import discard_group_statistics, without_statistics
+
+BLOCKS = (ConformerBlock, DecoderBlock, ResidualBlock)
+"""What keeps only its input for the backward pass, which computes the rest again."""
+
+Result = TypeVar("Result")
+
+
+class Memory:
+    """Takes a model's steps, and goes over to recomputed activations once a step does not fit.
+
+    Attributes:
+        recomputing: whether it has; there is no way back, since the next long group would only fail again.
+    """
+
+    def __init__(self, model: nn.Module, run: Run) -> None:
+        self.recomputing = False
+        self._model = model
+        self._run = run
+
+    def attempt(self, step: Callable[[], Result]) -> Result:
+        """Calls ``step``, which adds to the model's gradients, once more from the start if it runs out of memory.
+
+        Raises:
+            ValueError: one line: it does not fit even so.
+        """
+        if not self.recomputing:
+            try:
+                return step()
+            except torch.OutOfMemoryError:
+                pass  # what the failed step holds is freed only when this block has been left
+            discard_step(self._model)
+            recompute(self._model)
+            self.recomputing = True
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            warnings.warn("the device's memory is full; going on with recomputed activations, slower", stacklevel=2)
+        with out_of_memory(self._run):
+            return step()
+
+
+@contextmanager
+def out_of_memory(run: Run) -> Iterator[None]:
+    """Says what a user can do where nothing else helps.
+
+    Raises:
+        ValueError: the block ran out of memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            "the device's memory is full, also with recomputed activations: take a larger device, or lower "
+            f"'train.group_frames', now {run.train.group_frames}, or 'model.dim', now {run.model.dim} (another run)"
+        ) from None
+
+
+def discard_step(model: nn.Module) -> None:
+    """Forgets the gradients and statistics of a step that was not finished."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    discard_group_statistics(model)
+
+
+def recompute(model: nn.Module) -> None:
+    """Makes the blocks of a model compute their activations again in the backward pass, with the same dropout."""
+    for module in model.modules():
+        if isinstance(module, BLOCKS):
+            setattr(module, "forward", partial(_recomputed, module, module.forward))  # noqa: B010 (for mypy)
+
+
+def _recomputed(block: nn.Module, forward: Callable[..., Any], *inputs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs)
+    # Batch norm would count the group twice.
+    contexts = partial(lambda block: (nullcontext(), without_statistics(block)), block)
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
