@@ -137,7 +137,7 @@ def spectra(experiment_: Experiment) -> dict[str, Any]:
         entry: dict[str, Any] = {key: planned[key] for key in ("name", "role", "rows", "columns", "layers", "ranks")}
         entry |= {key: [] for key in ("largest", "stable_ranks", "effective_ranks", "energy_ranks", "values")}
         for layer, rank in zip(planned["layers"], planned["ranks"], strict=True):
-            size = rank or 96
+            size = rank or min(planned["rows"], planned["columns"])
             places = sorted({round((size - 1) * (point / 32) ** 2) for point in range(33)})
             values = np.exp(-(6 - layer) * np.arange(size) / 96)
             shares, energy = values / values.sum(), np.cumsum(values**2)
