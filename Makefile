@@ -1,4 +1,6 @@
 # make study    train, decode and tabulate the default study      make test    all quick tests
+# make study-avsr   the same of audio-visual speech, on faces that are drawn
+# make report   the report of the study     make regenerate   committed tables, verdicts and figures, from records
 # make setup    the environment only                              make lint    what CI checks besides
 #
 # Another study:  make study corpus=grid_s1 roots='{grid_s1: /data/grid_s1}'
@@ -13,7 +15,7 @@ SETTINGS := $(strip $(foreach key,study task scale corpus roots,$(if $($(key)),$
 CONFIG := $(if $(SETTINGS),--config $(SETTINGS))
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: setup study report test test-slow lint format clean
+.PHONY: setup study study-avsr report regenerate test test-slow lint format clean
 
 setup: $(READY)
 
@@ -24,12 +26,20 @@ $(READY): pyproject.toml constraints.txt bootstrap.py
 
 study: $(READY)
 	$(BIN)/python -m lrsms watch $(SNAKEMAKE) --quiet rules reason host $(CONFIG)
-	$(SNAKEMAKE) --report $(REPORT) --quiet all $(CONFIG)
+	$(MAKE) --no-print-directory report
 	$(SNAKEMAKE) show --quiet all $(CONFIG)
 	@echo 'report: $(REPORT)'
 
+study-avsr:
+	$(MAKE) study study=pair task=avsr
+
+# The pages are of the runs that there are; nothing is trained for them.
 report: $(READY)
-	$(SNAKEMAKE) --report $(REPORT) --quiet all $(CONFIG)
+	$(SNAKEMAKE) pages --force --quiet all $(CONFIG)
+	$(SNAKEMAKE) all pages --report $(REPORT) --quiet all $(CONFIG)
+
+regenerate: $(READY)
+	$(SNAKEMAKE) regenerate --quiet all $(CONFIG)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'

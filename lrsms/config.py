@@ -7,7 +7,7 @@ runs.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lrsms.corpus import Corpus, Count, Name, Positive
 from lrsms.corpus import Manifest as Manifest
@@ -16,6 +16,7 @@ from lrsms.decoding import Condition as Condition
 from lrsms.decoding import Conditions, Decoders
 from lrsms.decoding import Decoder as Decoder
 from lrsms.decoding import Decoding as Decoding
+from lrsms.lowrank import inits
 from lrsms.strict import Frozen, digest
 from lrsms.strict import canonical_json as canonical_json
 from lrsms.strict import parse as parse
@@ -109,7 +110,8 @@ class LowRank(Frozen):
     """Of the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
     ratios: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
     """Of the explicit mapping: one ratio per layer, averaging to ``ratio``."""
-    init: Literal["spectral", "random", "matched", "orthogonal"] = "spectral"
+    init: Annotated[str, AfterValidator(inits.known)] = "spectral"
+    """How the factors start: a file in ``lrsms/lowrank/inits``."""
     qkv: Literal["separate", "fused"] = "separate"
     """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
     multiple: Annotated[int, Field(ge=2)] | None = None

@@ -35,7 +35,7 @@ def outside(path: Path) -> set[str]:
 @pytest.mark.parametrize("folder", ["models", "lowrank"])
 def test_models_and_low_rank_need_torch_only(folder: str) -> None:
     allowed = ("lrsms.models", "lrsms.lowrank", *OURS)
-    for path in (PACKAGE / folder).glob("*.py"):
+    for path in (PACKAGE / folder).rglob("*.py"):
         assert outside(path) <= {"torch"}, path
         assert all(name == "lrsms" or name.startswith(allowed) for name in imports(path) if name.startswith("lrsms")), (
             path

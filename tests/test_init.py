@@ -1,5 +1,6 @@
 """Initial factors: spectrum and scale of their product."""
 
+import re
 from typing import get_args
 
 import pytest
@@ -24,8 +25,17 @@ def start(init: str, weight: torch.Tensor, rank: int = RANK, scheme: Scheme = "d
     return INITS[init](weight, rank, scheme, stream(seed, "factors"))
 
 
-def test_the_config_names_exactly_the_initialisations_there_are():
-    assert set(get_args(config.LowRank.model_fields["init"].annotation)) == set(INITS)
+@pytest.mark.parametrize(
+    ("init", "hint"), [("spectrl", "did you mean 'spectral'?"), ("xyz", f"known: {', '.join(sorted(INITS))}")]
+)
+def test_the_config_knows_exactly_the_initialisations_there_are(init, hint):
+    for name in INITS:
+        assert config.parse(config.LowRank, {"ratio": 0.5, "init": name}, "test").init == name
+    with pytest.raises(ValueError, match=re.escape(f"test: 'init': there is no '{init}'; {hint}")):
+        config.parse(config.LowRank, {"ratio": 0.5, "init": init}, "test")
+
+
+def test_the_config_names_exactly_the_dense_initialisers_there_are():
     assert get_args(config.Model.model_fields["initialiser"].annotation) == get_args(Scheme)
 
 

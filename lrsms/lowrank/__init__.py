@@ -1,1 +1,1 @@
-"""Low rank: for which matrices (``plan``), as what (``linear``), from which start (``init``); ``factorize`` acts."""
+"""Low rank: for which matrices (``plan``), as what (``linear``), from which start (``inits``); ``factorize`` acts."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lrsms.lowrank.init import INITS, Factors
+from lrsms.lowrank.factors import Factors
+from lrsms.lowrank.init import INITS
 from lrsms.lowrank.linear import LowRankLinear, LowRankQKV
 from lrsms.lowrank.plan import Matrix
 from lrsms.models.initial import Scheme
