@@ -82,7 +82,7 @@ def edit(study: Path, file: str, old: str, new: str) -> None:
 def test_a_finished_study_leaves_table_figures_and_records(finished: Path) -> None:
     results, figures = finished / "results/scratch-asr-test-small", finished / "figures/scratch-asr-test-small"
     assert {path.name for path in results.iterdir()} >= {"table.csv", "table.md", "table.tex", "runs.csv"}
-    assert {path.suffix for path in figures.iterdir()} == {".pdf", ".png", ".rst"}
+    assert {path.suffix for path in figures.iterdir()} == {".pdf", ".png", ".svg", ".rst"}
     records = sorted((finished / "results/records").iterdir())
     assert len(records) == 2
     for record in records:

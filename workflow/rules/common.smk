@@ -1,19 +1,26 @@
 # What the rules share: the study's runs, and where their files are. Nothing here knows what a run does.
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from lrsms import claims, results, study
 from lrsms import config as schema
-from lrsms import study
+from lrsms.figures import names
 
 try:
     PROJECT = schema.parse(schema.Project, config, "workflow/config/config.yaml or --config")
     EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
     DECODING = PROJECT.decoding
+    CLAIMS = claims.claims_of(claims.load(study.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
+
+# Slurm's warning that time is nearly up goes to every process of a job. It is for training, which does not ignore it;
+# all others, this one and those between, must live on until training has written its checkpoint.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # Jobs call the Python that runs Snakemake, also where its environment was not activated. A prefix of our own takes the
 # place of Snakemake's, which makes a job fail although its output goes through tee.
@@ -21,7 +28,7 @@ if "conda" not in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and conditions
-STUDY = f"{PROJECT.study}-{PROJECT.task}-{PROJECT.scale}-{PROJECT.corpus}"
+STUDY = results.folder_name(PROJECT)
 RESULTS = f"results/{STUDY}"
 FIGURES = f"figures/{STUDY}"
 
@@ -31,14 +38,14 @@ def scores(name):
     return f"results/records/{name}/{DECODING.scores}"
 
 
-# Which runs and which decoding the study's results are made from: another choice has another file, so that results are
-# made anew also where Snakemake remembers nothing, as in a fresh clone.
-ORDER = [list(PROJECT.decoders), list(PROJECT.conditions)]  # which tables and figures show first
-SELECTION = f"{RESULTS}/runs-{schema.digest([sorted(EXPERIMENTS), DECODING.digest, ORDER], 8)}.txt"
+# Which runs, which decoding and which claims the study's results are made from: another choice has another file.
+TRAINS = any(experiment.trained for experiment in EXPERIMENTS.values())
+NUISANCE = any(experiment.nuisance for experiment in EXPERIMENTS.values())
+SELECTION = f"{RESULTS}/{results.selection_name(PROJECT, list(EXPERIMENTS.values()), CLAIMS)}"
 
 # A recorded run is done. It is no rule's output any more, so that nothing upstream can ask for it again: neither files
 # that were deleted nor a corpus that is prepared anew.
-PENDING = [name for name in EXPERIMENTS if not Path(scores(name)).is_file()]
+PENDING = [name for name, experiment in EXPERIMENTS.items() if experiment.trained and not Path(scores(name)).is_file()]
 # Digests only, and none at all while nothing is recorded: Snakemake scans this expression for every file of every job.
 DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
 
@@ -50,8 +57,48 @@ wildcard_constraints:
 
 
 def check_study():
-    """Ends with one line where ``python -m lrsms check`` finds a mistake."""
+    """Ends with one line where ``python -m lrsms check`` finds a mistake, or a cluster's jobs would read other settings.
+
+    Snakemake quotes what it passes on to such jobs as Python would, which a shell takes as it is only where nothing in it
+    needs more than a pair of quotation marks.
+    """
+    passed = [str(workflow.main_snakefile), *(workflow.config_settings.config_args or [])]
+    unsafe = [text for text in passed if repr(text) != f"'{text}'"]
+    if unsafe and workflow.non_local_exec:
+        sys.exit(
+            f"error: {unsafe[0]!r}: a quotation mark, a backslash or a line break does not reach a cluster's jobs; "
+            "write it into workflow/config/config.yaml, or rename the folder"
+        )
     command = [sys.executable, "-m", "lrsms", "check", "--project", PROJECT_JSON]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.stderr.strip())
+
+
+def project_json(wildcards):
+    """For params: a function's answer is taken as it is, where in a text ``{run}`` would be filled in."""
+    return PROJECT_JSON
+
+
+def num_devices(wildcards, resources):
+    """The GPUs that a job has, or else the one processor."""
+    return max(1, resources.gpu)
+
+
+def run_labels(wildcards):
+    """By what a run's page is found in the report."""
+    experiment = EXPERIMENTS[wildcards.run]
+    return {"cell": experiment.cell, "seed": str(experiment.run.seed)}
+
+
+def num_threads(rule):
+    """What a profile or --set-threads gives to each job of a rule; 1 if they say nothing."""
+    threads = workflow.resource_settings.overwrite_threads.get(rule, 1)
+    return getattr(threads, "value", threads)  # newer Snakemake wraps the number
+
+
+def show_partial():
+    """Prints the table of the runs that there are, and why the others are missing, after a workflow that failed."""
+    folder = f"results/logs/partial-{STUDY}"
+    command = [sys.executable, "-m", "lrsms", "partial", "--project", PROJECT_JSON, folder]
+    subprocess.run(command, stdout=sys.stderr)

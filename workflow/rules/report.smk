@@ -1,25 +1,28 @@
 # From records to tables and figures: no GPU, no checkpoint, no audio.
-RECORDED = [scores(name) for name in EXPERIMENTS] + sorted(
+RECORDED = [scores(name) for name, experiment in EXPERIMENTS.items() if experiment.trained] + sorted(
     {f"results/steptime/{experiment.steptime}.json" for experiment in EXPERIMENTS.values()}
 )
-FIGURE_NAMES = ["wer_by_ratio", "wer_by_parameters"]
+FIGURE_NAMES = names.figure_names(list(EXPERIMENTS.values()), DECODING)
+PAGES = f"results/pages/{STUDY}"
 
 
 rule aggregate:
     input:
         RECORDED,
     output:
+        [f"{RESULTS}/nuisance.csv"] if NUISANCE else [],
         runs=f"{RESULTS}/runs.csv",
         speakers=f"{RESULTS}/speakers.csv",
+        pairs=f"{RESULTS}/pairs.csv",
+        project=f"{RESULTS}/{results.FILE}",
         selection=SELECTION,
     log:
         f"results/logs/aggregate-{STUDY}.log",
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=PROJECT_JSON,
+        project=project_json,
     shell:
-        "rm -f $(dirname {output.runs:q})/runs-*.txt; "
         "python -m lrsms aggregate --project {params.project:q} $(dirname {output.runs:q}) {output.selection:q}"
         " 2>&1 | tee {log:q}"
 
@@ -31,8 +34,8 @@ rule tables:
     output:
         csv=report(
             f"{RESULTS}/table.csv",
-            category="Tables",
-            labels={"table": STUDY},
+            category="2 Tables",
+            labels={"table": "all that is known, as CSV"},
             caption="../report/table.rst",
         ),
         markdown=f"{RESULTS}/table.md",
@@ -45,18 +48,42 @@ rule tables:
         "python -m lrsms tables $(dirname {output.csv:q}) 2>&1 | tee {log:q}"
 
 
+# What the results say of the paper's findings.
+rule claims:
+    input:
+        rules.aggregate.output.runs,
+        rules.aggregate.output.speakers,
+    output:
+        report(
+            f"{RESULTS}/claims.html",
+            category="1 Verdicts",
+            labels={"verdicts": STUDY},
+            caption="../report/claims.rst",
+        ),
+        [f"{RESULTS}/claims.{kind}" for kind in ("csv", "json", "md", "tex")],
+    log:
+        f"results/logs/claims-{STUDY}.log",
+    conda:
+        "../envs/lrsms.yaml"
+    params:
+        project=project_json,
+        study=PROJECT.study,
+    shell:
+        "python -m lrsms claims --project {params.project:q} {params.study:q} 2>&1 | tee {log:q}"
+
+
 # The captions beside the figures are made from the same numbers.
 rule figures:
     input:
         rules.aggregate.output.speakers,
+        rules.aggregate.output.project,
         runs=rules.aggregate.output.runs,
     output:
-        expand(f"{FIGURES}/{{name}}.pdf", name=FIGURE_NAMES),
-        expand(f"{FIGURES}/{{name}}.rst", name=FIGURE_NAMES),
+        expand(f"{FIGURES}/{{name}}.{{kind}}", name=FIGURE_NAMES, kind=[kind for kind in names.KINDS if kind != "png"]),
         [
             report(
                 f"{FIGURES}/{name}.png",
-                category="Figures",
+                category="3 Figures",
                 labels={"figure": name.replace("_", " ")},
                 caption=f"{workflow.basedir}/../{FIGURES}/{name}.rst",
             )
@@ -72,6 +99,47 @@ rule figures:
         "python -m lrsms figures $(dirname {input.runs:q}) {params.folder:q} 2>&1 | tee {log:q}"
 
 
+# What the report shows besides, of the runs that there are: it asks for no run, so that a study that is not finished has a
+# report too. Asked for by name, and forced: make report.
+rule pages:
+    output:
+        report(
+            f"{PAGES}/table.html",
+            category="2 Tables",
+            labels={"table": STUDY},
+            caption="../report/table.rst",
+        ),
+        report(
+            directory(f"{PAGES}/plans"),
+            patterns=["{run}.html"],
+            category="4 Plan",
+            labels=lambda wildcards: {"cell": EXPERIMENTS[wildcards.run].cell},
+        ),
+        report(
+            f"{PAGES}/provenance.html",
+            category="5 Provenance",
+            labels={"provenance": STUDY},
+            caption="../report/provenance.rst",
+        ),
+        report(
+            directory(f"{PAGES}/runs"),
+            patterns=["{run}.html"],
+            category="6 Runs",
+            labels=run_labels,
+        ),
+        summary=f"{PAGES}/summary.rst",
+    log:
+        f"results/logs/pages-{STUDY}.log",
+    conda:
+        "../envs/lrsms.yaml"
+    params:
+        project=project_json,
+        folder=RESULTS,
+    shell:
+        "python -m lrsms pages --project {params.project:q} {params.folder:q} $(dirname {output.summary:q})"
+        " 2>&1 | tee {log:q}"
+
+
 # Prints the table, as wide as the terminal; asked for by name.
 rule show:
     input:
@@ -83,3 +151,14 @@ rule show:
         "../envs/lrsms.yaml"
     shell:
         "python -m lrsms show $(dirname {input.table:q}) {input:q} 2> {log:q}"
+
+
+# Every study that was committed, from the records alone: it asks for no run. It declares no output, so that it makes them
+# again whenever it is asked for.
+rule regenerate:
+    log:
+        "results/logs/regenerate.log",
+    conda:
+        "../envs/lrsms.yaml"
+    shell:
+        "python -m lrsms regenerate 2>&1 | tee {log:q}"

@@ -7,7 +7,7 @@ rule resolve:
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=PROJECT_JSON,
+        project=project_json,
     shell:
         "python -m lrsms resolve --project {params.project:q} {wildcards.run:q} {output:q} 2>&1 | tee {log:q}"
 
@@ -25,8 +25,13 @@ rule train:
     conda:
         "../envs/lrsms.yaml"
     threads: 1
+    resources:
+        gpu=0,
+    params:
+        # One launch per job: with several GPUs, it starts a process for each by itself.
+        devices=num_devices,
     shell:
-        "python -m lrsms train --threads {threads} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms train --threads {threads} --devices {params.devices} $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 rule decode:
@@ -40,7 +45,7 @@ rule decode:
         "../envs/lrsms.yaml"
     threads: 1
     params:
-        project=PROJECT_JSON,
+        project=project_json,
     shell:
         "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q}"
         " 2>&1 | tee {log:q}"
@@ -70,7 +75,7 @@ rule steptime:
         "../envs/lrsms.yaml"
     threads: 1000
     params:
-        project=PROJECT_JSON,
-        threads=workflow.resource_settings.overwrite_threads.get("train", 1),
+        project=project_json,
+        threads=num_threads("train"),
     shell:
         "python -m lrsms steptime --project {params.project:q} --threads {params.threads} {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,118 @@
+"""What there is of a run for its page: its record, and its rows of the study's aggregates."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrsms.config import Decoding
+from lrsms.record import load_curve
+from lrsms.score import KEYS, read_scores
+from lrsms.study import Experiment
+
+NUM_WORST = 10
+"""Utterances that a run's page lists."""
+_COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "character_edits"]
+_EDITS = ["substitutions", "deletions", "insertions"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run of a study, as far as it is finished.
+
+    Attributes:
+        experiment: the run.
+        status: ``finished``, ``diverged``, ``timed`` (of a study that trains nothing) or ``missing``.
+        plan: content of ``plan.json``; empty where there is none.
+        outcome: content of ``run.json``; empty where there is none.
+        measured: the run's first row of ``runs.csv``; empty where it has none.
+        scores: its score table; None where there is none, or it is empty.
+        curve: its training curve; None where there is none.
+    """
+
+    experiment: Experiment
+    status: str
+    plan: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+    measured: Mapping[str, Any]
+    scores: pd.DataFrame | None
+    curve: pd.DataFrame | None
+
+    @property
+    def matrices(self) -> list[dict[str, Any]]:
+        """Of the plan."""
+        return list(self.plan.get("matrices", ()))
+
+    def number(self, name: str) -> float | None:
+        """A measured number of ``runs.csv``, or of the plan or the outcome where that has no row; None if unknown."""
+        for source in (self.measured, self.plan, self.outcome):
+            value = source.get(name)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and not pd.isna(value):
+                return float(value)
+        return None
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """Sums of the score table by decoder and condition, with the number of utterances; empty without a table."""
+        if self.scores is None:
+            return pd.DataFrame(columns=["decoder", "condition", "utterances", *_COUNTS])
+        grouped = self.scores.assign(utterances=1).groupby(["decoder", "condition"], sort=False, as_index=False)
+        return grouped[["utterances", *_COUNTS]].sum()
+
+    def worst(self, decoder: str, condition: str) -> pd.DataFrame:
+        """The ``NUM_WORST`` utterances with most word errors; of as many, those with fewest words first."""
+        if self.scores is None:
+            return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
+        part = self.scores[(self.scores["decoder"] == decoder) & (self.scores["condition"] == condition)]
+        part = part.assign(edits=part[_EDITS].sum(axis=1))
+        worst = part.sort_values(["edits", "words", "id"], ascending=[False, True, True]).head(NUM_WORST)
+        return worst[worst["edits"] > 0]
+
+    def without_scores(self) -> "Material":
+        """The same without its score table and curve, which are large where there are many runs."""
+        return replace(self, scores=None, curve=None)
+
+
+def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Mapping[str, Any]) -> Material:
+    """Reads a run's record, which may not be there.
+
+    Args:
+        experiment: the run.
+        records: folder of the runs' records.
+        decoding: whose scores are shown.
+        measured: the run's first row of ``runs.csv``.
+
+    Raises:
+        ValueError: one line: a file of the record is malformed.
+    """
+    folder = records / experiment.name
+    if not (folder / decoding.scores).is_file():
+        status = "timed" if not experiment.trained and measured.get("status") == "timed" else "missing"
+        return Material(experiment, status, {}, {}, measured, None, None)
+    plan, outcome = _read(folder / "plan.json"), _read(folder / "run.json")
+    if not isinstance(plan.get("matrices"), list):
+        raise ValueError(f"{folder / 'plan.json'}: 'matrices' is missing; restore it, or delete {folder}")
+    scores = read_scores(folder / decoding.scores)
+    return Material(
+        experiment=experiment,
+        status=str(outcome.get("status", "missing")),
+        plan=plan,
+        outcome=outcome,
+        measured=measured,
+        scores=None if scores.empty else scores,
+        curve=load_curve(folder),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); restore it, or delete {path.parent}") from None
+    return content

@@ -1,0 +1,146 @@
+"""The profiles say how jobs are executed, as ``sbatch`` and the verbs are told; nothing is submitted here."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from test_workflow import CORPUS, PRESET, ROOT, STUDY
+
+from lrsms import study
+from lrsms.config import Project, parse
+from lrsms.yamlfile import read_yaml
+
+PROFILES = ROOT / "workflow/profiles"
+SBATCH = f"""#!{sys.executable}
+import json, sys
+with open(sys.argv[0] + ".calls", "a") as file:
+    print(json.dumps([sys.argv[1:], sys.stdin.read()]), file=file)
+sys.exit("none is submitted here")
+"""
+ASKED = {"study": "scratch", "scale": "test", "corpus": "small"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A clone in which the scratch study's runs are resolved and its corpus seems to be prepared."""
+    folder = tmp_path / "a $clone; of"
+    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    (folder / "slurm").symlink_to("workflow/profiles/slurm")
+    config = folder / "workflow/config"
+    (config / "corpora/small.yaml").write_text(CORPUS)
+    (config / "presets/test-asr.yaml").write_text(PRESET)
+    (config / "studies/scratch.yaml").write_text(STUDY)
+    for experiment in study.load(parse(Project, read_yaml(config / "config.yaml") | ASKED, "config.yaml"), config):
+        for file in (f"runs/{experiment.name}/config.json", f"corpora/{experiment.run.prepared}/corpus.json"):
+            path = folder / "results" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, path: Path | None = None, **asked: str) -> str:
+    """What Snakemake prints."""
+    settings = ["--config", *(f"{key}={value}" for key, value in (ASKED | asked).items())]
+    environment = os.environ | {"PATH": f"{path}:{os.environ['PATH']}" if path else os.environ["PATH"]}
+    command = [sys.executable, "-m", "snakemake", "--cores", "8", *arguments, *settings]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder with an ``sbatch`` that notes how it is called, and submits nothing."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    silent = "#!/bin/sh\n"
+    others = dict.fromkeys(("sinfo", "squeue", "scontrol", "sacct", "sshare"), silent)
+    for name, text in ({"sbatch": SBATCH, "sacctmgr": f"{silent}echo your-account\n"} | others).items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def on_slurm(folder: Path, tools: Path, **asked: str) -> str:
+    return snakemake(folder, "--profile", "slurm", "--retries", "0", path=tools, **asked)
+
+
+def submitted(tools: Path) -> dict[str, tuple[list[str], str]]:
+    """By rule, what the first job of each was submitted with: the options of ``sbatch``, and its script."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for line in (tools / "sbatch.calls").read_text().splitlines():
+        options, script = json.loads(line)
+        rule = re.match("rule_([a-z]+)", options[options.index("--comment") + 1])
+        assert rule
+        found.setdefault(rule[1], (options, script))
+    return found
+
+
+def value(options: list[str], name: str) -> str:
+    return options[options.index(name) + 1]
+
+
+def test_jobs_on_slurm_ask_for_gpus_memory_time_partition_and_a_warning(folder: Path, tools: Path) -> None:
+    profile = folder / "slurm/config.yaml"
+    text = profile.read_text()
+    for line in ("slurm_account: your-account", "slurm_partition: your-partition"):
+        assert f"# {line}" in text
+        text = text.replace(f"# {line}", line)
+    profile.write_text(text.replace("gpu: 1\n    # gpu_model: a100", "gpu: 4\n    gpu_model: a100"))
+    on_slurm(folder, tools, roots='{"mine": "/a b; $HOME"}')
+    options, script = submitted(tools)["train"]
+    assert {"-A", "-p", "--gpus=a100:4", "--signal=USR1@120", "--cpus-per-task=8"} <= set(options)
+    assert (value(options, "-p"), value(options, "--mem"), value(options, "-t")) == ("your-partition", "32000", "1440")
+    assert value(options, "-D") == str(folder)  # a shell has not read it
+    assert f"'{folder}/workflow/Snakefile'" in script
+    assert """'roots={"mine": "/a b; $HOME"}'""" in script
+    assert not [option for option in options if "ntasks" in option]  # one task, which starts a process for each GPU
+
+
+@pytest.mark.parametrize("root", ["it's `id`", "a\\\\b", "a\\nb"])
+def test_what_would_not_reach_a_clusters_jobs_is_refused(folder: Path, tools: Path, root: str) -> None:
+    output = on_slurm(folder, tools, roots=f'{{"mine": "/{root}"}}')
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("error: ") and last.endswith(
+        "write it into workflow/config/config.yaml, or rename the folder"
+    )
+
+
+def test_a_job_that_is_tried_again_asks_for_more() -> None:
+    content = yaml.safe_load((PROFILES / "slurm/config.yaml").read_text())
+    assert content["retries"] >= 2
+    for resources in (content["default-resources"], content["set-resources"]["train"]):
+        for name in ("mem_mb", "runtime"):
+            assert str(resources[name]).endswith("* attempt"), name
+
+
+@pytest.mark.parametrize(("gpus", "devices"), [([], 1), (["--set-resources", "train:gpu=4"], 4)])
+def test_a_job_with_several_gpus_is_launched_once_with_as_many_devices(
+    folder: Path, gpus: list[str], devices: int
+) -> None:
+    output = snakemake(folder, "--dry-run", "--printshellcmds", *gpus)
+    assert len(re.findall(rf"lrsms train --threads 1 --devices {devices} ", output)) == 2, output
+
+
+def test_step_time_is_measured_with_the_threads_of_training(folder: Path) -> None:
+    output = snakemake(folder, "--dry-run", "--printshellcmds", "--set-threads", "train=3")
+    assert re.search(r"lrsms steptime .* --threads 3 ", output), output
+
+
+def test_jobs_that_share_a_gpu_are_bounded_by_its_memory() -> None:
+    content = yaml.safe_load((PROFILES / "packed/config.yaml").read_text())
+    whole, jobs = content["resources"]["gpu_mem_mb"], content["set-resources"]
+    assert set(jobs) == {"train", "decode", "steptime"}
+    assert jobs["steptime"]["gpu_mem_mb"] == whole  # alone: times of neighbours are no times
+    assert whole // jobs["train"]["gpu_mem_mb"] > 1
+
+
+@pytest.mark.parametrize("profile", ["gpu", "packed"])
+def test_a_profile_of_one_machine_is_understood(folder: Path, profile: str) -> None:
+    output = snakemake(folder, "--dry-run", "--profile", f"workflow/profiles/{profile}")
+    assert re.search(r"^train +2$", output, flags=re.MULTILINE), output
