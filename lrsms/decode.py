@@ -18,7 +18,7 @@ from lrsms.files import write_atomically
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
 from lrsms.record import load_outcome
-from lrsms.train import WEIGHTS, run_title
+from lrsms.training.train import WEIGHTS, run_title
 
 BATCH_FRAMES = 3200
 """Frames decoded at once; hypotheses do not depend on it."""

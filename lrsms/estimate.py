@@ -10,17 +10,17 @@ from typing import Any, Literal
 import torch
 
 from lrsms.build import build_structure
-from lrsms.checkpoint import KEPT
 from lrsms.config import Decoding, Run
 from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.data.schedule import num_steps
-from lrsms.ending import device_name
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
 from lrsms.stepbench import NUM_CHARACTERS
 from lrsms.steprate import measure_steps
 from lrsms.strict import canonical_json
 from lrsms.study import Experiment, step_shape
+from lrsms.training.checkpoint import KEPT
+from lrsms.training.ending import device_name
 
 Source = Literal["recorded", "step time", "measured", "extrapolated"]
 BYTES_PER_PARAMETER = 4 * (4 * KEPT + 1)

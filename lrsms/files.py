@@ -4,10 +4,15 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+_PATIENCE_SECONDS = 0.5
+"""``status`` probes a lock for a moment; who is at work holds it for longer."""
+_RETRY_SECONDS = 0.05
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -59,10 +64,11 @@ def only_one(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another process is at work on this run; wait until it ends") from None
+        last = time.monotonic() + _PATIENCE_SECONDS
+        while not _locked(file):
+            if time.monotonic() > last:
+                raise ValueError(f"{folder}: another process is at work on this run; wait until it ends")
+            time.sleep(_RETRY_SECONDS)
         yield
 
 
@@ -70,3 +76,11 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False

@@ -15,12 +15,12 @@ from lrsms.data.audio import SAMPLES_PER_FRAME
 from lrsms.data.augment import CROP
 from lrsms.data.batch import Batch, network_inputs
 from lrsms.data.prepared import Item
-from lrsms.ending import device_name, peak_memory_mb
 from lrsms.models.norm import update_running_statistics
 from lrsms.progress import progress
 from lrsms.provenance import provenance
-from lrsms.step import accumulate, group_losses
 from lrsms.study import step_shape
+from lrsms.training.ending import device_name, peak_memory_mb
+from lrsms.training.step import accumulate, group_losses
 
 FRAMES = 100
 """Frames of every random utterance: 4 s."""

@@ -80,7 +80,7 @@ def trained(
     """The folder of the finished tiny run; not to be changed."""
     import torch
 
-    from lrsms.train import train
+    from lrsms.training.train import train
 
     run = make_run()
     folder = resolve_run(run, tmp_path_factory.mktemp("runs"))

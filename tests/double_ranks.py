@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any
 
-from lrsms import step, train
 from lrsms.__main__ import main
+from lrsms.training import step, train
 
 build_model, network_inputs, accumulate = train.build_model, step.network_inputs, step.accumulate
 fails = tuple(int(number) for number in os.environ.get("FAILS", "").split(",") if number)

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-import lrsms.train  # noqa: F401 (loaded before the first fork)
+import lrsms.training.train  # noqa: F401 (loaded before the first fork)
 from lrsms.__main__ import main
 
 

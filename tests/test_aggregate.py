@@ -10,7 +10,7 @@ import fabricate
 import pandas as pd
 import pytest
 
-from lrsms import aggregate
+from lrsms.report import aggregate
 
 
 @pytest.fixture
@@ -259,5 +259,5 @@ def test_a_count_that_is_none_is_refused(tmp_path):
 
 
 def test_reporting_does_not_import_torch():
-    code = "import sys, lrsms.tables, lrsms.figures.write; sys.exit('torch' in sys.modules)"
+    code = "import sys, lrsms.report.tables, lrsms.report.figures.write; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

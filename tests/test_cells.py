@@ -6,7 +6,8 @@ import fabricate
 import numpy as np
 import pytest
 
-from lrsms import aggregate, cells, effects, stats, tables
+from lrsms.report import aggregate, cells, tables
+from lrsms.statistics import effects, stats
 
 TEST = ("beam", "test")
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
-from lrsms import checkpoint, files
-from lrsms.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_tensors
+from lrsms import files
+from lrsms.training import checkpoint
+from lrsms.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_tensors
 
 
 def make(step: int) -> Checkpoint:

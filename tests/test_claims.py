@@ -6,8 +6,10 @@ import fabricate
 import pytest
 import yaml
 
-from lrsms import aggregate, config, effects, outcomes, study
-from lrsms.claims import Claim, claims_of, load
+from lrsms import config, study
+from lrsms.report import aggregate, outcomes
+from lrsms.report.claims import Claim, claims_of, load
+from lrsms.statistics import effects
 from lrsms.yamlfile import read_yaml
 
 CONFIG = Path(__file__).parents[1] / "workflow/config"

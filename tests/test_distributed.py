@@ -17,10 +17,10 @@ from lrsms.build import build_model
 from lrsms.data.batch import collate
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
-from lrsms.distributed import ALONE, BUCKET, Ranks, _buckets, joined
 from lrsms.models.norm import group_statistics, update_running_statistics
-from lrsms.step import accumulate
-from lrsms.train import train
+from lrsms.training.distributed import ALONE, BUCKET, Ranks, _buckets, joined
+from lrsms.training.step import accumulate
+from lrsms.training.train import train
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from lrsms.effects import Components, difference, noninferiority, standard_error
-from lrsms.stats import UNKNOWN, error_rate, t_interval
+from lrsms.statistics.effects import Components, difference, noninferiority, standard_error
+from lrsms.statistics.stats import UNKNOWN, error_rate, t_interval
 
 WORDS = np.array([10, 10, 10])
 BEFORE = np.array([[2, 3, 4], [2, 3, 4]])

@@ -9,9 +9,9 @@ from small import small_run
 from lrsms import config, estimate, estimate_table, steprate, study
 from lrsms.build import build_structure
 from lrsms.data.prepare import SUMMARY
-from lrsms.ending import device_name
 from lrsms.estimate import Folders
 from lrsms.stepbench import NUM_CHARACTERS
+from lrsms.training.ending import device_name
 
 CPU = torch.device("cpu")
 DECODING = config.Decoding(

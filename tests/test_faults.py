@@ -11,17 +11,17 @@ import threading
 import pytest
 import torch
 
-from lrsms import memory, step
 from lrsms.build import build_model
-from lrsms.checkpoint import load_checkpoint
 from lrsms.data.batch import collate, load_ahead
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
-from lrsms.determinism import make_deterministic
-from lrsms.memory import BLOCKS, Memory, recompute
 from lrsms.models.norm import group_statistics
-from lrsms.step import accumulate, group_losses
-from lrsms.train import train
+from lrsms.training import memory, step
+from lrsms.training.checkpoint import load_checkpoint
+from lrsms.training.determinism import make_deterministic
+from lrsms.training.memory import BLOCKS, Memory, recompute
+from lrsms.training.step import accumulate, group_losses
+from lrsms.training.train import train
 
 CPU = torch.device("cpu")
 
@@ -116,7 +116,7 @@ def test_a_validation_that_does_not_fit_says_so_too(make_run, prepared, resolve_
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("lrsms.train.validate", full)
+    monkeypatch.setattr("lrsms.training.train.validate", full)
     with pytest.raises(ValueError, match=r"lower 'train.group_frames', now 400"):
         train(make_run(), prepared, resolve_run(make_run(), tmp_path), CPU)
 
@@ -185,9 +185,9 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from lrsms.checkpoint import Checkpoint, save_checkpoint
+from lrsms.training.checkpoint import Checkpoint, save_checkpoint
 from lrsms.files import write_atomically
-from lrsms.steplog import log
+from lrsms.training.steplog import log
 folder = Path(sys.argv[1])
 save_checkpoint(folder, Checkpoint(1, {"x": torch.ones(100)}, {}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -9,7 +9,7 @@ import pytest
 
 from lrsms import config, study
 from lrsms.config import Condition
-from lrsms.figures.names import figure_names, noise_curves
+from lrsms.report.figures.names import figure_names, noise_curves
 from lrsms.yamlfile import read_yaml
 
 SHIPPED = Path(__file__).parents[1] / study.CONFIG_FOLDER
@@ -68,6 +68,7 @@ def test_a_curve_over_noise_rises_and_ends_without_noise():
 
 def test_names_are_known_without_what_draws():
     check = (
-        "import sys, lrsms.figures.names; sys.exit(any(m in sys.modules for m in ('pandas', 'matplotlib', 'torch')))"
+        "import sys, lrsms.report.figures.names\n"
+        "sys.exit(any(module in sys.modules for module in ('pandas', 'matplotlib', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from lrsms import aggregate, config
-from lrsms.figures import material, style, write
-from lrsms.figures.names import KINDS, figure_names
+from lrsms import config
+from lrsms.report import aggregate
+from lrsms.report.figures import material, style, write
+from lrsms.report.figures.names import KINDS, figure_names
 
 TARGETS = (("encoder.attention",), ("encoder.feedforward",), ("encoder.attention", "encoder.feedforward"))
 NAMES = list(write.DRAWINGS)
@@ -98,7 +99,7 @@ def test_every_figure_is_written_in_every_kind_with_its_fonts_and_without_a_date
 def test_the_same_data_give_the_same_bytes_in_another_process(demo, written, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(fabricate.__file__).removesuffix('fabricate.py')!r})\n"
-        "import fabricate; from pathlib import Path; from lrsms.figures.write import write\n"
+        "import fabricate; from pathlib import Path; from lrsms.report.figures.write import write\n"
         "folder, figures, records, steptimes = map(Path, sys.argv[1:])\n"
         "write(folder, figures, [e for _, e in fabricate.demo()], fabricate.DECODING, records, steptimes)"
     )

@@ -1,6 +1,7 @@
 """Facts about atomic files: the old content or the new, never a part."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -49,6 +50,15 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 def test_the_hash_is_sha_256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert file_hash(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_probe_of_the_lock_is_waited_out(tmp_path, monkeypatch):
+    (tmp_path / ".lock").touch()
+    with open(tmp_path / ".lock", "rb") as probe:
+        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        monkeypatch.setattr("lrsms.files.time.sleep", lambda _: fcntl.flock(probe, fcntl.LOCK_UN))
+        with only_one(tmp_path), pytest.raises(BlockingIOError):
+            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path):

@@ -251,7 +251,7 @@ def test_a_full_disk_is_one_line_with_a_remedy(monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "results/x.json")
 
-    monkeypatch.setattr("lrsms.tables.write", full)
+    monkeypatch.setattr("lrsms.report.tables.write", full)
     assert main(["tables", "results/x"]) == 1
     error = capsys.readouterr().err
     assert (

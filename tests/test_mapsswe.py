@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrsms import score
-from lrsms.mapsswe import mapsswe, segments
+from lrsms.statistics.mapsswe import mapsswe, segments
 
 REFERENCE = "it was the best of times it was the worst of times it was"
 SYSTEM_A = "its the best of times it is the worst of times or it was"

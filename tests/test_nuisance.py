@@ -4,7 +4,7 @@ import fabricate
 import pandas as pd
 import pytest
 
-from lrsms import aggregate, cells, nuisance
+from lrsms.report import aggregate, cells, nuisance
 from lrsms.study import Experiment, describe, difference
 
 LOWRANK = {"targets": (fabricate.ATTENTION,), "ratio": 0.5}

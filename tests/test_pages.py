@@ -14,12 +14,12 @@ import fabricate_project
 import pytest
 import yaml
 
-from lrsms import aggregate, tables
 from lrsms.config import Project
-from lrsms.pages.chart import Line, chart, nice_ticks
-from lrsms.pages.markup import Table, escape_rst, page
-from lrsms.pages.plan_page import ranks_chart, ranks_text
-from lrsms.pages.write import write
+from lrsms.report import aggregate, tables
+from lrsms.report.pages.chart import Line, chart, nice_ticks
+from lrsms.report.pages.markup import Table, escape_rst, page
+from lrsms.report.pages.plan_page import ranks_chart, ranks_text
+from lrsms.report.pages.write import write
 from lrsms.study import Experiment
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"&'"
@@ -219,7 +219,7 @@ def test_damaged_claims_are_named_in_one_line(recorded, tmp_path) -> None:
 
 
 def test_pages_need_no_torch() -> None:
-    check = "import sys, lrsms.pages.write; sys.exit('torch' in sys.modules)"
+    check = "import sys, lrsms.report.pages.write; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 

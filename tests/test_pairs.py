@@ -4,8 +4,8 @@ import fabricate
 import pandas as pd
 import pytest
 
-from lrsms import aggregate
-from lrsms.mapsswe import mapsswe
+from lrsms.report import aggregate
+from lrsms.statistics.mapsswe import mapsswe
 
 
 def aggregated(tmp_path, experiments):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lrsms.effects import Components, difference
-from lrsms.power import MOST, power, seeds_needed, units_needed
+from lrsms.statistics.effects import Components, difference
+from lrsms.statistics.power import MOST, power, seeds_needed, units_needed
 
 MIXED = Components(seed=2e-5, unit=1e-4, residual=4e-4)
 

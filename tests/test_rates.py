@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lrsms.effects import Effect, difference, noninferiority, standard_error
+from lrsms.statistics.effects import Effect, difference, noninferiority, standard_error
 
 MARGIN = 0.1
 TABLES = 500

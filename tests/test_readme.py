@@ -23,7 +23,7 @@ def test_every_make_target_and_verb_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z-]+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    verbs = (ROOT / "lrsms/__main__.py").read_text()
+    verbs = "".join(path.read_text() for path in (ROOT / "lrsms/verbs").glob("*.py"))
     for verb in re.findall(r"python -m lrsms ([a-z]+)", README):
         assert f"def {verb}(" in verbs, verb
 

@@ -17,7 +17,7 @@ import soundfile
 import yaml
 
 from lrsms import config, study
-from lrsms.figures.names import noise_curves, shown_conditions
+from lrsms.report.figures.names import noise_curves, shown_conditions
 from lrsms.yamlfile import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -144,10 +144,10 @@ def test_the_tests_of_the_recipes_pass(copy: Path) -> None:
 
 
 def test_a_field_that_is_off_leaves_every_learning_rate_as_it_was(copy: Path, make_run) -> None:
-    from lrsms.train import learning_rate
+    from lrsms.training.train import learning_rate
 
     train = make_run().train
-    spec = importlib.util.spec_from_file_location("changed_train", copy / "lrsms/train.py")
+    spec = importlib.util.spec_from_file_location("changed_train", copy / "lrsms/training/train.py")
     assert spec is not None and spec.loader is not None
     changed = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(changed)

@@ -13,8 +13,8 @@ import torch
 
 from lrsms.__main__ import main
 from lrsms.decode import decode
-from lrsms.interrupt import EXIT_STATUS, stop_on_signals
-from lrsms.train import train
+from lrsms.training.interrupt import EXIT_STATUS, stop_on_signals
+from lrsms.training.train import train
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
@@ -106,7 +106,7 @@ def test_two_signals_at_once_are_one_request_and_a_later_one_ends_at_once(monkey
             kill(os.getpid(), signal.SIGUSR1)
             kill(os.getpid(), signal.SIGTERM)
             assert stop()
-            monkeypatch.setattr("lrsms.interrupt.ONE_REQUEST_SECONDS", 0.0)
+            monkeypatch.setattr("lrsms.training.interrupt.ONE_REQUEST_SECONDS", 0.0)
             monkeypatch.setattr(os, "kill", lambda *call: killed.append(call))
             kill(os.getpid(), signal.SIGTERM)
             assert killed == [(os.getpid(), signal.SIGTERM)]

@@ -5,7 +5,7 @@ import textwrap
 import fabricate
 import pytest
 
-from lrsms import aggregate, cells, series
+from lrsms.report import aggregate, cells, series
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from lrsms import stats
+from lrsms.statistics import stats
 
 
 def test_error_rate_is_total_edits_over_total_words():

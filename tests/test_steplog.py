@@ -2,7 +2,7 @@
 
 import pytest
 
-from lrsms.steplog import log, open_log, sync
+from lrsms.training.steplog import log, open_log, sync
 
 LINES = '{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n{"step": 3, "loss": 2.125}\n'
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lrsms import aggregate, cells, readable, stats, tables
+from lrsms.report import aggregate, cells, readable, tables
+from lrsms.statistics import stats
 
 
 @pytest.fixture
@@ -87,7 +88,21 @@ def test_nothing_finished_is_still_a_table(tmp_path):
     experiments = [experiment for _, experiment in fabricate.demo()]
     aggregate.aggregate(experiments, tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
     tables.write(tmp_path / "out")
-    assert {row["WER % beam [95%]"] for row in rows((tmp_path / "out/table.md").read_text())} == {"-"}
+    text = (tmp_path / "out/table.md").read_text()
+    assert {row["WER % beam [95%]"] for row in rows(text)} == {"-"}
+    assert "x fewer" not in text and "WER change (points): against the dense row" in text
+
+
+def test_a_comparison_is_explained_where_it_is_a_column(folder):
+    summary = cells.summarise(folder)
+    seen = set()
+    for width in range(40, 200, 10):
+        table = tables.readable(summary, width)
+        shown = "x fewer" in {column.header for column in table.columns}
+        assert any("x fewer (parameters)" in note for note in table.notes) == shown
+        assert any(note.startswith("WER change (points)") for note in table.notes)
+        seen.add(shown)
+    assert seen == {True, False}
 
 
 def test_a_low_error_rate_gets_a_second_decimal(tmp_path):

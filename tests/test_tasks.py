@@ -12,7 +12,7 @@ from lrsms.contactsheet import utterance_sheet
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 from lrsms.decode import decode
-from lrsms.train import train
+from lrsms.training.train import train
 
 CPU = torch.device("cpu")
 ENDS = {

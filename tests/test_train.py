@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from lrsms import config
-from lrsms import train as training
 from lrsms.build import build_model
 from lrsms.data.batch import collate
 from lrsms.decode import decode
-from lrsms.interrupt import Interrupted
-from lrsms.step import accumulate
-from lrsms.train import learning_rate, snapshot_steps, train
-from lrsms.validation import validate
+from lrsms.training import train as training
+from lrsms.training.interrupt import Interrupted
+from lrsms.training.step import accumulate
+from lrsms.training.train import learning_rate, snapshot_steps, train
+from lrsms.training.validation import validate
 
 CPU = torch.device("cpu")
 

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from lrsms import verdict_table
-from lrsms.claims import Claim
-from lrsms.outcomes import Outcome
-from lrsms.stats import Interval
-from lrsms.verdicts import Finding
+from lrsms.report import verdict_table
+from lrsms.report.claims import Claim
+from lrsms.report.outcomes import Outcome
+from lrsms.report.verdicts import Finding
+from lrsms.statistics.stats import Interval
 
 CLAIM = Claim(finding="It is on a par", study="few", group={"lowrank.ratio": 0.5}, rules=("parity",), margin=0.1)
 PARITY = Finding(

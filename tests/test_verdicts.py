@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from test_rates import CORNERS, MOST_FALSE, TABLES, tables
 
-from lrsms import stats
-from lrsms.paired import Paired
-from lrsms.stats import Interval
-from lrsms.verdicts import RULES, Compared, Finding, Threshold, combine, judge, what_would_decide
+from lrsms.report.paired import Paired
+from lrsms.report.verdicts import RULES, Compared, Finding, Threshold, combine, judge, what_would_decide
+from lrsms.statistics import stats
+from lrsms.statistics.stats import Interval
 
 MARGIN = Threshold(margin=0.1)
 NULL = {"parity": 1.1, "degradation": 1.0, "improvement": 1.0}

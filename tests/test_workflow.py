@@ -185,6 +185,26 @@ def test_a_mistake_stops_before_any_job_with_one_line(study: Path, file: str, ol
     assert "localrule" not in output
 
 
+@pytest.mark.parametrize("target", ["pages", "regenerate"])
+def test_what_is_made_from_records_is_not_held_up_by_a_run_that_cannot_be_made(study: Path, target: str) -> None:
+    """Though the study's own are."""
+    edit(study, "studies/scratch.yaml", "encoder.attention", "encoder.atention")
+    assert snakemake(study).returncode != 0
+    done = snakemake(study, target, "--force")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_is_checked_where_every_run_is_recorded(study: Path) -> None:
+    """Seen by a check that always fails."""
+    rules = study / "workflow/rules/common.smk"
+    rules.write_text(rules.read_text().replace('"lrsms", "check"', '"lrsms", "chekc"'))
+    shutil.rmtree(study / "figures")
+    assert snakemake(study).returncode == 0
+    shutil.rmtree(next((study / "results/records").iterdir()))
+    done = snakemake(study)
+    assert done.returncode != 0 and "invalid choice: 'chekc'" in done.stdout + done.stderr
+
+
 def test_an_unknown_study_names_the_nearest(finished: Path) -> None:
     done = snakemake(finished, study="scrach")
     assert done.returncode != 0

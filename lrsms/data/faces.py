@@ -66,10 +66,10 @@ _RANGES = {
     "relief": (0.6, 1.3),
     "beard": (-0.3, 0.3),
     "tooth_width": (3.6, 5.0),
-    "articulation": (0.8, 1.1),
-    "motion": (0.4, 1.2),
-    "blur": (0.7, 1.4),
-    "noise": (1.2, 2.6),
+    "articulation": (0.6, 1.05),
+    "motion": (0.4, 1.4),
+    "blur": (0.7, 1.6),
+    "noise": (2.0, 5.0),
 }
 
 

@@ -107,6 +107,10 @@ _SHORTEST_CLOSURE = 1 / FRAMES_PER_SECOND
 """Seconds: a picture is taken of every closure."""
 _REACH = np.array([0.024, 0.055, 0.055, 0.035, 0.030, 0.024])
 """Seconds beyond a viseme's own time at which its dominance has fallen to 1/e; rounding is prepared earliest."""
+_LAG = 0.03
+"""Largest lead or lag, in seconds, of the lips in an utterance."""
+_VARIATION = np.array([0.06, 0.08, 0.08, 0.08, 0.15, 0.05])
+"""Standard deviation of what a viseme reaches around its target, in the order of ``ARTICULATORS``."""
 
 
 def visemes(phoneme: str) -> tuple[str, ...]:
@@ -138,23 +142,32 @@ def segments(phonemes: Sequence[tuple[str, float]], end: float, num_frames: int)
     return [*result, (REST, end, max(end, num_frames / FRAMES_PER_SECOND))]
 
 
-def trajectories(phonemes: Sequence[tuple[str, float]], end: float, num_frames: int) -> np.ndarray:
+def trajectories(
+    phonemes: Sequence[tuple[str, float]], end: float, num_frames: int, seed: int | None = None
+) -> np.ndarray:
     """What the mouth does while something is said.
 
     Args:
         phonemes: names in espeak-ng's notation and starts in seconds, which never fall.
         end: of the last phoneme, in seconds.
         num_frames: number of frames T; frame t stands for the middle of its 40 ms.
+        seed: of what differs each time the same is said: targets are missed, the lips are ahead of the voice or behind
+            it. None: every target is aimed at exactly.
 
     Returns:
         ``(T, 6)`` float32, columns as in ``ARTICULATORS``.
     """
     names, starts, stops = zip(*segments(phonemes, end, num_frames), strict=True)
     start, stop = np.array(starts), np.array(stops)
+    poses = np.array([astuple(VISEMES[name].pose) for name in names])
+    if seed is not None:
+        rng = np.random.RandomState(seed % 2**32)  # the old generator: its values will never change
+        lag = _LAG * (2 * rng.random_sample() - 1)
+        start, stop = start + lag, stop + lag
+        poses = poses + _VARIATION * rng.standard_normal(poses.shape)
     is_closure = np.isin(names, _CLOSURES)
     missing = np.where(is_closure, np.maximum(_SHORTEST_CLOSURE - (stop - start), 0), 0)
     start, stop = start - missing / 2, stop + missing / 2
-    poses = np.array([astuple(VISEMES[name].pose) for name in names])
     strengths = np.array([astuple(VISEMES[name].dominance) for name in names])
     times = (np.arange(num_frames) + 0.5)[:, None] / FRAMES_PER_SECOND
     distance = np.maximum(np.maximum(start - times, times - stop), 0)

@@ -245,7 +245,7 @@ def _render_video(
 ) -> None:
     if path.exists():
         return
-    trajectory = visemes.trajectories(phonemes, end, num_frames)
+    trajectory = visemes.trajectories(phonemes, end, num_frames, stream_seed(seed, "articulation"))
     temporary = path.with_name(path.name + ".tmp")
     video.write(temporary, film.draw(face, trajectory, seed))
     os.replace(temporary, path)

@@ -1,0 +1,308 @@
+"""The records of a study's runs, put together as two tables that everything downstream reads.
+
+``runs.csv`` has a row per run, decoder and condition; ``speakers.csv`` a row per run, decoder, condition and unit of
+resampling. Exactly the study's records are read, by name, never what happens to lie in the folder.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrsms import config
+from lrsms.fields import as_text, without
+from lrsms.files import write_atomically
+from lrsms.record import PARTS
+from lrsms.report import nuisance, pairs
+from lrsms.score import COUNTS, read_scores
+from lrsms.statistics import stats
+from lrsms.study import Experiment
+
+ERRORS = ["substitutions", "deletions", "insertions"]
+_NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
+_LOWRANK = ["targets", "ratio", "mapping", "init"]
+_PLANNED = ["parameters", "parameters_dense", "factorised", "factorised_dense"]
+_COST = [*_PLANNED, "macs_per_second", "peak_memory_mb", "device"]
+_TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *COUNTS]
+_STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
+FIXED = [*_NAMES, *_LOWRANK, *_COST, *_TESTED, *_STEP]
+"""Columns of every ``runs.csv``; the others are the further fields that the study varies."""
+SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
+"""Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
+
+_INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
+_NUMBERS = [
+    "ratio",
+    "macs_per_second",
+    "peak_memory_mb",
+    "step_ms",
+    "baseline_ms",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+]
+_SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "slope", "ratios", "init")}
+"""Fields that have columns of their own."""
+
+
+def aggregate(
+    experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: config.Decoding, folder: Path
+) -> None:
+    """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
+
+    A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers. Where
+    the study names nuisance fields, the rows are those of the values chosen on the valid split, and ``nuisance.csv``
+    lists every value. Where it trains nothing, a run has one row, of no decoder, with what its step time file holds.
+
+    Args:
+        experiments: the study's runs, in its order.
+        records: folder of the runs' records.
+        steptimes: folder of the step time measurements.
+        decoding: decoders and conditions that the table shows.
+        folder: where the files go; made if absent.
+
+    Raises:
+        ValueError: one line: a record that is malformed, belongs to another configuration or was decoded on other
+            utterances; records of different data.
+    """
+    baselines = _baselines(experiments)
+    rows: list[dict[str, Any]] = []
+    units: list[pd.DataFrame] = []
+    first: tuple[str, str, pd.DataFrame] | None = None
+    for experiment in experiments:
+        described = _describe(experiment, baselines.get(experiment.name, "")) | _steptime(experiment, steptimes)
+        if not experiment.trained:
+            rows.append(described | _counted(experiment, steptimes))
+            continue
+        record = _read_record(experiment, records, decoding)
+        if record is None:
+            rows += [described | _tested(decoding, key) | {"status": "missing"} for key in _keys(decoding)]
+            continue
+        numbers, scores, data_hash = record
+        name = experiment.name
+        if first is not None and first[1] != data_hash:
+            raise ValueError(
+                f"{records}: '{first[0]}' was scored on data {first[1]} and '{name}' on {data_hash}, which do not"
+                " compare; delete the older record to train that run again on the present data"
+            )
+        if first is None or first[2].empty:
+            first = (name, data_hash, scores)
+        elif not scores.empty:
+            _check_same_utterances(first[0], first[2], name, scores, records)
+        for key in _keys(decoding):
+            row = described | _tested(decoding, key) | numbers
+            if numbers["status"] == "finished":
+                part = scores[(scores["decoder"] == key[0]) & (scores["condition"] == key[1])]
+                by_unit = _by_unit(part)
+                units.append(by_unit.assign(run=name))
+                row |= {column: int(part[column].sum()) for column in COUNTS}
+                row |= {"utterances": len(part), "speakers": _num_speakers(part), "unit": by_unit["unit"].iloc[0]}
+            rows.append(row)
+    axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
+    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP])
+    speakers = pd.concat(units) if units else pd.DataFrame(columns=SPEAKERS)
+    candidates = []
+    if any(experiment.nuisance for experiment in experiments):
+        candidates = nuisance.choose(experiments, runs, decoding)
+        runs = nuisance.keep(runs, candidates)
+        speakers = speakers[speakers["run"].isin(runs["run"])]
+    nuisance.write(candidates, decoding, folder)
+    _write(runs, folder / "runs.csv")
+    _write(speakers, folder / "speakers.csv", SPEAKERS)
+    pairs.write(runs, records, decoding, folder)
+
+
+def read_runs(folder: Path) -> pd.DataFrame:
+    """``runs.csv`` with integers as ``Int64``, an empty text as "", an empty number as missing."""
+    return _read(folder / "runs.csv", FIXED)
+
+
+def read_speakers(folder: Path) -> pd.DataFrame:
+    """``speakers.csv``, likewise."""
+    return _read(folder / "speakers.csv", SPEAKERS)
+
+
+def _keys(decoding: config.Decoding) -> list[tuple[str, str]]:
+    return [(decoder, condition) for condition in decoding.conditions for decoder in decoding.decoders]
+
+
+def _tested(decoding: config.Decoding, key: tuple[str, str]) -> dict[str, Any]:
+    return {"decoder": key[0], "condition": key[1], "split": decoding.conditions[key[1]].split}
+
+
+def _baselines(experiments: Sequence[Experiment]) -> dict[str, str]:
+    """Name of each run -> label of the dense cell that it is compared with; the dense baseline itself has none.
+
+    That is the dense model of the same other settings where the study has it, otherwise the study's dense baseline.
+    """
+    dense = {_dense_settings(e.run, e.nuisance): e.cell for e in experiments if e.run.lowrank is None}
+    result = {}
+    for experiment in experiments:
+        preset = dense.get(_dense_settings(experiment.baseline, experiment.nuisance), "")
+        own = dense.get(_dense_settings(experiment.run, experiment.nuisance), preset)
+        chosen = preset if experiment.run.lowrank is None else own
+        if chosen != experiment.cell:
+            result[experiment.name] = chosen
+    return result
+
+
+def _dense_settings(run: config.Run, nuisance_fields: Iterable[str]) -> str:
+    return without(run, ("lowrank", *nuisance_fields))
+
+
+def _has_column(experiment: Experiment, field: str) -> bool:
+    """Whether an axis has a column of its own name."""
+    return field not in _SHOWN_AS or field in experiment.nuisance
+
+
+def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
+    run, lowrank = experiment.run, experiment.run.lowrank
+    row = {"run": experiment.name, "cell": experiment.cell, "baseline": baseline, "seed": run.seed}
+    row |= {field: as_text(value) for field, value in experiment.axes.items() if _has_column(experiment, field)}
+    if lowrank is not None:
+        mapping: str = lowrank.mapping
+        if lowrank.slope is not None:
+            mapping += f" {lowrank.slope:+g}"
+        if lowrank.ratios is not None:
+            mapping += " " + " ".join(f"{ratio:g}" for ratio in lowrank.ratios)
+        targets = " + ".join(lowrank.targets)
+        row |= {"targets": targets, "ratio": lowrank.ratio, "mapping": mapping, "init": lowrank.init}
+    return row
+
+
+def _read_record(
+    experiment: Experiment, records: Path, decoding: config.Decoding
+) -> tuple[dict[str, Any], pd.DataFrame, str] | None:
+    """Status and cost, scores per utterance, and hash of the data; None where there is no (complete) record yet."""
+    folder = records / experiment.name
+    paths = [folder / name for name in (*PARTS, decoding.scores)]
+    config_path, plan_path, run_path, scores_path = paths
+    if not scores_path.is_file():
+        return None
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path}: is missing from the record; restore it, or delete {folder} to run it again")
+    if config.parse(config.Run, _read_json(config_path), str(config_path)) != experiment.run:
+        raise ValueError(
+            f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
+        )
+    plan = _fields(plan_path, dict.fromkeys(_PLANNED, int))
+    cost = {"macs_per_second": (int, float), "peak_memory_mb": (int, float), "device": str}
+    run = _fields(run_path, {"status": str, "data_hash": str, **cost})
+    if run["status"] not in ("finished", "diverged"):
+        raise ValueError(f"{run_path}: 'status' is '{run['status']}', expected 'finished' or 'diverged'")
+    numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
+    if run["status"] == "diverged":
+        numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
+    scores = _read_scores(scores_path)
+    if run["status"] == "finished":
+        found = set(zip(scores["decoder"], scores["condition"], strict=True))
+        for decoder, condition in _keys(decoding):
+            if (decoder, condition) not in found:
+                raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
+    return numbers, scores, run["data_hash"]
+
+
+def _steptime(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
+    path = steptimes / f"{experiment.steptime}.json"
+    if not path.is_file():
+        return {}
+    numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}
+    content = _fields(path, numbers)
+    threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
+    device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
+    try:
+        step = stats.median_iqr(content["run_ms"] or content["baseline_ms"]).median
+        before = stats.median_iqr(content["baseline_ms"]).median
+        row = {"step_ms": step, "baseline_ms": before, "steptime_device": device}
+        if content["run_ms"]:
+            speedup, interval = stats.median_ratio(content["baseline_ms"], content["run_ms"])
+            row |= {"speedup": speedup, "speedup_low": interval.low, "speedup_high": interval.high}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}; delete it to measure again") from None
+    return row
+
+
+def _counted(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
+    """What a step time file counts beside the times, for a run that is not trained."""
+    path = steptimes / f"{experiment.steptime}.json"
+    row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
+    if not path.is_file():
+        return row
+    content = _read_json(path)
+    kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
+    counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
+    return row | counted | {"status": "timed"}
+
+
+def _by_unit(part: pd.DataFrame) -> pd.DataFrame:
+    """Counts per speaker; per utterance where speakers are unknown, or one speaker leaves nothing to resample."""
+    known = bool((part["speaker"] != "").all()) and part["speaker"].nunique() > 1
+    key = part["speaker"] if known else part["id"]
+    counts = part.assign(unit_name=key, edits=part[ERRORS].sum(axis=1), utterances=1)
+    grouped = counts.groupby(["decoder", "condition", "unit_name"], as_index=False)
+    summed = grouped[["utterances", "words", "edits"]].sum()
+    return summed.rename(columns={"unit_name": "speaker"}).assign(unit="speaker" if known else "utterance")
+
+
+def _num_speakers(part: pd.DataFrame) -> int | None:
+    return part["speaker"].nunique() if (part["speaker"] != "").all() else None
+
+
+def _check_same_utterances(one: str, scores: pd.DataFrame, other: str, others: pd.DataFrame, records: Path) -> None:
+    """Two runs' counts pair up, or comparing them is meaningless."""
+    identity = ["decoder", "condition", "id", "speaker", "words"]
+    ordered = [table[identity].sort_values(identity, ignore_index=True) for table in (scores, others)]
+    if not ordered[0].equals(ordered[1]):
+        raise ValueError(
+            f"{records}: '{one}' and '{other}' were scored on different utterances or references; delete the wrong"
+            " scores to decode again"
+        )
+
+
+def _read_scores(path: Path) -> pd.DataFrame:
+    scores = read_scores(path)
+    if (scores[[*COUNTS]] < 0).any(axis=None) or scores.duplicated(["decoder", "condition", "id"]).any():
+        raise ValueError(f"{path}: negative counts or an utterance given twice; delete it to score again")
+    return scores
+
+
+def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
+    """The named entries of a JSON file, of the kinds that they must have."""
+    content = _read_json(path)
+    for key, kind in kinds.items():
+        if not isinstance(content, dict) or key not in content:
+            raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
+        if not isinstance(content[key], kind) or isinstance(content[key], bool):
+            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, not of the kind that it must be")
+    return {key: content[key] for key in kinds}
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); delete it to make it again") from None
+
+
+def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) -> None:
+    integers = {column: "Int64" for column in _INTEGERS if column in table.columns}
+    text = table.astype(integers).to_csv(index=False, columns=columns, lineterminator="\n")
+    write_atomically(path, text.encode())
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    kinds = dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_NUMBERS, "float64")
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+        kinds = {column: kinds.get(column, "str") for column in header}
+        numbers = {column: [""] for column, kind in kinds.items() if kind != "str"}
+        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]}); delete it to aggregate again") from None
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        raise ValueError(f"{path}: column '{absent[0]}' is missing; delete it to aggregate again")
+    return table

@@ -1,0 +1,80 @@
+"""What another initialisation, or another rank mapping, does to the word error rate: paired differences."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+
+from lrsms.report import paired
+from lrsms.report.cells import Cell, Estimate
+from lrsms.report.figures.bars import look, points
+from lrsms.report.figures.layout import MOST_PANELS, Canvas, ratio_axis
+from lrsms.report.figures.material import Drawn, Material, describe_rates, title
+from lrsms.report.figures.names import REFERENCE_INIT, REFERENCE_MAPPING
+from lrsms.report.series import by_targets, dodge, looks_of
+from lrsms.statistics.stats import Interval
+
+Level = Callable[[Cell], str]
+
+
+def by_init(material: Material) -> Drawn:
+    """WER change (points) from spectral initialisation, paired by seed and unit, against the ratio."""
+    return _draw(material, "initialisation", lambda cell: cell.init, lambda cell: cell.mapping, REFERENCE_INIT)
+
+
+def by_mapping(material: Material) -> Drawn:
+    """WER change (points) from uniform ranks of as many parameters, paired by seed and unit, against the ratio."""
+    return _draw(material, "rank mapping", lambda cell: cell.mapping, lambda cell: cell.init, REFERENCE_MAPPING)
+
+
+def _draw(material: Material, what: str, level: Level, other: Level, reference: str) -> Drawn:
+    summary = material.summary
+    groups = _groups(material, level, other, reference)
+    labels = list(dict.fromkeys(level(cell) for pairs in groups.values() for cell, _ in pairs))
+    looks = looks_of(labels)
+    conditions = summary.conditions if len(groups) * len(summary.conditions) <= MOST_PANELS else summary.conditions[:1]
+    spots = [(name, condition) for condition in conditions for name in groups]
+    canvas = Canvas([title(material, name, condition) for name, condition in spots], labels)
+    ratios = sorted({cell.ratio for pairs in groups.values() for cell, _ in pairs if cell.ratio is not None})
+    for axes, (name, condition) in zip(canvas.panels, spots, strict=False):
+        pairs = [pair for pair in groups[name] if len(material.scored(pair, condition)) == 2]
+        changes = {cell.name: _change(material, before, cell, condition) for cell, before in pairs}
+        cells = [cell for cell, _ in pairs]
+        at = dodge(cells, lambda cell: math.log2(cell.ratio or 1), spread=0.12, near=1e-9)
+        axes.axhline(0, color="0.35", zorder=1)
+        for label in labels:
+            if ours := [cell for cell in cells if level(cell) == label]:
+                ours.sort(key=lambda cell: cell.ratio or 0)
+                estimates = [changes[cell.name] for cell in ours]
+                style = look(looks[label]) | {"linestyle": "none"}
+                points(axes, [at[cell.name] for cell in ours], estimates, label=label, **style)
+        ratio_axis(axes, ratios)
+    caption = [
+        f"Change of the word error rate by the {what}, against {reference} with the same targets, ratio and seeds, in"
+        f" percentage points (above zero: worse); {material.decoder} decoding.",
+        "Each difference is paired by seed and unit, and stands beside the others of its ratio.",
+    ]
+    if len(conditions) < len(summary.conditions):
+        caption.append(f"Condition {conditions[0]}; of the others there are too many panels.")
+    figure = canvas.finish("ratio kept", "WER change (points)", f"no run has finished beside its {reference} one")
+    return Drawn(figure, [*caption, *describe_rates(material)])
+
+
+def _groups(material: Material, level: Level, other: Level, reference: str) -> dict[str, list[tuple[Cell, Cell]]]:
+    """By panel the cells with the cell that each is compared with."""
+    found: dict[str, list[tuple[Cell, Cell]]] = defaultdict(list)
+    for name, members in by_targets(material.summary).items():
+        cells = [cell for _, cell in members]
+        for cell in cells:
+            alike = [one for one in cells if (one.ratio, other(one), one.axes) == (cell.ratio, other(cell), cell.axes)]
+            before = next((one for one in alike if level(one) == reference), None)
+            if before is not None and level(cell) != reference:
+                several = len({other(one) for one in cells}) > 1 and other(cell) != other(cells[0])
+                found[f"{name}, {other(cell)}" if several else name].append((cell, before))
+    return found
+
+
+def _change(material: Material, before: Cell, cell: Cell, condition: str) -> Estimate:
+    runs = material.runs
+    both = paired.pair(material.edits, [(runs[before.name], runs[cell.name])], (material.decoder, condition))
+    change = paired.change(both)
+    return Estimate(100 * change.value, Interval(100 * change.interval.low, 100 * change.interval.high))

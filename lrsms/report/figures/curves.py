@@ -1,0 +1,62 @@
+"""Training curves: the loss, and the word error rate on validation, over the steps."""
+
+import numpy as np
+import pandas as pd
+
+from lrsms.report.figures.highlights import describe_choice, highlights, labels
+from lrsms.report.figures.layout import MOST_PANELS, Canvas, band
+from lrsms.report.figures.material import Drawn, Material, describe_absent, describe_factors, describe_seeds
+
+MOST_POINTS = 400
+"""Points of a line that a picture can show."""
+
+
+def loss(material: Material) -> Drawn:
+    """Training loss against the step."""
+    what = "Training loss, the mean over the steps since the snapshot before,"
+    return _draw(material, "loss", 1.0, "training loss", what)
+
+
+def valid_wer(material: Material) -> Drawn:
+    """WER (%) on validation against the step."""
+    what = "Word error rate on the valid split, as training found it at its snapshots (greedy),"
+    return _draw(material, "valid_wer", 100.0, "validation WER (%)", what)
+
+
+def _draw(material: Material, column: str, scale: float, y: str, what: str) -> Drawn:
+    groups = highlights(material.summary)
+    shown = groups[:MOST_PANELS]
+    canvas = Canvas([group.title for group in shown], labels(groups))
+    without: list[str] = []
+    for axes, group in zip(canvas.panels, shown, strict=True):
+        for line in group.finished:
+            curves = material.curves(line.cell)
+            if len(curves) < line.cell.seeds:
+                without.append(line.cell.name)
+                continue
+            steps, rows = _common(curves, column)
+            if len(steps) == 0:
+                without.append(line.cell.name)
+                continue
+            rows = scale * rows
+            axes.plot(steps, rows.mean(axis=0), color=line.look.color, linestyle=line.look.line, label=line.label)
+            band(axes, steps, rows, line.look.color)
+    caption = [
+        f"{what} against the training step. {describe_seeds(material.summary.cells)}",
+        *describe_choice(material.summary, groups),
+        *describe_factors(material),
+        *describe_absent(material.summary.cells),
+    ]
+    if len(groups) > len(shown):
+        caption.append(f"The first {len(shown)} panels of {len(groups)}.")
+    if without:
+        caption.append(f"Without a curve in the record of every seed: {', '.join(dict.fromkeys(without))}.")
+    return Drawn(canvas.finish("step", y, "no finished run has a training curve", from_zero=True), caption)
+
+
+def _common(curves: list[pd.DataFrame], column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps that all curves have, and the ``(seeds, steps)`` values there."""
+    table = pd.concat([curve.set_index("step")[column].dropna() for curve in curves], axis=1, join="inner").sort_index()
+    every = max(1, -(-len(table) // MOST_POINTS))
+    kept = table.iloc[::-1].iloc[::every].iloc[::-1]  # the last step stays
+    return kept.index.to_numpy(), kept.to_numpy().T

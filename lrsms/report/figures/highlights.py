@@ -1,0 +1,83 @@
+"""The cells worth a curve each: of a study's many, those that one panel can tell apart."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrsms.report.cells import Cell, Summary
+from lrsms.report.series import Look, by_targets, dense_cells, dense_labels, looks_of
+
+DENSE = Look((0.0, 0.0, 0.0), "-", "*")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A cell, what it is called and how it is drawn."""
+
+    label: str
+    cell: Cell
+    look: Look
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """Lines that share a panel: dense cells, then low-rank ones of the same targets."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+    @property
+    def finished(self) -> list[Line]:
+        """Those whose every seed has finished."""
+        return [line for line in self.lines if line.cell.status == "finished"]
+
+
+def highlights(summary: Summary) -> list[Highlights]:
+    """A panel for each set of targets.
+
+    Where initialisation and rank mapping are usual, it has every ratio; where they vary, these at the ratio of which
+    most have finished, the middle one of as many.
+    """
+    panels = {name: _chosen(members) for name, members in by_targets(summary).items()} or {"": []}
+    dense = dense_labels(summary)
+    greys = dict(zip(dense, _greys(len(dense)), strict=True))
+    looks = looks_of(label for members in panels.values() for label, _ in members)
+    found = []
+    for name, members in panels.items():
+        beside = dense_cells(summary, [cell for _, cell in members] if members else None)
+        lines = [Line(dense[cell.name], cell, greys[cell.name]) for cell in beside]
+        found.append(Highlights(name, (*lines, *(Line(label, cell, looks[label]) for label, cell in members))))
+    return found
+
+
+def labels(panels: Sequence[Highlights]) -> list[str]:
+    """Of all lines, dense ones first."""
+    lines = [line for panel in panels for line in panel.lines]
+    return list(dict.fromkeys(line.label for line in sorted(lines, key=lambda line: bool(line.cell.targets))))
+
+
+def describe_choice(summary: Summary, panels: Sequence[Highlights]) -> list[str]:
+    """Says so where a panel leaves cells out."""
+    shown = {line.cell.name for panel in panels for line in panel.lines}
+    if all(cell.name in shown for cell in summary.cells):
+        return []
+    return ["Where initialisation or rank mapping vary, they are shown at one ratio."]
+
+
+def _chosen(members: Sequence[tuple[str, Cell]]) -> list[tuple[str, Cell]]:
+    if len({words for words, _ in members}) > 1:
+        ratios = sorted({cell.ratio or 0 for _, cell in members})
+        finished = Counter(cell.ratio for _, cell in members if cell.status == "finished")
+        middle = ratios[len(ratios) // 2]
+        best = max([middle, *ratios], key=lambda ratio: finished[ratio])  # of as many finished, the middle
+        members = [(words, cell) for words, cell in members if cell.ratio == best]
+    ordered = sorted(members, key=lambda member: (member[0] != "", -(member[1].ratio or 0)))
+    return [(", ".join(text for text in (f"{cell.ratio:g} kept", words) if text), cell) for words, cell in ordered]
+
+
+def _greys(number: int) -> list[Look]:
+    dashes = ("-", "--", ":", "-.")
+    return [
+        Look((0.25 * (i % 3),) * 3, dashes[i % 4], "*ph8"[i % 4]) if i else DENSE  # type: ignore[arg-type]
+        for i in range(number)
+    ]

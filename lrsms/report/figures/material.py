@@ -1,0 +1,202 @@
+"""What figures are drawn from: the aggregates of a study, and the records of exactly its runs."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lrsms.config import Decoding
+from lrsms.record import load_curve, load_spectra
+from lrsms.report import aggregate, paired
+from lrsms.report.cells import Cell, Estimate, Summary, describe_samples, number, summarise
+from lrsms.report.figures.layout import MOST_PANELS
+from lrsms.report.series import Panel, settings, usual_settings
+from lrsms.report.tables import short_targets
+from lrsms.statistics.stats import Interval
+from lrsms.study import Experiment
+
+Content = TypeVar("Content")
+NOTHING_FINISHED = "no run has finished"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and the sentences of its caption."""
+
+    figure: Figure
+    caption: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a study's figures are made of.
+
+    Attributes:
+        summary: its cells.
+        decoder: whose hypotheses were scored; empty where nothing is trained.
+        decoding: decoders and conditions.
+        runs: for each cell the names of its runs by seed.
+        edits: edits by speaker, or by utterance where speakers are unknown.
+        records: folder of the runs' records.
+        steptimes: by run the file of its step time, which may be absent.
+    """
+
+    summary: Summary
+    decoder: str
+    decoding: Decoding
+    runs: Mapping[str, Mapping[int, str]]
+    edits: paired.Edits
+    records: Path
+    steptimes: Mapping[str, Path]
+
+    @cached_property
+    def ratios(self) -> list[float]:
+        """Of all low-rank cells, rising."""
+        return sorted({cell.ratio for cell in self.summary.cells if cell.ratio is not None})
+
+    def wer(self, cell: Cell, condition: str) -> Estimate:
+        """In percent; bars end at zero, since a t interval of a small rate may go below."""
+        wer = cell.scores[(self.decoder, condition)].wer
+        low, high = 100 * wer.interval.low, 100 * wer.interval.high
+        return Estimate(100 * wer.value, Interval(float(np.maximum(0, low)), high))
+
+    def scored(self, cells: Iterable[Cell], condition: str) -> list[Cell]:
+        """Those cells that have a word error rate."""
+        return [cell for cell in cells if (self.decoder, condition) in cell.scores]
+
+    def spectra(self, cell: Cell) -> list[dict[str, Any]]:
+        """``spectra.json`` of the cell's runs, as far as they have one."""
+        return _present(load_spectra(self.records / run) for run in self.runs[cell.name].values())
+
+    def curves(self, cell: Cell) -> list[pd.DataFrame]:
+        """``curve.csv`` of the cell's runs, as far as they have one."""
+        return _present(load_curve(self.records / run) for run in self.runs[cell.name].values())
+
+    def plan(self, cell: Cell) -> list[dict[str, Any]]:
+        """The matrices of ``plan.json`` of the first of the cell's runs that has one; they do not depend on the seed.
+
+        Raises:
+            ValueError: one line: the file is malformed.
+        """
+        for run in self.runs[cell.name].values():
+            path = self.records / run / "plan.json"
+            if path.is_file():
+                return _read(path, "matrices")
+        return []
+
+    def steptime(self, cell: Cell) -> dict[str, Any] | None:
+        """The content of the cell's step time file; None where it was not measured.
+
+        Raises:
+            ValueError: one line: the file is malformed.
+        """
+        path = self.steptimes.get(next(iter(self.runs[cell.name].values())))
+        if path is None or not path.is_file():
+            return None
+        return _read(path)
+
+
+def load(
+    folder: Path,
+    experiments: Sequence[Experiment],
+    decoding: Decoding,
+    records: Path,
+    steptimes: Path,
+    decoder: str | None = None,
+) -> Material:
+    """Reads a study's aggregates; records are read when they are asked for.
+
+    Args:
+        folder: of ``runs.csv`` and ``speakers.csv``.
+        experiments: the study's runs.
+        decoding: decoders and conditions.
+        records: folder of the runs' records.
+        steptimes: folder of the step time measurements.
+        decoder: whose hypotheses are scored; the last one of the configuration if None.
+
+    Raises:
+        ValueError: one line: a file is missing or malformed, has no rows, or does not know the decoder.
+    """
+    summary, table = summarise(folder), aggregate.read_runs(folder)
+    if decoder is not None and decoder not in summary.decoders:
+        raise ValueError(f"{folder / 'runs.csv'}: no decoder '{decoder}'; known: {', '.join(summary.decoders)}")
+    runs: dict[str, dict[int, str]] = {}
+    for row in table[["cell", "seed", "run"]].drop_duplicates().itertuples(index=False):
+        runs.setdefault(str(row.cell), {})[int(row.seed)] = str(row.run)
+    return Material(
+        summary=summary,
+        decoder=decoder or (summary.decoders[-1] if summary.decoders else ""),
+        decoding=decoding,
+        runs=runs,
+        edits=paired.by_run(aggregate.read_speakers(folder)),
+        records=records,
+        steptimes={one.name: steptimes / f"{one.steptime}.json" for one in experiments},
+    )
+
+
+def by_condition(material: Material, panels: Sequence[Panel]) -> tuple[list[tuple[Panel, str]], list[str]]:
+    """Every panel under every condition, or the first one only where these are too many; and what to say of it."""
+    conditions = material.summary.conditions
+    if len(panels) * len(conditions) <= MOST_PANELS:
+        return [(panel, condition) for condition in conditions for panel in panels], []
+    note = f"Condition {conditions[0]}; of the others ({', '.join(conditions[1:])}) there are too many panels."
+    return [(panel, conditions[0]) for panel in panels], [note]
+
+
+def title(material: Material, panel: str, condition: str) -> str:
+    """What the panel shows, the condition only where there are several."""
+    return ", ".join(text for text in (panel, condition if material.summary.conditions[1:] else "") if text)
+
+
+def describe_factors(material: Material) -> list[str]:
+    """What goes without saying in the labels."""
+    sentences = []
+    if short_targets(material.summary.cells)[1]:
+        sentences.append("Targets are matrices of the encoder.")
+    targets = {setting.targets for setting in settings(material.summary)}
+    if len(targets) == 1:
+        sentences.append(f"Factorised: {targets.pop()}.")
+    if usual := usual_settings(material.summary):
+        sentences.append(f"Unless named otherwise: {', '.join(usual)}.")
+    return sentences
+
+
+def describe_rates(material: Material) -> list[str]:
+    """On what error rates were counted, what their intervals are, and what is not shown."""
+    return [*describe_factors(material), *describe_samples(material.summary), *describe_absent(material.summary.cells)]
+
+
+def describe_seeds(cells: Sequence[Cell]) -> str:
+    """What a band over seeds is."""
+    counts = sorted({cell.seeds for cell in cells})
+    if counts == [1]:
+        return "One seed: no bands."
+    return f"Lines are means over {' or '.join(map(str, counts))} seeds, bands reach from the least to the largest."
+
+
+def describe_absent(cells: Iterable[Cell]) -> list[str]:
+    """How many cells cannot be shown."""
+    statuses = [cell.status for cell in cells]
+    absent, diverged = statuses.count("missing"), statuses.count("diverged")
+    if not absent and not diverged:
+        return []
+    return [f"Not shown: {number(absent, 'unfinished cell')}, {number(diverged, 'diverged cell')}."]
+
+
+def _present(contents: Iterable[Content | None]) -> list[Content]:
+    return [content for content in contents if content is not None]
+
+
+def _read(path: Path, key: str | None = None) -> Any:
+    try:
+        content = json.loads(path.read_bytes())
+        return content if key is None else content[key]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        reason = f"no '{key}'" if isinstance(error, LookupError) else str(error).splitlines()[0]
+        raise ValueError(f"{path}: cannot be read ({reason}); delete it to make it again") from None

@@ -1,0 +1,112 @@
+"""Word error rate against what a model costs, parameters or step time, with its Pareto front."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+
+from lrsms.report.cells import Cell, Estimate
+from lrsms.report.figures.bars import look, points
+from lrsms.report.figures.layout import Canvas
+from lrsms.report.figures.material import NOTHING_FINISHED, Drawn, Material, by_condition, describe_rates, title
+from lrsms.report.series import Panel, all_panels, dense_labels, dodge
+from lrsms.statistics.stats import UNKNOWN, Interval
+
+FRONT = "Pareto front"
+Cost = Callable[[Cell], Estimate | None]
+
+
+def by_parameters(material: Material) -> Drawn:
+    """WER (%) against the model's parameters in millions; dense models as stars."""
+    caption = f"Word error rate against the parameters of the whole model; {material.decoder} decoding."
+    return _draw(material, _parameters, "parameters (M)", [caption])
+
+
+def by_steptime(material: Material) -> Drawn:
+    """WER (%) against the time of a training step over the dense baseline's; dense models as stars."""
+    caption = [
+        "Word error rate against the time of a training step over the dense baseline's, both measured in turns in one"
+        f" process; {material.decoder} decoding. Horizontal bars: 95% intervals of that ratio.",
+        *([f"Measured on: {'; '.join(material.summary.devices)}."] if material.summary.devices else []),
+    ]
+    unknown = [c for c in material.scored(material.summary.cells, material.summary.conditions[0]) if not relative(c)]
+    if unknown:
+        caption.append(f"Step time not measured: {', '.join(cell.name for cell in unknown)}.")
+    return _draw(material, relative, "step time (dense = 1)", caption)
+
+
+def relative(cell: Cell) -> Estimate | None:
+    """Time of the cell's training step over that of the dense baseline; None where it was not measured."""
+    if cell.speedup is not None:
+        speedup, interval = cell.speedup.value, cell.speedup.interval
+        return Estimate(1 / speedup, Interval(1 / interval.high, 1 / interval.low))
+    # What has the baseline's step is not measured beside it.
+    return Estimate(1.0, UNKNOWN) if cell.step_ms is not None else None
+
+
+def front(places: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the places that no other betters in one coordinate without being worse in the other, by the first."""
+    best, found = float("inf"), []
+    for index in sorted(range(len(places)), key=lambda index: places[index]):
+        if places[index][1] < best:
+            best = places[index][1]
+            found.append(index)
+    return found
+
+
+def _parameters(cell: Cell) -> Estimate | None:
+    return None if cell.parameters is None else Estimate(cell.parameters / 1e6, UNKNOWN)
+
+
+def _draw(material: Material, cost: Cost, x: str, caption: list[str]) -> Drawn:
+    panels = all_panels(material.summary)
+    spots, notes = by_condition(material, panels)
+    dense = dense_labels(material.summary)
+    labels = [*dense.values(), *(one.label for panel in panels for one in panel.series), FRONT]
+    titles = [title(material, panel.title, condition) for panel, condition in spots]
+    canvas = Canvas(titles, list(dict.fromkeys(labels)))
+    for axes, (panel, condition) in zip(canvas.panels, spots, strict=True):
+        _panel(axes, material, panel, condition, cost)
+    caption.append(
+        "Dense models are stars. The Pareto front joins the models of a panel that none of the others betters in one"
+        " of the two without being worse in the other, by their estimates; what coincides stands side by side."
+    )
+    return Drawn(
+        canvas.finish(x, "word error rate (%)", NOTHING_FINISHED, from_zero=True),
+        [*caption, *notes, *describe_rates(material)],
+    )
+
+
+def _panel(axes: Axes, material: Material, panel: Panel, condition: str, cost: Cost) -> None:
+    labels = dense_labels(material.summary)
+    costs = {
+        cell.name: found
+        for cell in material.scored([*(cell for one in panel.series for cell in one.cells), *panel.dense], condition)
+        if (found := cost(cell))
+    }
+    if not costs:
+        return
+    values = [found.value for found in costs.values()]
+    span = (max(values) - min(values)) or max(values)
+    cells = [cell for cell in material.summary.cells if cell.name in costs]
+    at = dodge(cells, lambda cell: costs[cell.name].value, spread=0.025 * span, near=0.02 * span)
+
+    def mark(cells: Sequence[Cell], **style: Any) -> ErrorbarContainer:
+        rates = [material.wer(cell, condition) for cell in cells]
+        return points(axes, [at[cell.name] for cell in cells], rates, [costs[cell.name] for cell in cells], **style)
+
+    for cell in panel.dense:
+        if cell.name in costs:
+            marks = mark([cell], color="black", marker="*", linestyle="none")
+            marks[0].set_markersize(8)
+            marks[0].set_markerfacecolor(str(min(list(labels).index(cell.name) * 0.3, 0.9)))
+            marks.set_label(labels[cell.name])
+    for one in panel.series:
+        if shown := [cell for cell in one.cells if cell.name in costs]:
+            mark(shown, label=one.label, **look(one.look))
+    places = [(costs[cell.name].value, material.wer(cell, condition).value) for cell in cells]
+    best = [cells[index] for index in front(places)]
+    heights = [material.wer(cell, condition).value for cell in best]
+    where = [at[cell.name] for cell in best]
+    axes.plot(where, heights, color="0.6", linewidth=3.5, alpha=0.5, zorder=1, label=FRONT, solid_capstyle="round")

@@ -1,0 +1,189 @@
+"""The page of one run: what it varies, what it cost, what it got wrong, how it was trained and on what."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from lrsms.config import Decoding
+from lrsms.fields import as_text, difference
+from lrsms.report.pages import plan_page
+from lrsms.report.pages.chart import Line, chart
+from lrsms.report.pages.markup import Table, page
+from lrsms.report.pages.material import Material
+
+_BODY = """
+{{ show(about) }}
+<h2>Cost</h2>
+{{ show(cost) }}
+{% if rates.rows %}<h2>Error rates</h2>
+{{ show(rates) }}{% endif %}
+{% for heading, table in worst %}<h2>{{ heading }}</h2>
+{{ show(table) }}{% endfor %}
+{% if curve %}<h2>Training</h2>
+<p>{{ curve }}</p>{% endif %}
+{% if plan.rows %}<h2>Plan</h2>
+{{ ranks }}
+{{ show(plan) }}{% endif %}
+<h2>Configuration</h2>
+<pre tabindex="0">{{ config }}</pre>
+{% if provenance.rows %}<h2>Provenance</h2>
+{{ show(provenance) }}{% endif %}
+"""
+"""What is not there of a run that is not finished, or of an early record, has no heading either."""
+_UNKNOWN = "-"
+
+
+def run_page(run: Material, decoding: Decoding) -> bytes:
+    """The page of a run.
+
+    Args:
+        run: what there is of it.
+        decoding: decoders and conditions; the last decoder is the one whose worst utterances are listed.
+    """
+    experiment = run.experiment
+    content = experiment.run.model_dump(mode="json", exclude_none=True)
+    return page(
+        f"{experiment.cell}, seed {experiment.run.seed}",
+        _BODY,
+        about=_about(run),
+        cost=_cost(run),
+        rates=_rates(run, decoding),
+        worst=_worst(run, decoding),
+        curve=_curve(run),
+        ranks=plan_page.ranks_chart(run.matrices),
+        plan=plan_page.table(run.matrices) if run.matrices else Table((), ()),
+        config=yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100),
+        provenance=provenance(run.outcome),
+    )
+
+
+def _about(run: Material) -> Table:
+    experiment = run.experiment
+    varied = difference(experiment.baseline, experiment.run)
+    said = "; ".join(f"{field}: {as_text(value) or 'off'}" for field, value in varied.items())
+    status = run.status
+    if status == "diverged":
+        status += f" at step {run.outcome.get('diverged_at', 'unknown')}"
+    rows = [("status", status), ("varies", said or "nothing: the dense baseline"), ("seed", str(experiment.run.seed))]
+    if experiment.nuisance:
+        chosen = "; ".join(f"{field}: {as_text(value)}" for field, value in experiment.nuisance.items())
+        judged = "its cell is judged by this value" if run.measured else "its cell is judged by another value"
+        rows.append(("tuned on validation", f"{chosen} ({judged})"))
+    return Table((), [*rows, ("run", experiment.name)])
+
+
+def _cost(run: Material) -> Table:
+    rows = [("size", plan_page.summary(run))] if run.matrices else [("parameters", _count(run.number("parameters")))]
+    factorised, before = run.number("factorised"), run.number("factorised_dense")
+    if factorised and before:
+        rows.append(("factorised matrices", f"{factorised:,.0f} parameters, {before:,.0f} when dense"))
+    rows.append(("multiply-adds per second of speech", _count(run.number("macs_per_second"))))
+    rows.append(("peak memory in training", _with_unit(run.number("peak_memory_mb"), "MB")))
+    seconds = run.number("seconds")
+    if seconds is not None:
+        rows.append(("training took", str(timedelta(seconds=round(seconds)))))
+    rows.append(("training step", _with_unit(run.number("step_ms"), "ms")))
+    if (speedup := run.number("speedup")) is not None:
+        low, high = run.number("speedup_low"), run.number("speedup_high")
+        interval = f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else ""
+        rows.append(("against the preset's step", f"{speedup:.2f}{interval} times as fast, measured in turns"))
+    if device := run.measured.get("steptime_device"):
+        rows.append(("step measured on", str(device)))
+    return Table((), rows)
+
+
+def _rates(run: Material, decoding: Decoding) -> Table:
+    headers = ("decoder", "condition", "split", "utterances", "words", "S", "D", "I", "WER %", "CER %")
+    rows = []
+    for count in run.counts.to_dict("records"):
+        condition = decoding.conditions.get(count["condition"])
+        edits = count["substitutions"] + count["deletions"] + count["insertions"]
+        numbers = [count[name] for name in ("utterances", "words", "substitutions", "deletions", "insertions")]
+        rates = [_percent(edits, count["words"]), _percent(count["character_edits"], count["characters"])]
+        split = condition.split if condition is not None else ""
+        rows.append((count["decoder"], count["condition"], split, *(f"{number:,}" for number in numbers), *rates))
+    caption = "From the record's score table: sums of substitutions (S), deletions (D) and insertions (I) of words."
+    return Table(headers, rows, frozenset(range(3, 10)), caption)
+
+
+def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
+    """A heading and a table for each condition of the test split, with the last decoder."""
+    decoder = list(decoding.decoders)[-1]
+    tables = []
+    for name, condition in decoding.conditions.items():
+        worst = run.worst(decoder, name)
+        if condition.split != "test" or worst.empty:
+            continue
+        columns = {"id": "utterance", "speaker": "speaker", "words": "words"}
+        columns |= {"substitutions": "S", "deletions": "D", "insertions": "I"}
+        caption = "Most word errors first."
+        if "alignment" in worst:
+            columns["alignment"] = "alignment"
+            caption += " Alignment: C right, S substituted, D deleted, I inserted, in the order of time."
+        rows = [tuple(str(row[column]) for column in columns) for row in worst.to_dict("records")]
+        table = Table(list(columns.values()), rows, frozenset({2, 3, 4, 5}), caption)
+        tables.append((f"Worst utterances: {decoder}, {name}", table))
+    return tables
+
+
+def _curve(run: Material) -> Markup:
+    if run.curve is None:
+        return Markup()
+    curve = run.curve
+    steps = [float(step) for step in curve["step"]]
+
+    def line(label: str, column: str, scale: float = 1.0) -> Line:
+        return Line(label, list(zip(steps, (scale * float(value) for value in curve[column]), strict=True)))
+
+    loss = chart("Loss", "step", "loss", [line("training", "loss"), line("validation", "valid_loss")])
+    return loss + chart("Error rate", "step", "WER (%)", [line("validation", "valid_wer", 100)])
+
+
+def provenance(outcome: Mapping[str, Any]) -> Table:
+    """Names and values of what ``run.json`` says of the data, the machine and the code of every session."""
+    rows = [(name.replace("_", " "), str(outcome[name])) for name in _DATA if outcome.get(name) is not None]
+    origin = outcome.get("provenance")
+    rows += [(name, text) for name, text in described(origin).items()]
+    sessions = outcome.get("sessions")
+    if isinstance(sessions, Sequence) and len(sessions) > 1:
+        starts = ", ".join(str(each.get("start")) for each in sessions if isinstance(each, Mapping))
+        rows.append(("sessions", f"{len(sessions)}, from steps {starts}"))
+    return Table((), rows)
+
+
+_DATA = ("data_hash", "corpus_hash", "manifest_hash", "steps", "device", "num_devices", "threads")
+
+
+def described(origin: Any) -> dict[str, str]:
+    """What ``provenance.provenance`` noted, in words; nothing of what is unknown."""
+    if not isinstance(origin, Mapping):
+        return {}
+    said = {}
+    if commit := origin.get("commit"):
+        dirty = origin.get("dirty")
+        changed = (
+            " with changes that were not committed" if dirty is True else "" if dirty is False else " (changes unknown)"
+        )
+        said["commit"] = f"{commit}{changed}"
+    packages = origin.get("packages")
+    if isinstance(packages, Mapping):
+        said["versions"] = ", ".join(
+            [f"Python {origin.get('python')}", *(f"{name} {version}" for name, version in packages.items() if version)]
+        )
+    said |= {name: str(origin[name]) for name in ("system", "processor", "verb") if origin.get(name)}
+    return said
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}" if whole else _UNKNOWN
+
+
+def _count(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def _with_unit(value: float | None, unit: str) -> str:
+    return _UNKNOWN if value is None else f"{value:,.1f} {unit}"

@@ -1,0 +1,146 @@
+"""What a study was: the page that the report opens with, and where its results come from."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from lrsms.config import Project
+from lrsms.fields import as_text
+from lrsms.report.cells import Summary, describe_samples, number
+from lrsms.report.pages.markup import Table, escape_rst, page
+from lrsms.report.pages.material import Material
+from lrsms.report.pages.run_page import described
+from lrsms.report.readable import Readable
+
+_BODY = """
+{% for heading, table in tables %}
+<h2>{{ heading }}</h2>
+{{ show(table) }}
+{% endfor %}
+"""
+_TABLE_BODY = """
+{{ show(table) }}
+<ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
+"""
+_NOTHING = "No run is recorded yet."
+
+
+def summary_rst(
+    project: Project, question: str, runs: Sequence[Material], summary: Summary, claims: Sequence[Mapping[str, Any]]
+) -> str:
+    """The landing page of the report: the question, how it was asked, what came out, and what that was made with.
+
+    Args:
+        project: which study, task, scale and corpus.
+        question: of the study.
+        runs: all of the study's, in its order.
+        summary: its cells.
+        claims: of ``claims.json``: identifier, verdict and finding of each; none where the study has no claims.
+    """
+    title = escape_rst(question or project.study)
+    stated = {str(claim["claim"]): f"{claim['verdict']} ({claim['finding']})" for claim in claims}
+    named = _facts(project, runs, summary) | {f"Claim {name}": text for name, text in stated.items()}
+    facts = [f"**{escape_rst(name)}**: {escape_rst(text)}" for name, text in named.items()]
+    return "\n".join([title, "=" * len(title), "", *(f"- {fact}" for fact in facts), ""])
+
+
+def table_page(title: str, table: Readable) -> bytes:
+    """The page of a study's readable table, with its notes below."""
+    numeric = frozenset(index for index, column in enumerate(table.columns) if column.numeric)
+    rows = list(zip(*(column.texts for column in table.columns), strict=True))
+    shown = Table([column.header for column in table.columns], rows, numeric)
+    return page(title, _TABLE_BODY, table=shown, notes=table.notes)
+
+
+def provenance_page(title: str, runs: Sequence[Material], summary: Summary) -> bytes:
+    """The page on the data, the code and the machines behind a study.
+
+    Args:
+        title: the study's folder.
+        runs: all of the study's.
+        summary: its cells.
+    """
+    tables = [("Code", _origins(runs)), ("Devices", _devices(runs)), ("Data", _data(runs, summary))]
+    kept = [(heading, table) for heading, table in tables if table.rows]
+    tables = kept or [(_NOTHING, Table((), ()))]
+    return page(f"Provenance of {title}", _BODY, tables=tables)
+
+
+def _facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict[str, str]:
+    statuses = Counter(run.status for run in runs)
+    counted = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    facts = {"Study": f"{project.study}; task {project.task}, scale {project.scale}, corpus {project.corpus}"}
+    num_cells = len({run.experiment.cell for run in runs})
+    seeds = sorted({run.experiment.run.seed for run in runs})
+    facts["Runs"] = f"{len(runs)} of {number(num_cells, 'cell')} ({counted}); seeds {', '.join(map(str, seeds))}"
+    corpus = runs[0].experiment.run.corpus
+    facts["Corpus"] = f"{corpus.name}, kind {corpus.kind}"
+    if any(run.experiment.trained for run in runs):
+        steps = dict.fromkeys(str(run.outcome["steps"]) for run in runs if run.outcome.get("steps"))
+        facts["Trained"] = f"from scratch{', ' if steps else ''}{' or '.join(steps)}{' steps' if steps else ''}"
+        facts["Decoded"] = f"with {', '.join(project.decoders)} under {', '.join(project.decoding.conditions)}"
+        if samples := describe_samples(summary):
+            facts["Counted on"] = " ".join(samples)
+    else:
+        facts["Trained"] = "nothing: training steps are timed, parameters and multiply-adds counted"
+    for choice in summary.choices:
+        facts["Tuned"] = f"{facts.get('Tuned', '')} {choice}".strip()
+    devices = Counter(str(run.outcome["device"]) for run in runs if run.outcome.get("device"))
+    if devices:
+        facts["Trained on"] = ", ".join(f"{device} ({number(count, 'run')})" for device, count in devices.items())
+    if summary.devices:
+        facts["Step times measured on"] = "; ".join(summary.devices)
+    if commits := _commits(runs):
+        facts["Code"] = "; ".join(f"commit {commit} ({number(count, 'run')})" for commit, count in commits.items())
+    hashes = list(dict.fromkeys(str(run.outcome["data_hash"]) for run in runs if run.outcome.get("data_hash")))
+    if hashes:
+        facts["Data"] = f"hash {', '.join(hashes)}"
+    return facts
+
+
+def _commits(runs: Sequence[Material]) -> Counter[str]:
+    found = (described(run.outcome.get("provenance")).get("commit") for run in runs)
+    return Counter(commit for commit in found if commit is not None)
+
+
+def _origins(runs: Sequence[Material]) -> Table:
+    """A row for each state of the code and of the packages that runs were trained with."""
+    groups: dict[tuple[str, str], int] = defaultdict(int)
+    for run in runs:
+        if origin := described(run.outcome.get("provenance")):
+            groups[(origin.get("commit", "unknown commit"), origin.get("versions", ""))] += 1
+    rows = [(commit, versions, str(count)) for (commit, versions), count in groups.items()]
+    return Table(("commit", "versions", "runs"), rows, frozenset({2}), "As run.json of each record says.")
+
+
+def _devices(runs: Sequence[Material]) -> Table:
+    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for run in runs:
+        if device := run.outcome.get("device"):
+            seconds = run.outcome.get("seconds")
+            groups[(str(device), str(run.outcome.get("threads", "")))].append(_seconds(seconds))
+    rows = [
+        (device, threads, str(len(times)), str(timedelta(seconds=round(sum(times)))))
+        for (device, threads), times in groups.items()
+    ]
+    return Table(
+        ("device", "threads", "runs", "training time"), rows, frozenset({1, 2, 3}), "All sessions of a run count."
+    )
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _data(runs: Sequence[Material], summary: Summary) -> Table:
+    outcome: Mapping[str, Any] = next((run.outcome for run in runs if run.outcome), {})
+    rows = [(name.replace("_", " "), str(outcome[name])) for name in _HASHES if outcome.get(name) is not None]
+    if rows:  # what is known of a corpus before anything has read it is no provenance
+        content = runs[0].experiment.run.corpus.model_dump(mode="json", exclude_none=True)
+        rows = [(f"corpus {name}", as_text(value)) for name, value in content.items()] + rows
+    rows += [(f"condition {name}", str(sample)) for name, sample in summary.samples.items()]
+    return Table((), rows, caption="Aggregation refuses records of different data.")
+
+
+_HASHES = ("data_hash", "corpus_hash", "manifest_hash")

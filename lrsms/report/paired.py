@@ -1,0 +1,124 @@
+"""Two cells on the same seeds and units: their edits side by side, and what the difference of their rates is.
+
+Cells are configurations, here each given as its runs by seed. Whoever compares two of them, for a table or for a
+verdict, takes the numbers from here.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from lrsms.statistics import effects, stats
+from lrsms.statistics.effects import Array, Effect, Unit
+from lrsms.statistics.stats import Interval
+
+Key = tuple[str, str]
+"""A decoder and a condition."""
+Runs = Mapping[int, str]
+"""Names of a cell's runs by seed."""
+Edits = Mapping[tuple[str, str, str], pd.DataFrame]
+"""Rows of ``speakers.csv`` by run, decoder and condition."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Edits of two systems on the same seeds and units.
+
+    Attributes:
+        edits_a: ``(seeds, units)`` of the baseline.
+        edits_b: ``(seeds, units)`` of the other, with the same seeds.
+        words: ``(units,)`` reference words.
+        unit: what the columns are.
+        pairs: pairs of cells that are summed; the counts are those of all of them.
+    """
+
+    edits_a: Array
+    edits_b: Array
+    words: Array
+    unit: Unit
+    pairs: int = 1
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Error rates of A and B, as fractions."""
+        total = len(self.edits_a) * self.words.sum()
+        return float(self.edits_a.sum() / total), float(self.edits_b.sum() / total)
+
+
+@dataclass(frozen=True)
+class Change:
+    """The error rate of B minus that of A, as a fraction.
+
+    Attributes:
+        value: the mean over seeds.
+        interval: of the crossed model of seeds and units; with one seed, of the bootstrap over units.
+        effect: the crossed model; None with one seed, which determines none.
+        improvement: with one seed, the share of resamples in which B makes fewer errors; otherwise None.
+    """
+
+    value: float
+    interval: Interval
+    effect: Effect | None = None
+    improvement: float | None = None
+
+
+def by_run(speakers: pd.DataFrame) -> Edits:
+    """Rows of ``speakers.csv`` by run, decoder and condition."""
+    return dict(iter(speakers.groupby(["run", "decoder", "condition"], sort=False)))
+
+
+def units_of(edits: Edits, run: str, key: Key) -> pd.DataFrame:
+    """A run's counts by unit.
+
+    Raises:
+        ValueError: ``speakers.csv`` has none.
+    """
+    if (run, *key) not in edits:
+        raise ValueError(f"speakers.csv: no rows for run '{run}', {' and '.join(key)}; delete it to aggregate again")
+    return edits[(run, *key)]
+
+
+def pair(edits: Edits, cells: Iterable[tuple[Runs, Runs]], key: Key) -> Paired:
+    """Edits of pairs of cells, summed so that each unit keeps one value a seed.
+
+    Args:
+        edits: see ``by_run``.
+        cells: for each pair the runs of A and of B; all with the same seeds.
+        key: decoder and condition.
+
+    Raises:
+        ValueError: ``speakers.csv`` lacks a run, or pairs what was scored on different units.
+    """
+    cells = list(cells)
+    seeds = sorted(cells[0][0])
+    assert all(sorted(runs) == seeds for both in cells for runs in both), "pairs are of the same seeds"
+    first = units_of(edits, cells[0][0][seeds[0]], key).set_index("speaker")
+
+    def counts(runs: Runs) -> Array:
+        rows = []
+        for seed in seeds:
+            table = units_of(edits, runs[seed], key).set_index("speaker")
+            words = table["words"].reindex(first.index)
+            if len(table) != len(first) or not words.equals(first["words"]):
+                raise ValueError(f"speakers.csv: run '{runs[seed]}' has other units; delete it to aggregate again")
+            rows.append(table["edits"].reindex(first.index).to_numpy(dtype=np.float64))
+        return np.stack(rows)
+
+    edits_a = np.sum([counts(a) for a, _ in cells], axis=0)
+    edits_b = np.sum([counts(b) for _, b in cells], axis=0)
+    words = first["words"].to_numpy(dtype=np.float64) * len(cells)
+    return Paired(edits_a, edits_b, words, cast(Unit, first["unit"].iloc[0]), len(cells))
+
+
+def change(paired: Paired) -> Change:
+    """The difference of the rates, with what can be said of its chance at this number of seeds."""
+    if len(paired.edits_a) > 1:
+        effect = effects.difference(paired.edits_a, paired.edits_b, paired.words, paired.unit)
+        return Change(effect.difference, effect.interval, effect)
+    before, after = paired.rates
+    interval, improvement = stats.bootstrap_difference(paired.edits_a[0], paired.edits_b[0], paired.words)
+    return Change(after - before, interval, improvement=None if math.isnan(improvement) else improvement)

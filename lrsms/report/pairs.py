@@ -1,0 +1,66 @@
+"""MAPSSWE for each run beside its baseline of the same seed: ``pairs.csv``, which describes these very hypotheses.
+
+It says nothing about training the two again; the change and its p in the study's table do.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrsms.config import Decoding
+from lrsms.files import write_atomically
+from lrsms.score import read_scores
+from lrsms.statistics.mapsswe import mapsswe
+
+FILE = "pairs.csv"
+COLUMNS = ["cell", "seed", "run", "baseline", "decoder", "condition", "segments", "errors", "errors_baseline", "z", "p"]
+
+
+def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -> None:
+    """Writes ``pairs.csv``: a row per finished run, decoder and condition of the test split.
+
+    Without a row are runs whose baseline has not finished with their seed, and those whose records were made before
+    alignments were kept. ``z`` is empty where the segments determine none; ``p`` is two-sided, of each pair alone.
+
+    Args:
+        runs: the study's ``runs.csv``.
+        records: folder of the runs' records.
+        decoding: decoders and conditions.
+        folder: where the file goes.
+
+    Raises:
+        ValueError: one line: a score table is malformed.
+    """
+    finished = runs[(runs["status"] == "finished") & (runs["split"] == "test")]
+    names = dict(zip(zip(finished["cell"], finished["seed"], strict=True), finished["run"], strict=True))
+    read: dict[str, Mapping[tuple[str, str], pd.Series]] = {}
+
+    def alignments(run: str) -> Mapping[tuple[str, str], pd.Series]:
+        if run not in read:
+            read[run] = _alignments(records / run / decoding.scores)
+        return read[run]
+
+    rows: list[dict[str, Any]] = []
+    for row in finished.to_dict("records"):
+        before = names.get((row["baseline"], row["seed"]))
+        key = row["decoder"], row["condition"]
+        if before is None or key not in alignments(before) or key not in alignments(row["run"]):
+            continue
+        reference, ours = alignments(before)[key], alignments(row["run"])[key]
+        found = mapsswe(list(reference), list(ours.reindex(reference.index)))
+        counted = (found.segments, found.errors_b, found.errors_a, found.z, found.p)
+        values = (row["cell"], row["seed"], row["run"], before, *key, *counted)
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    write_atomically(folder / FILE, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _alignments(path: Path) -> dict[tuple[str, str], pd.Series]:
+    """By decoder and condition the alignments by utterance; nothing in an old table, which has none."""
+    scores = read_scores(path)
+    if "alignment" not in scores.columns:
+        return {}
+    by_key = scores.set_index("id").groupby(["decoder", "condition"], sort=False)
+    return {(str(decoder), str(condition)): part["alignment"] for (decoder, condition), part in by_key}

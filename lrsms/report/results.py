@@ -1,0 +1,67 @@
+"""The folder of a study's results: what it is called, which choice it was made from, and what it keeps of the project.
+
+``project.json`` lies beside the tables and is committed with them, so that a fresh clone knows what to make them of.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lrsms.config import Project, parse
+from lrsms.files import write_json
+from lrsms.report.claims import Claim
+from lrsms.strict import digest
+from lrsms.study import Experiment
+
+FILE = "project.json"
+
+
+def folder_name(project: Project) -> str:
+    """``<study>-<task>-<scale>-<corpus>``, under ``results`` and under ``figures``."""
+    return f"{project.study}-{project.task}-{project.scale}-{project.corpus}"
+
+
+def selection_name(project: Project, experiments: Sequence[Experiment], claims: Mapping[str, Claim]) -> str:
+    """Name of the list of runs: another choice of runs, decoding, order or claims has another name.
+
+    Results are then made anew also where the workflow remembers nothing, as in a fresh clone.
+    """
+    decoding = project.decoding
+    order = [list(decoding.decoders), list(decoding.conditions)]  # which tables and figures show first
+    trains = any(experiment.trained for experiment in experiments)
+    nuisance = sorted({field for experiment in experiments for field in experiment.nuisance})
+    choice: list[Any] = [sorted(experiment.name for experiment in experiments), decoding.digest, order]
+    choice += nuisance if trains else ["no training"]
+    if claims:
+        choice.append({name: claim.model_dump(mode="json", exclude_none=True) for name, claim in claims.items()})
+    return f"runs-{digest(choice, 8)}.txt"
+
+
+def save_project(project: Project, folder: Path) -> None:
+    """Writes ``project.json``: all that results depend on, and nothing about this machine."""
+    content = project.model_dump(mode="json", exclude={"roots", "conditions"}, exclude_none=True)
+    conditions = project.decoding.model_dump(mode="json", exclude_none=True)["conditions"]
+    write_json(folder / FILE, content | {"conditions": {project.task: conditions}})
+
+
+def committed(results: Path) -> list[Path]:
+    """The folders of studies whose project is known, in the order of their names."""
+    return sorted(path.parent for path in results.glob(f"*/{FILE}"))
+
+
+def load_project(folder: Path) -> Project:
+    """What ``save_project`` wrote.
+
+    Raises:
+        ValueError: one line: it is malformed, or of another folder.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); run the study again") from None
+    project = parse(Project, content, str(path))
+    if folder_name(project) != folder.resolve().name:
+        raise ValueError(f"{path}: is of '{folder_name(project)}', not of this folder; undo the change")
+    return project

@@ -1,0 +1,271 @@
+"""A study's result table: complete as CSV; as much as can be read at once as Markdown, LaTeX and on the terminal."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lrsms.files import write_atomically
+from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
+from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+
+WIDTH = 160
+"""Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
+UNFINISHED = "-"
+_INTEGERS = ["diverged_at", "parameters", "parameters_factorised", "parameters_factorised_dense"]
+_ENCODER = "encoder."
+
+
+def write(folder: Path) -> None:
+    """Writes ``table.csv``, ``table.md`` and ``table.tex`` from the ``runs.csv`` and ``speakers.csv`` in ``folder``.
+
+    Raises:
+        ValueError: one line: a file is missing or malformed, or has no rows.
+    """
+    summary = summarise(folder)
+    table = readable(summary, WIDTH)
+    write_atomically(folder / "table.csv", complete(summary).to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(folder / "table.md", markdown(table).encode())
+    write_atomically(folder / "table.tex", latex(table, folder.name).encode())
+
+
+def render_terminal(folder: Path, console: Console | None = None) -> None:
+    """Prints the readable table and its notes.
+
+    Raises:
+        ValueError: as ``write``.
+    """
+    console = console or Console()
+    # A log has no width of its own.
+    width = console.width if console.is_terminal else WIDTH
+    console = console if console.is_terminal else Console(width=WIDTH, file=console.file)
+    table = readable(summarise(folder), width, separator=2)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        drawn.add_column(Text(column.header), justify="right" if column.numeric else "left")
+    for row in zip(*(column.texts for column in table.columns), strict=True):
+        drawn.add_row(*map(Text, row))
+    console.print(drawn)
+    console.print()
+    for note in table.notes:
+        console.print(Text(note), soft_wrap=not console.is_terminal)
+
+
+def complete(summary: Summary) -> pd.DataFrame:
+    """Everything that is known, as numbers: a row per cell; error rates in percent."""
+    rows = []
+    adjusted = holm(summary)
+    for cell in summary.cells:
+        row: dict[str, Any] = {"cell": cell.name, "baseline": cell.baseline, "status": cell.status}
+        row |= {"diverged_at": cell.diverged_at, "seeds": cell.seeds, "seeds_finished": cell.finished}
+        row |= {"targets": cell.targets, "ratio": cell.ratio, "mapping": cell.mapping, "init": cell.init, **cell.axes}
+        for key in summary.keys:
+            score, name = cell.scores.get(key), "_".join(key)
+            row |= _numbers(f"wer_percent_{name}", score.wer if score else None, 100)
+            row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
+            row |= _numbers(f"wer_change_{name}", score.change if score else None, 100)
+            row |= {f"improvement_probability_{name}": score.improvement if score else None}
+            effect = score.effect if score else None
+            row |= {f"wer_change_p_{name}": effect.p if effect else None}
+            row |= {f"wer_change_df_{name}": effect.df if effect else None}
+            if key == summary.keys[0]:
+                row |= {f"wer_change_p_holm_{name}": adjusted.get(cell.name)}
+        row |= {"parameters": cell.parameters, "times_fewer": cell.times_fewer}
+        row |= {"parameters_factorised": cell.parameters_factorised}
+        row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
+        row |= {"macs_per_second": cell.macs_per_second, "peak_memory_mb": cell.peak_memory_mb}
+        row |= {"step_ms": cell.step_ms, **_numbers("speedup", cell.speedup)}
+        rows.append(row)
+    return pd.DataFrame(rows).astype(dict.fromkeys(_INTEGERS, "Int64"))
+
+
+def readable(summary: Summary, width: int, separator: int = 3) -> Readable:
+    """The columns that fit into ``width`` characters, ``separator`` of them between two; constants are notes."""
+    columns, notes = _describing_columns(summary)
+    columns += _measured_columns(summary)
+    left_out = []
+    while _width(columns, separator) > width and (spare := [c for c in columns if c.leave_out is not None]):
+        goes = min(spare, key=lambda column: column.leave_out or 0)
+        columns.remove(goes)
+        left_out.append(goes.header)
+    return Readable(tuple(columns), (*notes, *_notes(summary, {column.header for column in columns}, left_out)))
+
+
+def short_targets(cells: Sequence[Cell]) -> tuple[list[str], bool]:
+    """The cells' targets as text, and whether they all are in the encoder and so go without ``encoder.``."""
+    targets = [target for cell in cells if cell.targets for target in cell.targets.split(" + ")]
+    in_encoder = bool(targets) and all(target.startswith(_ENCODER) for target in targets)
+    return [cell.targets.replace(_ENCODER, "") if in_encoder else cell.targets for cell in cells], in_encoder
+
+
+def _numbers(name: str, estimate: Estimate | None, scale: float = 1) -> dict[str, float | None]:
+    values = [estimate.value, estimate.interval.low, estimate.interval.high] if estimate else [None] * 3
+    names = [name, f"{name}_low", f"{name}_high"]
+    return {n: None if v is None else scale * v for n, v in zip(names, values, strict=True)}
+
+
+def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
+    cells, notes = summary.cells, []
+    targets, in_encoder = short_targets(cells)
+    columns = [Column("targets", tuple(text or "dense" for text in targets), numeric=False)]
+    if in_encoder:
+        notes.append("Targets are matrices of the encoder.")
+    ratios = [f"{cell.ratio:g}" if cell.ratio is not None else "" for cell in cells]
+    described = {"kept": ratios, "mapping": [c.mapping for c in cells], "init": [c.init for c in cells]}
+    same = []
+    for header, texts in described.items():
+        values = {text for text, cell in zip(texts, cells, strict=True) if cell.targets}
+        if len(values) == 1:
+            same.append(f"{header} {values.pop()}")
+        elif values:
+            columns.append(Column(header, tuple(texts), numeric=header == "kept"))
+    if same:
+        notes.append(f"All low-rank rows: {', '.join(same)}.")
+    for axis in cells[0].axes:
+        texts = [cell.axes[axis] for cell in cells]
+        leaf = axis.split(".")[-1]
+        unique = sum(other.split(".")[-1] == leaf for other in cells[0].axes) == 1
+        columns.append(Column(leaf if unique else axis, tuple(texts), numeric=False))
+    if len({cell.seeds for cell in cells}) > 1:
+        columns.append(Column("seeds", tuple(str(cell.seeds) for cell in cells)))
+    if any(cell.targets for cell in cells):
+        notes.append("Kept: the ratio, the fraction of full rank that is kept; dense keeps the full matrices.")
+    return columns, notes
+
+
+def _measured_columns(summary: Summary) -> list[Column]:
+    cells = summary.cells
+    columns = _scored_columns(summary) if summary.keys else []  # a study that trains nothing has no error rates
+    columns.append(_quantity("params M", [_scaled(c.parameters, 1e6) for c in cells], "{:.2f}", "{:.1f}"))
+    if any(cell.times_fewer for cell in cells):
+        fewer = [f"{c.times_fewer:.2f}" if c.times_fewer else UNFINISHED if c.baseline else "" for c in cells]
+        columns.append(Column("x fewer", tuple(fewer), 5))
+    columns.append(_quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
+    columns.append(_quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
+    if len(summary.devices) == 1:
+        columns.append(_quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
+    if any(cell.speedup for cell in cells):
+        speedups = [_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
+        columns.append(Column("speed-up [95%]", tuple(speedups)))
+    return columns
+
+
+def _scored_columns(summary: Summary) -> list[Column]:
+    cells, primary = summary.cells, summary.keys[0]
+    smallest = min((100 * score.wer.value for cell in cells for score in cell.scores.values()), default=100.0)
+    digits = 2 if smallest < 5 else 1
+
+    def scored(text: Callable[[Cell], str], unfinished: str | None = UNFINISHED) -> tuple[str, ...]:
+        return tuple(text(cell) if cell.scores else unfinished or _status(cell) for cell in cells)
+
+    def percent(key: Key) -> Callable[[Cell], str]:
+        return lambda cell: f"{100 * cell.scores[key].wer.value:.{digits}f}"
+
+    rates = scored(lambda cell: _text(cell.scores[primary].wer, digits, 100), None)
+    columns = [Column(f"WER %{_which(summary, primary)} [95%]", rates)]
+    columns += [Column(f"WER %{_which(summary, key)}", scored(percent(key)), 2) for key in summary.keys[1:]]
+    changes = scored(lambda c: _text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
+    if any(cell.baseline for cell in cells):
+        columns.append(Column("WER change [95%]", changes))
+        columns += _p_columns(summary)
+    columns.append(Column("CER %", scored(lambda c: f"{100 * c.scores[primary].cer:.{digits}f}"), 1))
+    return columns
+
+
+def _p_columns(summary: Summary) -> list[Column]:
+    """The p of each change, as it is and adjusted; none where no comparison has one."""
+    adjusted = holm(summary)
+    if not adjusted:
+        return []
+    primary = summary.keys[0]
+    effects = {cell.name: cell.scores[primary].effect for cell in summary.cells if cell.name in adjusted}
+    plain = [as_p(effect.p) if (effect := effects.get(c.name)) else _no_p(c) for c in summary.cells]
+    holms = [as_p(adjusted[c.name]) if c.name in adjusted else _no_p(c) for c in summary.cells]
+    return [Column("p", tuple(plain), 5), Column("p (Holm)", tuple(holms), 6)]
+
+
+def _no_p(cell: Cell) -> str:
+    return UNFINISHED if cell.baseline else ""
+
+
+def _quantity(
+    header: str, values: list[float | None], small: str, large: str, leave_out: int | None = None, bound: float = 10
+) -> Column:
+    """One number of decimals for the whole column: fewer where every number is at least ``bound``."""
+    form = large if all(value is None or value >= bound for value in values) else small
+    return Column(header, tuple(UNFINISHED if value is None else form.format(value) for value in values), leave_out)
+
+
+def _comparable_steps(cells: Sequence[Cell]) -> list[float | None]:
+    """Milliseconds of a step: the dense baseline's over each cell's speed-up.
+
+    A cell's own milliseconds were measured at another moment than the other cells'; only the ratio is free of drift.
+    """
+    dense = next((cell.step_ms for cell in cells if cell.step_ms is not None and cell.speedup is None), None)
+    if dense is None:
+        return [cell.step_ms for cell in cells]
+    return [dense / cell.speedup.value if cell.speedup else cell.step_ms for cell in cells]
+
+
+def _scaled(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit
+
+
+def _which(summary: Summary, key: Key) -> str:
+    """Decoder and condition, as far as there is more than one."""
+    decoder = key[0] if len(summary.decoders) > 1 else ""
+    condition = key[1] if len(summary.conditions) > 1 else ""
+    return "".join(f" {part}" for part in (decoder, condition) if part)
+
+
+def _text(estimate: Estimate | None, digits: int, scale: float = 1, sign: str = "") -> str:
+    if estimate is None:
+        return UNFINISHED
+    value, interval = scale * estimate.value, estimate.interval
+    text = f"{value:{sign}.{digits}f}"
+    if interval.low != interval.low:  # NaN: one unit or one pair
+        return text
+    return f"{text} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
+
+
+def _status(cell: Cell) -> str:
+    if cell.status == "missing":
+        return UNFINISHED
+    seeds = f", {cell.seeds - cell.finished} of {cell.seeds}" if cell.seeds > 1 else ""
+    return f"diverged at step {cell.diverged_at}{seeds}"
+
+
+def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
+    notes = []
+    if any(cell.status == "missing" for cell in summary.cells):
+        notes.append(f"'{UNFINISHED}': not finished.")
+    notes += [*describe_samples(summary), *summary.choices]
+    compared = {"WER change [95%]": "WER change (points)", "x fewer": "x fewer (parameters)"}
+    if changes := [text for header, text in compared.items() if header in shown]:
+        one = sum(not cell.targets for cell in summary.cells) == 1
+        which = "the dense row" if one else "the dense model of the same other settings, or else the preset's"
+        same = ", on the same utterances" if summary.keys else ""
+        notes.append(f"{' and '.join(changes)}: against {which}{same}.")
+    if tests := len(holm(summary)):
+        several = f"; Holm: over the {tests} comparisons of this table" if tests > 1 else ""
+        notes.append(f"p: two-sided, of no change, by the model of changes (t, Satterthwaite){several}.")
+    if summary.devices:
+        where = " and ".join(summary.devices)
+        several = f" Milliseconds on {len(summary.devices)} devices do not compare." if summary.devices[1:] else ""
+        notes.append(
+            f"Training step: {where}; speed-up against the preset's dense model, measured in turns with it (ratio of"
+            f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"
+        )
+    notes.append("MACs: multiply-adds per second of audio." if "MACs G/s" not in left_out else "")
+    if left_out:
+        notes.append(f"Also in table.csv: {', '.join(left_out)}.")
+    return [note for note in notes if note]
+
+
+def _width(columns: Sequence[Column], separator: int) -> int:
+    widths = [max(map(len, (column.header, *column.texts))) for column in columns]
+    return sum(widths) + separator * (len(columns) + 1)

@@ -1,0 +1,1 @@
+"""Effects and their intervals: paired random-effects models, bootstrap, MAPSSWE, and how much more would decide."""

@@ -1,0 +1,135 @@
+"""How many seeds and units a study would need to see a difference of a given size.
+
+The power is that of the rule which ``effects`` applies (two-sided, 5%), with its floors and its degrees of freedom, in
+the crossed model with normal errors. There the table's mean is independent of its mean squares, which are multiples of
+chi-squares: these three are drawn, and the probability that a normal mean then leaves ``-t se .. t se`` is exact. Where
+seeds alone vary this is the power of Student's t test by the noncentral t distribution. A noncentral t at the expected
+mean squares would be 0.10 too high or 0.05 too low elsewhere, because the degrees of freedom vary from table to table.
+
+The components of a pilot study are estimates: with three seeds the true variance between seeds lies, with 95%
+confidence, between a quarter of the estimate and forty times it. Read an answer as an order of magnitude.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from scipy import stats
+
+from lrsms.statistics.effects import Components, standard_error
+from lrsms.statistics.stats import LEVEL
+
+TARGET = 0.8
+MOST = 10_000
+"""Seeds or units beyond which the answer is that no number suffices."""
+
+DRAWS = 20_000
+SEED = 1
+"""Of the draws; fixed, so that a report made twice is the same report."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """The smallest number that suffices, or why there is none."""
+
+    number: int | None
+    reason: str = ""
+    """One clause where ``number`` is None, otherwise empty."""
+
+
+def power(components: Components, difference: float, num_seeds: int, num_units: int, seed: int = SEED) -> float:
+    """Probability that the two-sided 5% test of no difference rejects.
+
+    Args:
+        components: variances of the paired difference, as ``Effect.components`` estimates them.
+        difference: true difference of the error rates, as a fraction.
+        num_seeds: seeds that both systems are trained with; with one the test never decides.
+        num_units: speakers or utterances of the test set.
+        seed: of the draws of the mean squares.
+
+    Raises:
+        ValueError: a component is negative or unknown, or a number is below 1.
+    """
+    if not all(0 <= variance < math.inf for variance in astuple(components)):
+        raise ValueError(f"power needs components of variance of 0 or more, got {components}; one seed has none")
+    if min(num_seeds, num_units) < 1:
+        raise ValueError(f"power needs at least one seed and one unit, got {num_seeds} and {num_units}")
+    if num_seeds == 1 or num_units == 1:
+        return 0.0
+    expected = (
+        components.residual + num_units * components.seed,
+        components.residual + num_seeds * components.unit,
+        components.residual,
+    )
+    variance = (expected[0] + expected[1] - expected[2]) / (num_seeds * num_units)
+    if variance == 0:
+        return float(difference != 0)
+    generator = np.random.default_rng(seed)
+    freedoms = (num_seeds - 1, num_units - 1, (num_seeds - 1) * (num_units - 1))
+    squares = [
+        mean * generator.chisquare(freedom, DRAWS) / freedom for mean, freedom in zip(expected, freedoms, strict=True)
+    ]
+    se, df = standard_error(squares[0], squares[1], squares[2], num_seeds, num_units)
+    critical = stats.t.ppf((1 + LEVEL) / 2, df) * se
+    deviation = math.sqrt(variance)
+    upper = stats.norm.sf((critical - difference) / deviation)
+    lower = stats.norm.cdf((-critical - difference) / deviation)
+    return float(np.mean(upper + lower))
+
+
+def seeds_needed(components: Components, difference: float, num_units: int, target: float = TARGET) -> Requirement:
+    """The fewest seeds with which ``num_units`` units see the difference with the probability ``target``.
+
+    Raises:
+        ValueError: as ``power``; the difference is zero or the target is not between 0 and 1.
+    """
+    _check(difference, target)
+    number = _smallest(lambda num_seeds: power(components, difference, num_seeds, num_units), target)
+    if number is not None:
+        return Requirement(number)
+    left = math.sqrt(components.unit / num_units)
+    return Requirement(None, _reason("seeds", f"{num_units} units", left, difference, "more units"))
+
+
+def units_needed(components: Components, difference: float, num_seeds: int, target: float = TARGET) -> Requirement:
+    """The fewest units with which ``num_seeds`` seeds see the difference with the probability ``target``.
+
+    Raises:
+        ValueError: as ``power``; the difference is zero or the target is not between 0 and 1.
+    """
+    _check(difference, target)
+    if num_seeds == 1:
+        return Requirement(None, "one seed decides nothing, whatever the number of units")
+    number = _smallest(lambda num_units: power(components, difference, num_seeds, num_units), target)
+    if number is not None:
+        return Requirement(number)
+    left = math.sqrt(components.seed / num_seeds)
+    return Requirement(None, _reason("units", f"{num_seeds} seeds", left, difference, "more seeds"))
+
+
+def _check(difference: float, target: float) -> None:
+    if difference == 0 or not math.isfinite(difference):
+        raise ValueError(f"no sample is large enough to see a difference of {difference}; give the one that matters")
+    if not 0 < target < 1:
+        raise ValueError(f"a target for power lies between 0 and 1, got {target}")
+
+
+def _reason(varied: str, held: str, left: float, difference: float, remedy: str) -> str:
+    return (
+        f"not even {MOST:,} {varied} suffice: with {held} a standard error of {100 * left:.2g} points remains"
+        f" beside a difference of {100 * abs(difference):.2g}; {remedy} are needed"
+    )
+
+
+def _smallest(power_of: Callable[[int], float], target: float) -> int | None:
+    """The smallest number from 2 to ``MOST`` that reaches the target; power grows with the number."""
+    if power_of(MOST) < target:
+        return None
+    low, high = 1, 2
+    while high < MOST and power_of(high) < target:
+        low, high = high, min(2 * high, MOST)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(middle) >= target else (middle, high)
+    return high

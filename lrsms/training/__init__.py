@@ -1,0 +1,1 @@
+"""Training: the loop and its steps, checkpoints, several devices, signals, and how a run ends."""

@@ -1,0 +1,56 @@
+"""How good the weights are, during training: on the valid split, never on the test set."""
+
+import torch
+
+from lrsms.beam import greedy
+from lrsms.config import Run
+from lrsms.data.batch import collate, in_batches
+from lrsms.data.prepared import Item, Prepared
+from lrsms.models.recognizer import Recognizer
+from lrsms.score import align
+from lrsms.training.distributed import ALONE, Ranks
+from lrsms.training.interrupt import Interrupted, Stop, never
+from lrsms.training.step import group_losses
+
+
+@torch.no_grad()
+def validate(
+    model: Recognizer,
+    run: Run,
+    prepared: Prepared,
+    items: list[Item],
+    device: torch.device,
+    ranks: Ranks = ALONE,
+    stop: Stop = never,
+) -> dict[str, float]:
+    """Loss and greedy word error rate of the current weights; the model is left in training mode.
+
+    Ranks take batches in turn, and the results do not depend on their number.
+
+    Raises:
+        Interrupted: at all ranks, if one was asked to stop.
+    """
+    batches = list(in_batches(items, run.train.group_frames))
+    losses = [0.0] * len(batches)
+    edits = words = 0
+    interrupted = False
+    model.eval()
+    for index in ranks.share(range(len(batches))):
+        if interrupted := stop():
+            break
+        batch = collate(prepared, batches[index])
+        found = group_losses(model, run, batch, device)
+        losses[index] = found.joint(run.train.ctc_weight).item()
+        hypotheses = greedy(found.log_probs, batch.lengths.to(device))
+        for item, tokens in zip(batches[index], hypotheses, strict=True):
+            alignment = align(item.text, prepared.tokenizer.decode(tokens))
+            edits, words = edits + alignment.edits, words + alignment.words
+    model.train()
+    *losses, edits_of_all, words_of_all, num_interrupted = ranks.totals([*losses, edits, words, interrupted])
+    if num_interrupted:
+        raise Interrupted
+    total = 0.0
+    for value in losses:  # in the order of the batches, whoever had them; newer Pythons' sum() would round otherwise
+        total += value
+    assert words_of_all, "the valid split has no words"
+    return {"valid_loss": total / len(items), "valid_wer": edits_of_all / words_of_all}

@@ -1,0 +1,87 @@
+"""What is looked at by hand: a command's progress, a study before it starts, parameters, faces."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lrsms import config, study
+from lrsms.config import Run
+from lrsms.verbs.options import (
+    Verb,
+    asked_study,
+    chosen_device,
+    on_corpora,
+    on_device,
+    on_records,
+    on_steptimes,
+    with_study,
+)
+from lrsms.yamlfile import parse_yaml
+
+
+def add(verb: Verb) -> None:
+    """Adds these verbs to the command line."""
+    added = verb(watch)
+    added.add_argument("--log", type=Path, default=Path("results/logs/snakemake.log"), help="where its output goes")
+    added.add_argument("command", nargs=argparse.REMAINDER, help="such as snakemake --cores all")
+
+    added = verb(sheet)
+    added.add_argument("folder", type=Path, help="a prepared corpus with video")
+    added.add_argument("utterance", help="its id")
+    added.add_argument("output", type=Path, help="picture to write (.png, .pdf or .svg)")
+
+    added = verb(plan, with_study(), on_device(), on_corpora(), on_records(), on_steptimes())
+    added.add_argument("--no-measure", dest="measure", action="store_false", help="unknown step times stay unknown")
+    added.add_argument("--json", action="store_true", help="machine-readable")
+
+    added = verb(params)
+    added.add_argument("preset", help="such as paper-asr")
+    added.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="such as lowrank.ratio=0.25")
+    added.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def watch(options: argparse.Namespace) -> None:
+    """Runs a command, with bars for the progress that its jobs report."""
+    from lrsms.watch import watch as watch_command
+
+    sys.exit(watch_command(options.command, options.log))
+
+
+def sheet(options: argparse.Namespace) -> None:
+    """Lays the frames of one utterance out on a page, each with what is said at that moment."""
+    from lrsms.contactsheet import utterance_sheet
+
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    utterance_sheet(options.folder, options.utterance).savefig(options.output)
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Lists a study's runs with their parameters, and estimates time and disk before anything starts."""
+    from lrsms.estimate import Folders, estimate
+    from lrsms.estimate_table import show as show_estimate
+
+    project, experiments = asked_study(options)
+    folders = Folders(options.records, options.steptimes, options.corpora)
+    result = estimate(experiments, project.decoding, folders, chosen_device(options), options.measure)
+    show_estimate(result, options.json)
+
+
+def params(options: argparse.Namespace) -> None:
+    """Prints the parameters of a preset by part and by matrix, dense and factorised, with break-even ranks."""
+    from lrsms.params import show_parameters
+
+    show_parameters(preset_run(options.preset, options.set, options.config_folder), options.json)
+
+
+def preset_run(name: str, settings: list[str], folder: Path) -> Run:
+    """A preset with dotted fields set from the command line; its corpus does not matter."""
+    path, preset = study.load_preset(name, folder)
+    scale, _, task = name.rpartition("-")
+    point = {}
+    for setting in settings:
+        field, separator, value = setting.partition("=")
+        if not separator:
+            raise ValueError(f"--set {setting}: must be field=value, such as lowrank.ratio=0.25")
+        point[field] = parse_yaml(value, f"--set {setting}")
+    base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
+    return config.parse(Run, study.overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))

@@ -1,0 +1,140 @@
+"""What verbs share: options that several have, and what these stand for."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lrsms import config, study
+from lrsms.config import Project
+from lrsms.yamlfile import parse_yaml, read_yaml
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Verb(Protocol):
+    """Adds a verb to the command line, called as its function is and described by its docstring."""
+
+    def __call__(
+        self, function: Callable[[argparse.Namespace], None], *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        """Returns the verb's parser, which has the options of ``parents``."""
+
+
+def with_project() -> argparse.ArgumentParser:
+    """``--project``, read by ``read_project``."""
+    return _options(("--project", "workflow/config/config.yaml", "config.yaml, or its content as JSON"))
+
+
+def with_study() -> argparse.ArgumentParser:
+    """A study and what else may be asked for instead of the project's, read by ``asked_study``."""
+    parser = with_project()
+    parser.add_argument("study", help="a file in workflow/config/studies")
+    for name in ("scale", "task", "corpus"):
+        parser.add_argument(f"--{name}", help="instead of config.yaml's")
+    return parser
+
+
+def on_device() -> argparse.ArgumentParser:
+    """``--device`` and ``--threads``, read by ``chosen_device``."""
+    parser = _options(("--device", "auto", "auto, cpu, cuda or cuda:N"))
+    parser.add_argument("--threads", type=int, default=1, help="processor threads")
+    return parser
+
+
+def on_corpora() -> argparse.ArgumentParser:
+    """``--corpora``."""
+    return _options(("--corpora", Path("results/corpora"), "prepared corpora"))
+
+
+def on_records() -> argparse.ArgumentParser:
+    """``--records``."""
+    return _options(("--records", Path("results/records"), "records of runs"))
+
+
+def on_steptimes() -> argparse.ArgumentParser:
+    """``--steptimes``."""
+    return _options(("--steptimes", Path("results/steptime"), "measured step times"))
+
+
+def on_logs() -> argparse.ArgumentParser:
+    """``--runs`` and ``--logs``."""
+    return _options(("--runs", Path("results/runs"), "folders of runs"), ("--logs", Path("results/logs"), "other logs"))
+
+
+def read_project(text: str) -> Project:
+    """``--project``: a path, or the content itself, which is a mapping.
+
+    Raises:
+        ValueError: one line: it cannot be read, or is no project.
+    """
+    if not text.lstrip().startswith("{"):
+        return config.parse(Project, read_yaml(Path(text)), text)
+    return config.parse(Project, parse_yaml(text, "--project"), "--project")
+
+
+def asked_study(options: argparse.Namespace) -> tuple[Project, list[study.Experiment]]:
+    """The project with the study and what else was named on the command line, and the study's runs.
+
+    Raises:
+        ValueError: one line: the project, the study, or a file that it names is missing or malformed.
+    """
+    asked = {"study": options.study, "scale": options.scale, "task": options.task, "corpus": options.corpus}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    content = read_project(options.project).model_dump(mode="json", exclude_none=True) | changes
+    project = config.parse(Project, content, options.project)
+    return project, study.load(project, options.config_folder)
+
+
+def corpus_root(project: Project, corpus: config.Corpus) -> Path | None:
+    """The folder that a corpus was given, if it was given one."""
+    root = project.roots.get(corpus.name)
+    return Path(root) if root else None
+
+
+def babble_recording(project: Project, corpus: config.Corpus) -> Path | None:
+    """Where the recording of babble lies that a corpus names, if it names one.
+
+    Raises:
+        ValueError: one line: the project has no such root.
+    """
+    if corpus.babble is None:
+        return None
+    if corpus.babble not in project.roots:
+        raise ValueError(
+            f"roots.{corpus.babble}: not set; corpus '{corpus.name}' takes its babble from there; give a recording, "
+            f"or a folder of them, with --config roots='{{{corpus.babble}: /path}}'"
+        )
+    return Path(project.roots[corpus.babble])
+
+
+def chosen_device(options: argparse.Namespace) -> "torch.device":
+    """The device that was asked for, with as many processor threads.
+
+    Raises:
+        ValueError: one line: there is no such device here, or less than one thread.
+    """
+    import torch
+
+    if options.threads < 1:
+        raise ValueError(f"--threads {options.threads}: must be at least 1")
+    torch.set_num_threads(options.threads)
+    name = options.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # started by torchrun: each process has its own
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    available += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if name not in available:
+        raise ValueError(f"--device {name}: PyTorch has no such device here; use one of {', '.join(available)}")
+    return torch.device(name)
+
+
+def _options(*options: tuple[str, str | Path, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    for name, default, text in options:
+        parser.add_argument(name, type=type(default), default=default, help=text)
+    return parser

@@ -1,0 +1,204 @@
+"""From records to what is read: tables, verdicts, figures, pages, and how far a study is."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrsms import study
+from lrsms.config import Project
+from lrsms.verbs.options import (
+    Verb,
+    asked_study,
+    on_corpora,
+    on_logs,
+    on_records,
+    on_steptimes,
+    read_project,
+    with_project,
+    with_study,
+)
+from lrsms.yamlfile import read_yaml
+
+if TYPE_CHECKING:
+    from lrsms.report.outcomes import Outcome
+    from lrsms.status import Status
+
+
+def add(verb: Verb) -> None:
+    """Adds these verbs to the command line."""
+    added = verb(aggregate, with_project(), on_records(), on_steptimes())
+    added.add_argument("folder", type=Path, help="the study's folder of results")
+    added.add_argument("selection", type=Path, help="list of the study's runs to write")
+
+    added = verb(status, with_study(), on_corpora(), on_records(), on_logs())
+    added.add_argument("--json", action="store_true", help="machine-readable")
+
+    added = verb(partial, with_project(), on_corpora(), on_records(), on_steptimes(), on_logs())
+    added.add_argument("folder", type=Path, help="folder to write")
+
+    added = verb(tables)
+    added.add_argument("folder", type=Path, help="the study's folder of results")
+
+    added = verb(figures, on_records(), on_steptimes())
+    added.add_argument("folder", type=Path, help="the study's folder of results, with its project.json")
+    added.add_argument("output", type=Path, help="folder for the figures")
+
+    added = verb(claims, with_project())
+    added.add_argument("studies", nargs="*", help="files in workflow/config/studies; all that have claims if none")
+    added.add_argument("--results", type=Path, default=Path("results"))
+
+    added = verb(pages, with_project(), on_records())
+    added.add_argument("folder", type=Path, help="the study's folder of results")
+    added.add_argument("output", type=Path, help="folder for the pages")
+
+    added = verb(regenerate, on_records(), on_steptimes())
+    added.add_argument("folders", type=Path, nargs="*", help="folders of results; all with a project.json if none")
+    added.add_argument("--results", type=Path, default=Path("results"))
+    added.add_argument("--figures", type=Path, default=Path("figures"))
+
+    added = verb(show)
+    added.add_argument("folder", type=Path, help="the study's folder of results")
+    added.add_argument("also", nargs="*", help="files to name below the table")
+
+
+def aggregate(options: argparse.Namespace) -> None:
+    """Gathers the records of a study's runs into runs.csv, speakers.csv and pairs.csv, and lists the runs."""
+    _aggregate(read_project(options.project), options.folder, options.selection, options)
+
+
+def status(options: argparse.Namespace) -> None:
+    """Says of each run of a study whether it is done, running, failed, diverged or missing, and why."""
+    from lrsms.status import show as show_status
+
+    project, experiments = asked_study(options)
+    show_status(_statuses(project, experiments, options), options.json)
+
+
+def partial(options: argparse.Namespace) -> None:
+    """Prints and writes the table of what runs there are, and why the others are missing."""
+    from lrsms.report.aggregate import aggregate as aggregate_records
+    from lrsms.report.tables import render_terminal
+    from lrsms.report.tables import write as write_tables
+    from lrsms.status import write_reasons
+
+    project = read_project(options.project)
+    experiments = study.load(project, options.config_folder)
+    aggregate_records(experiments, options.records, options.steptimes, project.decoding, options.folder)
+    write_tables(options.folder)
+    statuses = _statuses(project, experiments, options)
+    if any(status.state in ("done", "diverged") for status in statuses):
+        render_terminal(options.folder)
+    for line in write_reasons(statuses, options.folder / "table.md"):
+        print(line)
+
+
+def tables(options: argparse.Namespace) -> None:
+    """Writes a study's table as CSV, Markdown and LaTeX."""
+    from lrsms.report.tables import write
+
+    write(options.folder)
+
+
+def figures(options: argparse.Namespace) -> None:
+    """Draws a study's figures as PDF, PNG and SVG, by its project.json."""
+    from lrsms.report.results import load_project
+
+    _figures(options.folder, options.output, load_project(options.folder), options)
+
+
+def claims(options: argparse.Namespace) -> None:
+    """Says of each of the paper's findings whether a study's results support it; writes claims.* beside its tables."""
+    from lrsms.report.verdict_table import sentence
+
+    project = read_project(options.project)
+    for outcome in _claims(project, options.studies, options.results, options.config_folder):
+        print(f"[{outcome.folder}] {sentence(outcome)}\n")
+
+
+def pages(options: argparse.Namespace) -> None:
+    """Writes the pages of a study's report: what it was, its table, plans, provenance and a page for each run."""
+    from lrsms.report.pages.write import write
+
+    project = read_project(options.project)
+    question = read_yaml(study.named(options.config_folder / "studies", project.study, "study")).get("question", "")
+    experiments = study.load(project, options.config_folder)
+    write(options.folder, options.output, project, question, experiments, options.records)
+
+
+def regenerate(options: argparse.Namespace) -> None:
+    """Makes committed tables, verdicts and figures again from the records: of every study that has a project.json."""
+    from lrsms.report import claims as hypotheses
+    from lrsms.report.results import committed, load_project, selection_name
+    from lrsms.report.tables import write as write_tables
+
+    everything = hypotheses.load(options.config_folder / hypotheses.FILE)
+    for folder in options.folders or committed(options.results):
+        project = load_project(folder)
+        experiments = study.load(project, options.config_folder)
+        stated = hypotheses.claims_of(everything, project.study, project.task)
+        _aggregate(project, folder, folder / selection_name(project, experiments, stated), options)
+        write_tables(folder)
+        if stated:
+            _claims(project, [project.study], folder.parent, options.config_folder)
+        _figures(folder, options.figures / folder.name, project, options)
+        print(f"regenerated {folder}")
+
+
+def show(options: argparse.Namespace) -> None:
+    """Prints a study's table and names its figures."""
+    from lrsms.report.tables import render_terminal
+
+    render_terminal(options.folder)
+    for path in options.also:
+        print(path)
+
+
+def _aggregate(project: Project, folder: Path, selection: Path, options: argparse.Namespace) -> None:
+    from lrsms.files import write_atomically
+    from lrsms.report.aggregate import aggregate as aggregate_records
+    from lrsms.report.results import save_project
+
+    experiments = study.load(project, options.config_folder)
+    for earlier in folder.glob("runs-*.txt"):
+        earlier.unlink()
+    aggregate_records(experiments, options.records, options.steptimes, project.decoding, folder)
+    save_project(project, folder)
+    write_atomically(selection, "".join(f"{experiment.name}\n" for experiment in experiments).encode())
+
+
+def _statuses(project: Project, experiments: list[study.Experiment], options: argparse.Namespace) -> "list[Status]":
+    from lrsms.status import Folders, study_status
+
+    folders = Folders(options.records, options.runs, options.corpora, options.logs)
+    return study_status(experiments, project.decoding, folders)
+
+
+def _figures(folder: Path, output: Path, project: Project, options: argparse.Namespace) -> None:
+    from lrsms.report.figures.write import write
+
+    experiments = study.load(project, options.config_folder)
+    write(folder, output, experiments, project.decoding, options.records, options.steptimes)
+
+
+def _claims(project: Project, studies: list[str], results: Path, config_folder: Path) -> "list[Outcome]":
+    """Verdicts on the claims over these studies, or all, for the project's task, scale and corpus."""
+    from lrsms.report import claims as hypotheses
+    from lrsms.report import outcomes, verdict_table
+    from lrsms.report.results import folder_name
+
+    path = config_folder / hypotheses.FILE
+    everything = hypotheses.load(path)
+    known = list(dict.fromkeys(claim.study for claim in everything.values()))
+    found = []
+    for name in studies or known:
+        if name not in known:
+            study.named(config_folder / "studies", name, "study")
+            raise ValueError(f"{path}: no claim is over study '{name}'; known: {', '.join(known)}")
+        folder = results / folder_name(project.model_copy(update={"study": name}))
+        ours = hypotheses.claims_of(everything, name, project.task)
+        decided = outcomes.verdicts(ours, folder, project.task)
+        if decided and (folder / "runs.csv").is_file():
+            question = read_yaml(study.named(config_folder / "studies", name, "study")).get("question", "")
+            verdict_table.write(decided, folder, question)
+        found += decided
+    return found

@@ -1,0 +1,159 @@
+"""What makes records: one verb per rule, from a study's check to the score table and step time of a run."""
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from lrsms import study
+from lrsms.training import interrupt
+from lrsms.verbs.options import (
+    Verb,
+    babble_recording,
+    chosen_device,
+    corpus_root,
+    on_corpora,
+    on_device,
+    on_records,
+    read_project,
+    with_project,
+)
+
+
+def add(verb: Verb) -> None:
+    """Adds these verbs to the command line."""
+    verb(check, with_project(), on_corpora(), on_records())
+
+    added = verb(resolve, with_project())
+    added.add_argument("run", help="the run's name")
+    added.add_argument("output", type=Path, help="config.json to write")
+
+    added = verb(prepare, with_project())
+    added.add_argument("folder", type=Path, help="folder to write, called as the study's runs call it")
+    added.add_argument("--threads", type=int, default=1, help="recordings read, or faces drawn, at a time")
+
+    added = verb(train, on_device(), on_corpora())
+    added.add_argument("folder", type=Path, help="the run's folder, with its config.json")
+    added.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between checkpoints")
+    added.add_argument("--devices", type=int, default=1, help="how many of this machine share each step (torchrun)")
+    added.add_argument("--deterministic", action="store_true", help="the same bits each time also on a GPU; slower")
+
+    added = verb(decode, with_project(), on_device(), on_corpora())
+    added.add_argument("folder", type=Path, help="the run's folder")
+    added.add_argument("output", type=Path, help="hypotheses to write (JSON lines)")
+
+    added = verb(score)
+    added.add_argument("folder", type=Path, help="the run's folder")
+    added.add_argument("hypotheses", type=Path)
+    added.add_argument("output", type=Path, help="score table to write, in the run's record")
+
+    added = verb(steptime, with_project(), on_device())
+    added.add_argument("output", type=Path, help="measurement to write, called as the study's runs call it")
+    added.add_argument("--seconds", type=float, default=5.0, help="about how long to measure")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Finds what would fail later: targets, ranks, decoders, and the corpus where it is still to be prepared."""
+    from lrsms.check import check_corpus, check_runs
+
+    project = read_project(options.project)
+    experiments = study.load(project, options.config_folder)
+    check_runs(experiments, project.decoding)
+    scores = project.decoding.scores
+    pending = [e.run for e in experiments if e.trained and not (options.records / e.name / scores).is_file()]
+    for name, corpus in {run.prepared: run.corpus for run in pending}.items():
+        check_corpus(corpus, corpus_root(project, corpus), options.corpora / name)
+
+
+def resolve(options: argparse.Namespace) -> None:
+    """Writes a run's config.json."""
+    from lrsms.files import write_json
+
+    project = read_project(options.project)
+    for experiment in study.load(project, options.config_folder):
+        if experiment.name == options.run:
+            return write_json(options.output, experiment.run.model_dump(mode="json", exclude_none=True))
+    raise ValueError(f"no run of study '{project.study}' is called {options.run}")
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Reads, checks and tokenizes a corpus into a prepared folder."""
+    from lrsms.data.prepare import prepare as prepare_corpus
+    from lrsms.progress import progress
+
+    project = read_project(options.project)
+    runs = [experiment.run for experiment in study.load(project, options.config_folder)]
+    run = next((run for run in runs if run.prepared == options.folder.name), None)
+    if run is None:
+        raise ValueError(f"no run of study '{project.study}' reads a corpus called {options.folder.name}")
+    with progress(f"prepare {run.corpus.name}") as show:
+        findings = prepare_corpus(
+            run.corpus,
+            run.tokenizer,
+            run.model.modalities,
+            corpus_root(project, run.corpus),
+            options.folder,
+            threads=options.threads,
+            babble=babble_recording(project, run.corpus),
+            report=show,
+        )
+    for finding in findings:
+        print(finding, file=sys.stderr)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Trains a run, from its last checkpoint if it was interrupted; SIGTERM and SIGUSR1 make it write one and end."""
+    if options.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        from lrsms.training.launch import launch
+
+        sys.exit(launch(options.devices, options.arguments))
+    from lrsms.data.prepared import Prepared
+    from lrsms.files import only_one
+    from lrsms.record import load_run
+    from lrsms.training.determinism import make_deterministic
+    from lrsms.training.distributed import joined
+    from lrsms.training.train import train as train_run
+
+    run = load_run(options.folder)
+    if options.deterministic:
+        make_deterministic()
+    device = chosen_device(options)
+    first = os.environ.get("RANK", "0") == "0"
+    # The lock comes before the others are joined, so that a run that is held is refused while these still wait.
+    with only_one(options.folder) if first else contextlib.nullcontext(), joined(device) as ranks:
+        prepared = Prepared(options.corpora / run.prepared)
+        with interrupt.stop_on_signals() as stop:
+            train_run(run, prepared, options.folder, device, options.checkpoint_seconds, ranks, stop)
+
+
+def decode(options: argparse.Namespace) -> None:
+    """Decodes a trained run with every decoder under every condition."""
+    from lrsms.data.prepared import Prepared
+    from lrsms.decode import decode as decode_run
+    from lrsms.record import load_run
+
+    run = load_run(options.folder)
+    decoding = read_project(options.project).decoding
+    decode_run(
+        run, Prepared(options.corpora / run.prepared), options.folder, options.output, decoding, chosen_device(options)
+    )
+
+
+def score(options: argparse.Namespace) -> None:
+    """Counts errors per utterance and writes the run's record."""
+    from lrsms.record import write_record
+
+    write_record(options.folder, options.hypotheses, options.output)
+
+
+def steptime(options: argparse.Namespace) -> None:
+    """Times a run's training step beside the dense baseline's."""
+    from lrsms.files import write_json
+    from lrsms.stepbench import step_time
+
+    experiments = study.load(read_project(options.project), options.config_folder)
+    experiment = next((e for e in experiments if e.steptime == options.output.stem), None)
+    if experiment is None:
+        raise ValueError(f"no run of this study has a step time called {options.output.stem}")
+    write_json(options.output, step_time(experiment.run, experiment.baseline, chosen_device(options), options.seconds))
