@@ -57,8 +57,9 @@ class Model(Frozen):
     """Channels of the audio front end's subsampling convolutions, or of its ResNet's first stage (64 in Auto-AVSR)."""
     video_channels: Positive | None = None
     """Channels of the first stage of the video front end's 2-D ResNet-18 (64 in Auto-AVSR); None: it sees nothing."""
-    video_shrink: Annotated[int, Field(ge=2)] | None = None
-    """Mouth crops are first averaged over squares of this many pixels; None keeps every pixel, as in Auto-AVSR."""
+    video_shrink: Annotated[int, Field(ge=2, le=88)] | None = None
+    """Mouth crops of 88x88 are first averaged over squares of this many pixels; None keeps every pixel, as in
+    Auto-AVSR."""
     fusion: Positive | None = None
     """Hidden width of the matrices that fuse both modalities (8192 in Auto-AVSR)."""
     dim: Positive

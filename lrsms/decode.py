@@ -89,8 +89,7 @@ def _decode_items(
         batch = condition_batch(prepared, members, condition)
         lengths = batch.lengths.to(device)
         audio, video = network_inputs(batch, run.model, device)
-        present = None if batch.present is None else batch.present.to(device)
-        memory, _ = model.encode(audio, video, lengths, present)
+        memory, _ = model.encode(audio, video, lengths, batch.present)
         log_probs = model.ctc_log_probs(memory)
         for name, decoder in decoding.decoders.items():
             for item, tokens in zip(members, _tokens(model, memory, log_probs, lengths, decoder), strict=True):

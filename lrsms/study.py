@@ -65,15 +65,24 @@ class Experiment:
 
     @cached_property
     def steptime(self) -> str:
-        """Name of the measurement of this run's training step beside the baseline's, which runs of one shape share."""
-        pair = {"run": step_shape(self.run), "baseline": step_shape(self.baseline)}
+        """Name of the measurement of this run's training step beside the reference's, which runs of one shape share."""
+        pair = {"run": step_shape(self.run), "baseline": step_shape(self.reference)}
         return f"{self.run.scale}-{self.run.task}-{config.digest(pair, 10)}"
+
+    @cached_property
+    def reference(self) -> Run:
+        """What a training step of the run is timed beside: the baseline, in steps as long and as exact as the run's."""
+        steps = {name: getattr(self.run.train, name) for name in _STEP_FIELDS}
+        return self.baseline.model_copy(update={"train": self.baseline.train.model_copy(update=steps)})
+
+
+_STEP_FIELDS = ("group_frames", "groups_per_step", "precision")
 
 
 def step_shape(run: Run) -> dict[str, Any]:
     """What the time of a training step depends on: not the seed, the corpus, the schedule or the factors' values."""
     lowrank = run.lowrank.model_dump(exclude={"init"}) if run.lowrank is not None else None
-    train = run.train.model_dump(include={"group_frames", "groups_per_step", "precision"})
+    train = run.train.model_dump(include=set(_STEP_FIELDS))
     model = run.model.model_dump(exclude={"initialiser"})
     return {
         "task": run.task,

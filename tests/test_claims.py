@@ -151,6 +151,40 @@ def test_a_seed_that_is_missing_is_named_and_nothing_is_judged(tmp_path):
     assert outcome.findings[0].value != outcome.findings[0].value
 
 
+def test_a_step_time_needs_no_run_that_has_finished(tmp_path):
+    one = claim(group={"lowrank.ratio": 0.5}, rules=["faster"], margin=None, speedup={"asr": 1.1})
+    outcome = judged(some(tmp_path, {4: "missing"}), one)
+    assert (outcome.verdict, outcome.needs) == ("not run", "Missing: the step time of 'encoder.attention-0.5'.")
+
+
+@pytest.mark.parametrize(("section", "changes"), [("model", {"layers": 2}), ("train", {"lr": 0.002})])
+def test_a_speed_up_is_over_the_model_that_the_claim_compares_with(tmp_path, section, changes):
+    """A shallower model's low rank is compared with it, but timed beside the preset; a learning rate takes no time."""
+    shown = {f"{section}.{field}": value for field, value in changes.items()}
+    experiments = [fabricate.experiment(fabricate.run(), shown)]
+    for lowrank in (None, {"targets": ("encoder.attention",), "ratio": 0.5}):
+        run = fabricate.run(lowrank)
+        run = run.model_copy(update={section: getattr(run, section).model_copy(update=changes)})
+        experiments.append(fabricate.experiment(run, shown))
+    for experiment in experiments[1:] if section == "model" else experiments[2:]:
+        fabricate.steptime(tmp_path, experiment)
+    aggregate.aggregate(experiments, tmp_path, tmp_path, fabricate.DECODING, tmp_path / FOLDER)
+    one = claim(group={"lowrank.ratio": 0.5}, rules=["faster"], margin=None, speedup={"asr": 1.001})
+    if section == "model":
+        with pytest.raises(ValueError, match=r"claim F1: .* measured beside the preset's dense model"):
+            judged(tmp_path / FOLDER, one)
+    else:
+        assert judged(tmp_path / FOLDER, one).findings[0].value > 1
+
+
+def test_what_is_contradicted_needs_nothing_more(tmp_path):
+    """Counted parameters decide it, while a seed of the rate's is not there."""
+    one = claim(group={"lowrank.ratio": 0.5}, rules=["parity", "fewer_parameters"], times_fewer=2)
+    outcome = judged(some(tmp_path, {4: "missing"}), one)
+    assert [finding.verdict for finding in outcome.findings] == ["not run", "contradicted"]
+    assert (outcome.verdict, outcome.needs) == ("contradicted", "")
+
+
 def test_a_diverged_seed_leaves_nothing_to_compare(tmp_path):
     outcome = judged(some(tmp_path, {4: "diverged"}), claim(group={"lowrank.ratio": 0.5}))
     assert outcome.verdict == "undecided"

@@ -263,6 +263,7 @@ def test_each_task_has_its_own_prepared_corpus(task):
         ("vsr", "model.fusion", 8, "'model': 'fusion' is needed by, and only by, a model of both audio and video"),
         ("vsr", "model.channels", 8, "'model': 'channels' is needed by, and only by, an audio 'frontend'"),
         ("asr", "model.video_shrink", 2, "'model': 'video_shrink' is only for a model with 'video_channels'"),
+        ("vsr", "model.video_shrink", 89, "'model.video_shrink' is 89: input should be less than or equal to 88"),
         ("vsr", "model.video_channels", None, "'model': give 'frontend' (audio), 'video_channels' (video) or both"),
         ("vsr", "train.noise", {"kind": "white", "snrs": [0]}, "'train.noise' is for audio, which task 'vsr'"),
         ("asr", "train.modality_dropout", 0.1, "'train.modality_dropout' is for task 'avsr', got 'asr'"),

@@ -228,3 +228,19 @@ def test_records_without_spectra_and_curves_are_named(tmp_path):
     for name in ("spectra", "loss_by_step"):
         caption = " ".join(draw(name, made).caption)
         assert f"in the record of every seed: {cell.cell}." in caption
+
+
+def test_cells_of_unequal_seeds_are_compared_on_those_that_they_share(tmp_path):
+    """Random has two seeds of spectral's three; matched one that spectral has not."""
+    settings = [(None, (1, 2, 3)), ("spectral", (1, 2, 3)), ("random", (1, 2)), ("matched", (2, 4))]
+    experiments = [
+        fabricate.experiment(fabricate.run(init and {"targets": TARGETS[0], "ratio": 0.5, "init": init}, seed))
+        for init, seeds in settings
+        for seed in seeds
+    ]
+    drawn = draw("change_by_init", study(tmp_path, experiments))
+    shown = [container.get_label() for axes in drawn.figure.axes for container in axes.containers]
+    assert set(shown) == {"random"}
+    assert any(
+        "with seeds that their spectral one has not: encoder.attention-0.5-matched." in one for one in drawn.caption
+    )

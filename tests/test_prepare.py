@@ -492,3 +492,18 @@ def test_babble_comes_from_the_train_split_or_from_a_file(tmp_path):
     assert given.manifest_hash == own.manifest_hash
     with pytest.raises(ValueError, match=r"nowhere\.wav: no such file"):
         run(root, tmp_path / "given", babble=tmp_path / "nowhere.wav")
+
+
+@pytest.mark.parametrize(
+    ("speaker", "who"), [("s1", "as 's1' is the only speaker"), ("", "as the speakers are unknown")]
+)
+def test_babble_of_the_utterance_s_own_voice_is_told(tmp_path, speaker, who):
+    root = make(tmp_path / "root")
+    assert prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out") == []
+    manifest_file = root / "manifest.tsv"
+    manifest_file.write_text(re.sub(r"\ts[01]\t", f"\t{speaker}\t", manifest_file.read_text()))
+    (line,) = prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out")
+    assert line.startswith("babble may hold an utterance's own voice") and who in line
+    soundfile.write(tmp_path / "crowd.wav", samples_of(99, 40_000), 16_000)
+    assert prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out", babble=tmp_path / "crowd.wav") == []
+    assert prepare(CORPUS, CHARACTERS, VIDEO, make(tmp_path / "films", pictures=True), tmp_path / "seen") == []

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lrsms import config, study
+from lrsms.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 NAME = "few-asr-demo-speech"
@@ -121,3 +122,8 @@ def test_a_project_of_another_folder_is_refused_in_one_line(finished: Path, tmp_
     assert done.stderr == (
         f"error: results/other-asr-demo-speech/project.json: is of '{NAME}', not of this folder; undo the change\n"
     )
+
+
+def test_nothing_committed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--config-folder", str(ROOT / "workflow/config"), "regenerate", "--results", str(tmp_path)])
+    assert capsys.readouterr().out.startswith("nothing to regenerate: ")

@@ -5,12 +5,14 @@ import json
 import re
 from pathlib import Path
 
+import fabricate
 import nano
 import pytest
 import yaml
 
 from lrsms import config, fields, study
 from lrsms.config import Project
+from lrsms.study import Experiment
 from lrsms.yamlfile import read_yaml
 
 SHIPPED = Path(__file__).parents[1] / study.CONFIG_FOLDER
@@ -308,3 +310,13 @@ def test_what_is_left_out_of_a_run_makes_no_difference_to_the_rest(make_run):
     assert fields.without(plain, ["train.lr"]) == fields.without(other, ["train.lr"])
     assert fields.without(plain, []) != fields.without(other, [])
     assert fields.without(plain, ["lowrank.init"]) == fields.without(plain, [])
+
+
+def test_a_step_is_timed_beside_a_dense_one_of_the_same_length():
+    """Else longer steps would look as if the model were slower."""
+    baseline = fabricate.run()
+    longer = fabricate.run({"ratio": 0.5}, group_frames=200, steps=20)
+    reference = Experiment(longer, baseline, "longer", {}).reference
+    assert reference.lowrank is None and reference.model == baseline.model
+    assert (reference.train.group_frames, reference.train.steps) == (200, baseline.train.steps)
+    assert Experiment(baseline, baseline, "dense", {}).reference == baseline

@@ -54,6 +54,14 @@ def test_a_certain_loss_within_the_margin_is_said_to_be_one():
     assert found.interval.low > 0 > found.excess_interval.high
 
 
+def test_a_certain_gain_is_no_loss_whatever_the_margin_may_be():
+    """A's rates differ so much between seeds that the margin, a share of them, is not known."""
+    a = np.repeat([[10.0], [20.0], [90.0]], 20, axis=1)
+    found = judge("degradation", paired(a, a + spread(-1, sd=0.1)), MARGIN)
+    assert found.interval.high < 0 < found.excess_interval.high
+    assert (found.verdict, found.because) == ("contradicted", "the change lies below zero")
+
+
 @pytest.mark.parametrize("rule", NULL)
 @pytest.mark.parametrize("num_seeds", [1, 2])
 def test_fewer_than_three_seeds_decide_nothing(rule, num_seeds):
@@ -111,7 +119,7 @@ def test_the_whole_interval_of_a_speed_up_counts(low, high, expected):
 def test_one_pair_of_steps_has_no_interval_and_decides_nothing():
     ratio, interval = stats.median_ratio([2.0], [1.0])
     found = judge("faster", Compared(speedup=ratio, speedup_interval=interval), Threshold(speedup=1.3))
-    assert found.verdict == "undecided"
+    assert found.verdict == "undecided" and "no interval" in found.because
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -145,6 +153,18 @@ def test_an_undecided_claim_says_how_many_would_decide():
     assert what_would_decide(judge("parity", one, MARGIN), one, MARGIN) == (
         "To decide: at least 3 seeds of each; there is only 1."
     )
+
+
+def test_no_fewer_than_there_are_would_decide():
+    """B is worse by just the margin: what would have shown parity of equals does not decide."""
+    compared = paired(spread(20, num_units=48), spread(22, num_units=48, seed=2))
+    found = judge("parity", compared, MARGIN)
+    said = what_would_decide(found, compared, MARGIN)
+    assert found.verdict == "undecided" and f"an excess of {found.excess:+.2f} points over the margin" in said
+    numbers = {
+        unit: int(number.replace(",", "")) for number, unit in re.findall(r"([\d,]+) (seeds|speakers) with", said)
+    }
+    assert numbers and numbers.get("seeds", 4) > 3 and numbers.get("speakers", 49) > 48
 
 
 def test_decided_claims_need_nothing():

@@ -173,7 +173,7 @@ def _complete(
         "babble": heard,
     }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return _findings(skipped, notes)
+    return _findings(skipped, notes) + _own_voices(heard)
 
 
 def _write_babble(
@@ -186,6 +186,16 @@ def _write_babble(
         made = make_babble([row for row in rows if row.split == "train"], Streams(folder, modalities).wave)
     np.save(folder / BABBLE, made.tracks)
     return made.speakers
+
+
+def _own_voices(heard: Sequence[tuple[str, ...]] | None) -> list[str]:
+    """Says so where an utterance may be mixed with the voice that speaks it."""
+    voices = {speaker for track in heard or () for speaker in track}
+    if len(voices) != 1:
+        return []
+    (speaker,) = voices
+    who = f"'{speaker}' is the only speaker" if speaker else "the speakers are unknown"
+    return [f"babble may hold an utterance's own voice, as {who} of the train split; 'babble' may name a recording"]
 
 
 def _by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:

@@ -91,8 +91,11 @@ def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFra
             ]
             needs = "Diverged runs have no word error rate to compare."
         else:
-            needs = _missing(gone, claim, pairs)
-    return Outcome(name, claim, folder.name, combine(findings), tuple(findings), compared, *key, needs=needs)
+            needs = _missing(gone if of_rates else {}, claim, pairs)
+    verdict = combine(findings)
+    if verdict == "contradicted":  # whatever a part still lacks
+        needs = ""
+    return Outcome(name, claim, folder.name, verdict, tuple(findings), compared, *key, needs=needs)
 
 
 def _not_run(name: str, claim: Claim, folder: str, needs: str) -> Outcome:
@@ -128,6 +131,13 @@ def _pairs(claim: Claim, cells: Sequence[Cell], where: str) -> list[tuple[Cell, 
         pairs = matched(against, group, {*claim.group, *claim.against}, where)
     if len(pairs) > 1 and (single := [rule for rule in claim.rules if rule not in OF_RATES]):
         raise ValueError(f"{where}: rule {single[0]} compares one pair of cells, but 'group' matches {len(pairs)}")
+    before, after = pairs[0]
+    # A dense model with a speed-up of its own is not the one that steps are measured beside.
+    if "faster" in claim.rules and before.baseline and before.speedup is not None:
+        raise ValueError(
+            f"{where}: '{after.name}' is compared with '{before.name}', but step times are measured beside the preset's"
+            " dense model; take rule faster out, or name a cell of the preset's dimensions"
+        )
     return pairs
 
 

@@ -142,6 +142,8 @@ def degradation(compared: Compared, threshold: Threshold) -> Finding:
         within = f"parity is shown at {100 * threshold.margin:g}% of the baseline's WER"
         worse = ": the loss is certain, but smaller than that" if difference.interval.low > 0 else ""
         return replace(finding, verdict="contradicted", because=within + worse)
+    if difference.interval.high < 0:
+        return replace(finding, verdict="contradicted", because="the change lies below zero")
     if difference.interval.low > 0:
         return replace(finding, verdict="supported", because="the change lies above zero")
     return replace(finding, because="the change may be none, and may exceed the margin")
@@ -188,6 +190,8 @@ def faster(compared: Compared, threshold: Threshold) -> Finding:
     assert threshold.speedup is not None, "a claim states how much faster"
     finding = Finding("faster", "undecided", _SPEEDUP, compared.speedup, compared.speedup_interval)
     low, high = finding.interval.low, finding.interval.high
+    if math.isnan(low):
+        return replace(finding, because="a single pair of steps determines no interval")
     if low >= threshold.speedup:
         return replace(finding, verdict="supported", because=f"not below {threshold.speedup:g}")
     if high < threshold.speedup:
@@ -208,7 +212,8 @@ _WER, _FEWER, _SPEEDUP = "WER change (points)", "times fewer parameters", "speed
 def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold) -> str:
     """A sentence on the seeds or units that an undecided finding lacks; nothing for others.
 
-    For parity the truth is taken to be no difference, for the other rules the difference that was observed.
+    For parity the truth is taken to be no difference, or the excess that was observed where this study would have shown
+    parity of equals already; for the other rules, the difference that was observed.
     """
     if finding.verdict != "undecided":
         return ""
@@ -229,6 +234,10 @@ def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold
         aim = f"a difference of {100 * size:.2f} points, as observed"
     if math.isnan(effect.se) or size == 0:
         return f"To decide: a larger test set; these {finding.units} {finding.unit}s show no difference to plan from."
+    shown = power.power(effect.components, size, effect.seeds, effect.units) >= power.TARGET
+    if finding.rule == "parity" and shown and effect.difference != 0:
+        size = abs(effect.difference)
+        aim = f"an excess of {100 * effect.difference:+.2f} points over the margin, as observed,"
     seeds = power.seeds_needed(effect.components, size, effect.units)
     units = power.units_needed(effect.components, size, effect.seeds)
     ways = []

@@ -113,6 +113,5 @@ def group_losses(model: Recognizer, run: Run, batch: Batch, device: torch.device
     """The losses of a group, summed over its utterances."""
     audio, video = network_inputs(batch, run.model, device)
     lengths, tokens, token_lengths = (x.to(device) for x in (batch.lengths, batch.tokens, batch.token_lengths))
-    present = None if batch.present is None else batch.present.to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bfloat16"):
-        return model(audio, video, lengths, tokens, token_lengths, run.train.label_smoothing, present)
+        return model(audio, video, lengths, tokens, token_lengths, run.train.label_smoothing, batch.present)

@@ -47,6 +47,10 @@ def add(verb: Verb) -> None:
     added.add_argument("studies", nargs="*", help="files in workflow/config/studies; all that have claims if none")
     added.add_argument("--results", type=Path, default=Path("results"))
 
+    added = verb(power)
+    added.add_argument("folder", type=Path, help="the study's folder of results")
+    added.add_argument("--difference", type=float, default=1.0, help="of the word error rates, in points")
+
     added = verb(pages, with_project(), on_records())
     added.add_argument("folder", type=Path, help="the study's folder of results")
     added.add_argument("output", type=Path, help="folder for the pages")
@@ -115,6 +119,13 @@ def claims(options: argparse.Namespace) -> None:
         print(f"[{outcome.folder}] {sentence(outcome)}\n")
 
 
+def power(options: argparse.Namespace) -> None:
+    """Says how many seeds, or speakers, a study would need to see a difference of word error rates of a given size."""
+    from lrsms.report.planning import show
+
+    show(options.folder, options.difference / 100)
+
+
 def pages(options: argparse.Namespace) -> None:
     """Writes the pages of a study's report: what it was, its table, plans, provenance and a page for each run."""
     from lrsms.report.pages.write import write
@@ -132,7 +143,10 @@ def regenerate(options: argparse.Namespace) -> None:
     from lrsms.report.tables import write as write_tables
 
     everything = hypotheses.load(options.config_folder / hypotheses.FILE)
-    for folder in options.folders or committed(options.results):
+    folders = options.folders or committed(options.results)
+    if not folders:
+        print(f"nothing to regenerate: there is no {options.results}/*/project.json; run a study first")
+    for folder in folders:
         project = load_project(folder)
         experiments = study.load(project, options.config_folder)
         stated = hypotheses.claims_of(everything, project.study, project.task)

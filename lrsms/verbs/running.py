@@ -156,4 +156,4 @@ def steptime(options: argparse.Namespace) -> None:
     experiment = next((e for e in experiments if e.steptime == options.output.stem), None)
     if experiment is None:
         raise ValueError(f"no run of this study has a step time called {options.output.stem}")
-    write_json(options.output, step_time(experiment.run, experiment.baseline, chosen_device(options), options.seconds))
+    write_json(options.output, step_time(experiment.run, experiment.reference, chosen_device(options), options.seconds))

@@ -35,8 +35,11 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
     spots = [(name, condition) for condition in conditions for name in groups]
     canvas = Canvas([title(material, name, condition) for name, condition in spots], labels)
     ratios = sorted({cell.ratio for pairs in groups.values() for cell, _ in pairs if cell.ratio is not None})
+    unpaired: dict[str, None] = {}
     for axes, (name, condition) in zip(canvas.panels, spots, strict=False):
-        pairs = [pair for pair in groups[name] if len(material.scored(pair, condition)) == 2]
+        scored = [pair for pair in groups[name] if len(material.scored(pair, condition)) == 2]
+        pairs = [(cell, before) for cell, before in scored if _before(material, cell, before)]
+        unpaired |= {cell.name: None for cell, before in scored if not _before(material, cell, before)}
         changes = {cell.name: _change(material, before, cell, condition) for cell, before in pairs}
         cells = [cell for cell, _ in pairs]
         at = dodge(cells, lambda cell: math.log2(cell.ratio or 1), spread=0.12, near=1e-9)
@@ -55,6 +58,8 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
     ]
     if len(conditions) < len(summary.conditions):
         caption.append(f"Condition {conditions[0]}; of the others there are too many panels.")
+    if unpaired:
+        caption.append(f"Not shown, with seeds that their {reference} one has not: {', '.join(unpaired)}.")
     figure = canvas.finish("ratio kept", "WER change (points)", f"no run has finished beside its {reference} one")
     return Drawn(figure, [*caption, *describe_rates(material)])
 
@@ -74,7 +79,13 @@ def _groups(material: Material, level: Level, other: Level, reference: str) -> d
 
 
 def _change(material: Material, before: Cell, cell: Cell, condition: str) -> Estimate:
-    runs = material.runs
-    both = paired.pair(material.edits, [(runs[before.name], runs[cell.name])], (material.decoder, condition))
+    runs = _before(material, cell, before), material.runs[cell.name]
+    both = paired.pair(material.edits, [runs], (material.decoder, condition))
     change = paired.change(both)
     return Estimate(100 * change.value, Interval(100 * change.interval.low, 100 * change.interval.high))
+
+
+def _before(material: Material, cell: Cell, before: Cell) -> dict[int, str]:
+    """Runs of the other cell with this cell's seeds; none where it has not all of them, as in the table."""
+    ours, theirs = material.runs[cell.name], material.runs[before.name]
+    return {seed: theirs[seed] for seed in ours} if ours.keys() <= theirs.keys() else {}
