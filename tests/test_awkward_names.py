@@ -46,6 +46,7 @@ def snakemake(folder: Path, *arguments: str, **changes: str) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("given", ["in config.yaml", "on the command line"])
+@pytest.mark.slow
 def test_a_root_may_be_called_anything(folder: Path, given: str) -> None:
     config = folder / "workflow/config"
     roots = json.dumps({"mine": str(folder / AWKWARD)})

@@ -96,6 +96,7 @@ def test_every_figure_is_written_in_every_kind_with_its_fonts_and_without_a_date
         assert "<text" not in svg and "dc:date" not in svg
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_bytes_in_another_process(demo, written, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(fabricate.__file__).removesuffix('fabricate.py')!r})\n"

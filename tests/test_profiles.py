@@ -85,6 +85,7 @@ def value(options: list[str], name: str) -> str:
     return options[options.index(name) + 1]
 
 
+@pytest.mark.slow
 def test_jobs_on_slurm_ask_for_gpus_memory_time_partition_and_a_warning(folder: Path, tools: Path) -> None:
     profile = folder / "slurm/config.yaml"
     text = profile.read_text()
@@ -120,6 +121,7 @@ def test_a_job_that_is_tried_again_asks_for_more() -> None:
 
 
 @pytest.mark.parametrize(("gpus", "devices"), [([], 1), (["--set-resources", "train:gpu=4"], 4)])
+@pytest.mark.slow
 def test_a_job_with_several_gpus_is_launched_once_with_as_many_devices(
     folder: Path, gpus: list[str], devices: int
 ) -> None:

@@ -83,6 +83,7 @@ def test_the_results_say_what_they_are_made_of(finished: Path) -> None:
     assert set(content["conditions"]) == {"asr"} and list(content["decoders"]) == ["greedy", "beam"]
 
 
+@pytest.mark.slow
 def test_regenerating_brings_every_byte_back_without_training(finished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished, tmp_path / "clone")
     before = derived(folder)

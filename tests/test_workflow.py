@@ -186,6 +186,7 @@ def test_a_mistake_stops_before_any_job_with_one_line(study: Path, file: str, ol
 
 
 @pytest.mark.parametrize("target", ["pages", "regenerate"])
+@pytest.mark.slow
 def test_what_is_made_from_records_is_not_held_up_by_a_run_that_cannot_be_made(study: Path, target: str) -> None:
     """Though the study's own are."""
     edit(study, "studies/scratch.yaml", "encoder.attention", "encoder.atention")
