@@ -62,7 +62,7 @@ def add(verb: Verb) -> None:
 
     added = verb(show)
     added.add_argument("folder", type=Path, help="the study's folder of results")
-    added.add_argument("also", nargs="*", help="files to name below the table")
+    added.add_argument("also", nargs="*", help="paths to name below the table")
 
 
 def aggregate(options: argparse.Namespace) -> None:
@@ -159,7 +159,7 @@ def regenerate(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Prints a study's table and names its figures."""
+    """Prints a study's table, and the paths that it is given."""
     from lrsms.report.tables import render_terminal
 
     render_terminal(options.folder)

@@ -140,7 +140,7 @@ rule pages:
         " 2>&1 | tee {log:q}"
 
 
-# Prints the table, as wide as the terminal; asked for by name.
+# Prints the table, as wide as the terminal, and where the figures are; asked for by name.
 rule show:
     input:
         rules.figures.output,
@@ -149,8 +149,10 @@ rule show:
         f"results/logs/show-{STUDY}.log",
     conda:
         "../envs/lrsms.yaml"
+    params:
+        figures=lambda wildcards, input: Path(input[0]).parent,
     shell:
-        "python -m lrsms show $(dirname {input.table:q}) {input:q} 2> {log:q}"
+        "python -m lrsms show $(dirname {input.table:q}) {input.table:q} {params.figures:q} 2> {log:q}"
 
 
 # Every study that was committed, from the records alone: it asks for no run. It declares no output, so that it makes them
