@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lrsms.config import Run
@@ -51,16 +51,7 @@ def multiply_adds_per_second(run: Run, structure: nn.Module, frames: int, tokens
         frames: length of a typical utterance.
         tokens: length of its transcript.
     """
-    with torch.device("meta"):
-        lengths = torch.full((1,), frames)
-        audio = video = None
-        if run.model.mels is not None:
-            audio = torch.empty(1, FEATURES_PER_FRAME * frames, run.model.mels)
-        elif "audio" in run.model.modalities:
-            audio = torch.empty(1, SAMPLES_PER_FRAME * frames)
-        if "video" in run.model.modalities:
-            video = torch.empty(1, frames, CROP, CROP)
-        transcript = torch.zeros(1, tokens + 1, dtype=torch.long)
+    audio, video, lengths, transcript = inputs_without_memory(run, 1, frames, tokens)
     structure.eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
@@ -69,3 +60,25 @@ def multiply_adds_per_second(run: Run, structure: nn.Module, frames: int, tokens
         if run.model.decoder_layers:
             structure.decoder(transcript, memory, mask)  # type: ignore[operator]
     return counter.get_total_flops() / 2 / (frames / FRAMES_PER_SECOND)
+
+
+def inputs_without_memory(
+    run: Run, num_utterances: int, frames: int, tokens: int
+) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor]:
+    """What a network reads of B utterances of T frames and U tokens, on the meta device: shapes alone.
+
+    Returns:
+        Features ``(B, 4T, F)`` or waves ``(B, 640 T)``, and video ``(B, T, 88, 88)``, None of what the model does not
+        have; lengths ``(B,)``; and the decoder's input ``(B, U + 1)``.
+    """
+    audio = video = None
+    with torch.device("meta"):
+        lengths = torch.full((num_utterances,), frames)
+        if run.model.mels is not None:
+            audio = torch.empty(num_utterances, FEATURES_PER_FRAME * frames, run.model.mels)
+        elif "audio" in run.model.modalities:
+            audio = torch.empty(num_utterances, SAMPLES_PER_FRAME * frames)
+        if "video" in run.model.modalities:
+            video = torch.empty(num_utterances, frames, CROP, CROP)
+        transcript = torch.zeros(num_utterances, tokens + 1, dtype=torch.long)
+    return audio, video, lengths, transcript

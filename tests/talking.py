@@ -57,14 +57,23 @@ def write_any(path: Path, pictures: np.ndarray, ticks: Sequence[int] | None = No
         container.mux(stream.encode(None))
 
 
-def write_sound_only(path: Path, samples: np.ndarray) -> None:
-    """Writes a container with these int16 samples at 16 kHz and nothing to see."""
-    with av.open(str(path), "w", format="mov") as container:
-        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+def write_sound(
+    path: Path, samples: np.ndarray, container: str = "mov", codec: str = "pcm_s16le", late: float | None = None
+) -> None:
+    """Writes a container with these int16 samples at 16 kHz; with a picture, ``late`` seconds before them, if given."""
+    with av.open(str(path), "w", format=container) as file:
+        streams = [file.add_stream(codec, rate=16_000, layout="mono")]
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate = 16_000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        frame.sample_rate, frame.pts = 16_000, 0
+        frames = [frame]
+        if late is not None:
+            frame.pts = round(16_000 * late)
+            streams.insert(0, file.add_stream("mpeg4", rate=25))
+            streams[0].width = streams[0].height = 96
+            frames.insert(0, av.VideoFrame.from_ndarray(np.zeros((144, 96), np.uint8), format="yuv420p"))
+        for stream, each in zip(streams, frames, strict=True):
+            file.mux(stream.encode(each))
+            file.mux(stream.encode(None))
 
 
 def damage(path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from talking import write_sound_only
+from talking import write_sound
 
 from lrsms.data import audio
 from lrsms.streams import stream
@@ -45,8 +45,34 @@ def test_opus_is_read(tmp_path):
 
 def test_the_sound_of_a_video_is_read(tmp_path):
     samples = np.random.default_rng(0).integers(-32_768, 32_768, 3_000).astype(np.int16)
-    write_sound_only(tmp_path / "a.MOV", samples)
+    write_sound(tmp_path / "a.MOV", samples)
     np.testing.assert_array_equal(audio.read(tmp_path / "a.MOV") * 32_768, samples)
+
+
+@pytest.mark.parametrize(
+    "name, container, codec",
+    [("a.m4a", "ipod", "alac"), ("a.m4v", "mp4", "aac"), ("a.webm", "webm", "libopus"), ("a.mkv", "matroska", "flac")],
+)
+def test_containers_of_other_makers_are_read(tmp_path, name, container, codec):
+    samples = np.int16(32_767 * tone(500, 1.0, 16_000))
+    write_sound(tmp_path / name, samples, container, codec)
+    wave = audio.read(tmp_path / name)
+    assert abs(len(wave) - 16_000) <= 2_048  # codecs work in blocks, and some put silence before and after
+    assert peak_hertz(wave) == pytest.approx(500, abs=2)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.1, 2.0])
+def test_sound_that_begins_after_the_pictures_follows_silence(tmp_path, late):
+    samples = np.random.default_rng(0).integers(-32_768, 32_768, 3_000).astype(np.int16)
+    write_sound(tmp_path / "a.mov", samples, late=late)
+    wave = audio.read(tmp_path / "a.mov") * 32_768
+    np.testing.assert_array_equal(wave, np.concatenate([np.zeros(round(16_000 * late)), samples]))
+
+
+def test_sound_that_begins_much_after_the_pictures_is_refused(tmp_path):
+    write_sound(tmp_path / "a.mov", np.zeros(3_000, np.int16), late=100.0)
+    with pytest.raises(ValueError, match=r"a\.mov: its sound begins 100 s after its pictures; cut what comes before$"):
+        audio.read(tmp_path / "a.mov")
 
 
 def test_the_sound_of_a_real_recording_agrees_with_its_copy():

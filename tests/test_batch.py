@@ -3,6 +3,8 @@
 import dataclasses
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from talking import make
 
 from lrsms import config
+from lrsms.corpus import AutoAvsr
 from lrsms.data import noise, video
 from lrsms.data.audio import FEATURES_PER_SECOND, log_mel, normalise_waves
 from lrsms.data.augment import Draw, apply_masks, draw_masks, training_draw
@@ -259,3 +262,97 @@ def test_closing_ends_the_thread():
     loader.close()
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def in_place(tmp_path_factory) -> Prepared:
+    """Ten utterances with audio and video, which stay in the files that they were recorded in."""
+    root = make(tmp_path_factory.mktemp("in_place") / "root", 10, pictures=True)
+    labels = root / "labels"
+    labels.mkdir()
+    (root / "units.txt").write_text("\u2581ab 1\n\u2581cd 2\n", encoding="utf-8")
+    (root / "there").mkdir()
+    for file in [*root.glob("u*.wav"), *root.glob("u*.mp4")]:
+        file.rename(root / "there" / file.name)
+    for split, numbers in (("train", range(8)), ("valid", [8]), ("test", [9])):
+        (labels / f"{split}.csv").write_text("".join(f"there,u{number}.mp4,8,1 2\n" for number in numbers))
+    lists = {split: (f"{split}.csv",) for split in ("train", "valid", "test")}
+    corpus = AutoAvsr(kind="auto_avsr", name="there", units="units.txt", **lists)
+    prepare(corpus, config.Tokenizer(kind="characters"), ("audio", "video"), root, root / "out")
+    return Prepared(root / "out")
+
+
+def test_recordings_in_place_are_the_same_whoever_reads_them(in_place, make_run):
+    """By one thread and by four, in the order of the group, with all that is drawn."""
+    run = make_run("avsr")
+    items = in_place.items("train")
+    assert in_place.in_place
+    batches = []
+    for threads in (1, 4):
+        with with_threads(threads):
+            batches.append(training_batch(in_place, items, run, 3))
+    for name in ("waves", "video", "lengths", "tokens", "token_lengths"):
+        assert torch.equal(*(getattr(batch, name) for batch in batches)), name
+    assert [batch.masks for batch in batches] == [batches[0].masks] * 2
+
+
+def test_as_many_recordings_are_read_at_a_time_as_there_are_threads(in_place, talking, monkeypatch):
+    """And one, of what is prepared."""
+    readers = {}
+
+    def video_of(prepared, item):
+        readers.setdefault(prepared.folder, set()).add(threading.current_thread().name)
+        together.wait()
+        return np.zeros((item.frames, 96, 96), np.uint8)
+
+    monkeypatch.setattr(Prepared, "video", video_of)
+    with with_threads(2):
+        together = threading.Barrier(2, timeout=10)  # neither goes on without the other
+        collate(in_place, in_place.items("train"))
+        together = threading.Barrier(1)
+        collate(talking, talking.items("train"))
+    assert len(readers[in_place.folder]) == 2
+    assert readers[talking.folder] == {threading.current_thread().name}
+
+
+def test_a_recording_that_is_gone_is_named_by_whoever_reads_it(in_place, monkeypatch):
+    items = in_place.items("train")
+
+    def wave(self, item):
+        if item is items[3]:
+            raise ValueError("u3.wav: no such file")
+        return np.zeros(640 * item.frames, np.float32)
+
+    monkeypatch.setattr(Prepared, "wave", wave)
+    with with_threads(3), pytest.raises(ValueError, match=r"^u3.wav: no such file$"):
+        collate(in_place, items)
+
+
+@contextmanager
+def with_threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_on_a_cpu_a_batch_stays_where_it_is(prepared):
+    batch = collate(prepared, prepared.items("valid"))
+    assert batch.for_device(CPU) is batch
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_for_a_gpu_a_batch_lies_where_the_gpu_reads_by_itself(talking, make_run):
+    device, run = torch.device("cuda"), make_run("avsr")
+    batch = training_batch(talking, talking.items("train"), run, 0)
+    pinned = batch.for_device(device)
+    for name in ("waves", "video", "lengths", "tokens"):
+        assert getattr(pinned, name).is_pinned() and torch.equal(getattr(pinned, name), getattr(batch, name)), name
+    assert pinned.items == batch.items and pinned.masks == batch.masks
+    for one, other in zip(
+        network_inputs(pinned, run.model, device), network_inputs(batch, run.model, device), strict=True
+    ):
+        assert torch.equal(one, other)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from talking import FRAMES, damage, make, pictures_of, samples_of, write_any, write_sound_only
+from talking import FRAMES, damage, make, pictures_of, samples_of, write_any, write_sound
 
 from lrsms import config
 from lrsms.corpus import LibriSpeech
@@ -320,7 +320,7 @@ def test_lengths_that_differ_by_two_frames_are_cut_to_the_shorter(tmp_path, num_
 
 def test_a_video_file_may_also_be_the_audio(tmp_path):
     root = make(tmp_path / "root")
-    write_sound_only(root / "u2.mov", samples_of(2))
+    write_sound(root / "u2.mov", samples_of(2))
     text = (root / "manifest.tsv").read_text()
     (root / "manifest.tsv").write_text(text.replace("u2.wav", "u2.mov"))
     prepared = run(root, tmp_path / "out")
@@ -338,7 +338,7 @@ def spoil(root: Path) -> dict[str, str]:
     """Everything that can be wrong with a recording, each in one utterance; the reasons to expect."""
     colours = np.stack([pictures_of(1), pictures_of(5), pictures_of(9)], axis=3)
     write_any(root / "u1.mp4", colours)  # used, with a note
-    write_sound_only(root / "u2.mp4", samples_of(2, 16_000))
+    write_sound(root / "u2.mp4", samples_of(2, 16_000))
     write_any(root / "u3.mp4", pictures_of(3)[:, :80, :64])
     write_any(root / "u4.mp4", pictures_of(4), ticks=[0, 40, 80, 250, 290, 330, 500, 540])
     (root / "u5.wav").unlink()

@@ -14,6 +14,7 @@ from test_workflow import CORPUS, PRESET, ROOT, STUDY
 
 from lrsms import study
 from lrsms.config import Project, parse
+from lrsms.device_memory import device_memory_mb
 from lrsms.yamlfile import read_yaml
 
 PROFILES = ROOT / "workflow/profiles"
@@ -134,15 +135,36 @@ def test_step_time_is_measured_with_the_threads_of_training(folder: Path) -> Non
     assert re.search(r"lrsms steptime .* --threads 3 ", output), output
 
 
-def test_jobs_that_share_a_gpu_are_bounded_by_its_memory() -> None:
-    content = yaml.safe_load((PROFILES / "packed/config.yaml").read_text())
-    whole, jobs = content["resources"]["gpu_mem_mb"], content["set-resources"]
-    assert set(jobs) == {"train", "decode", "steptime"}
-    assert jobs["steptime"]["gpu_mem_mb"] == whole  # alone: times of neighbours are no times
-    assert whole // jobs["train"]["gpu_mem_mb"] > 1
+def test_jobs_that_share_a_gpu_say_what_they_need_of_its_memory(folder: Path) -> None:
+    config = folder / "workflow/config"
+    experiments = study.load(parse(Project, read_yaml(config / "config.yaml") | ASKED, "config.yaml"), config)
+    needed = {str(device_memory_mb(experiment.run)) for experiment in experiments}
+    jobs = resources(snakemake(folder, "--dry-run", "--profile", "workflow/profiles/packed"))
+    assert set(jobs["train"]) == set(jobs["decode"]) == needed
+    bound = yaml.safe_load((PROFILES / "packed/config.yaml").read_text())["resources"]["gpu_mem_mb"]
+    assert set(jobs["steptime"]) == {str(bound)}  # alone: times of neighbours are no times
+    assert bound // int(max(needed, key=int)) > 1
+    assert len(jobs["train"]) == 2
 
 
-@pytest.mark.parametrize("profile", ["gpu", "packed"])
-def test_a_profile_of_one_machine_is_understood(folder: Path, profile: str) -> None:
-    output = snakemake(folder, "--dry-run", "--profile", f"workflow/profiles/{profile}")
+@pytest.mark.slow
+def test_no_job_needs_more_of_a_gpu_than_there_is(folder: Path) -> None:
+    """A job alone on a GPU may find out itself whether it fits; nothing is worked out where nothing is shared."""
+    jobs = resources(snakemake(folder, "--dry-run", "--resources", "gpu_mem_mb=500"))
+    assert set(jobs["train"]) == set(jobs["steptime"]) == {"500"}
+    jobs = resources(snakemake(folder, "--dry-run"))
+    assert set(jobs["train"]) == set(jobs["steptime"]) == {"0"}
+
+
+def test_a_profile_of_one_gpu_is_understood(folder: Path) -> None:
+    output = snakemake(folder, "--dry-run", "--profile", "workflow/profiles/gpu")
     assert re.search(r"^train +2$", output, flags=re.MULTILINE), output
+
+
+def resources(output: str) -> dict[str, list[str]]:
+    """By rule, what each of its jobs says of a GPU's memory."""
+    found: dict[str, list[str]] = {}
+    for job in re.split(r"^rule ", output, flags=re.MULTILINE)[1:]:
+        if said := re.search(r"gpu_mem_mb=(\d+)", job):
+            found.setdefault(job.partition(":")[0], []).append(said[1])
+    return found

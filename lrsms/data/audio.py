@@ -22,7 +22,7 @@ FEATURES_PER_FRAME = 4
 FRAMES_PER_SECOND = SAMPLE_RATE // SAMPLES_PER_FRAME
 FEATURES_PER_SECOND = FEATURES_PER_FRAME * FRAMES_PER_SECOND
 
-_CONTAINERS = {".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+_CONTAINERS = {".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 _LOWEST_RATE = 4_000  # below it there is no speech to recognise, only a broken header
 _WINDOW = 400
 _HOP = 160

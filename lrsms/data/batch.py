@@ -3,8 +3,9 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -48,6 +49,18 @@ class Batch:
     present: Tensor | None = None
     epoch: int = 0
 
+    def for_device(self, device: torch.device) -> Self:
+        """The same in memory that a GPU reads by itself, so that nobody waits for it; on a CPU, as it is."""
+        if device.type != "cuda":
+            return self
+        return replace(
+            self,
+            waves=self.waves.pin_memory() if self.waves is not None else None,
+            video=self.video.pin_memory() if self.video is not None else None,
+            lengths=self.lengths.pin_memory(),
+            tokens=self.tokens.pin_memory(),
+        )
+
 
 def training_batch(prepared: Prepared, items: Sequence[Item], run: Run, epoch: int) -> Batch:
     """A group with its augmentation, noise and absent modalities of one epoch."""
@@ -62,6 +75,9 @@ def condition_batch(prepared: Prepared, items: Sequence[Item], condition: Condit
 def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | None = None, epoch: int = 0) -> Batch:
     """Reads and pads a group.
 
+    Recordings in place, which are decoded anew each time, are read by as many threads as PyTorch has. Copying prepared
+    streams is so fast that threads would only wait for one another.
+
     Args:
         prepared: the corpus.
         items: the utterances.
@@ -73,7 +89,8 @@ def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | N
     waves = np.zeros((len(items), SAMPLES_PER_FRAME * longest), np.float32) if "audio" in prepared.modalities else None
     video = np.zeros((len(items), longest, CROP, CROP), np.uint8) if "video" in prepared.modalities else None
     tokens = np.zeros((len(items), max(len(item.tokens) for item in items)), np.int64)
-    for row, (item, draw) in enumerate(zip(items, draws, strict=True)):
+
+    def fill(row: int, item: Item, draw: Draw) -> None:
         tokens[row, : len(item.tokens)] = item.tokens
         if waves is not None:
             waves[row, : SAMPLES_PER_FRAME * item.frames] = _wave(prepared, item, draw)
@@ -81,6 +98,15 @@ def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | N
             video[row, : item.frames] = _video(prepared, item, draw)
             for start, end in draw.hidden:
                 video[row, round(start * FRAMES_PER_SECOND) : round(end * FRAMES_PER_SECOND)] = 0
+
+    assert len(draws) == len(items), f"{len(draws)} draws for {len(items)} utterances"
+    rows = range(len(items)), items, draws
+    threads = torch.get_num_threads() if prepared.in_place else 1
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, *rows))
+    else:
+        list(map(fill, *rows))
     masks = tuple(draw.masks for draw in draws if draw.masks is not None)
     assert len(masks) in (0, len(items)), "some utterances of a group have masks and some have none"
     all_present = all(all(draw.present) for draw in draws)
@@ -122,7 +148,7 @@ def network_inputs(batch: Batch, model: Model, device: torch.device) -> tuple[Te
         Features ``(B, 4T, F)`` or waves ``(B, 640 T)`` of unit variance, masked, and video ``(B, T, 88, 88)`` as
         ``normalise_video`` makes it; None of what the model does not have.
     """
-    lengths = batch.lengths.to(device)
+    lengths = batch.lengths.to(device, non_blocking=True)
     audio = video = None
     if model.frontend is not None:
         assert batch.waves is not None, "the corpus was prepared without audio"

@@ -31,12 +31,7 @@ def read_tsv(path: Path, columns: Sequence[str]) -> list[Row]:
         ValueError: one line naming file and line, where the table or an id or split in it is not as above.
     """
     assert {"id", "split"} <= set(columns)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = read_utf8(path).split("\n")
     header = lines[0].split("\t")
     if header == [""]:
         raise ValueError(f"{path}: is empty; its first line must name the columns {', '.join(columns)}")
@@ -69,6 +64,20 @@ def read_tsv(path: Path, columns: Sequence[str]) -> list[Row]:
     if not rows:
         raise ValueError(f"{path}: has a header but no utterance below it")
     return rows
+
+
+def read_utf8(path: Path) -> str:
+    """A text that a person may have written, without a byte order mark; its lines end in a single newline.
+
+    Raises:
+        ValueError: one line: the file is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

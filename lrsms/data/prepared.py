@@ -92,6 +92,11 @@ class Streams:
         if "video" in modalities:
             self._video = _mapped(folder / VIDEO)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether recordings are read where they are."""
+        return self._sources is not None
+
     def check(self, ids: set[str], num_frames: int) -> None:
         """Raises ``ValueError``, one line, unless these utterances and this many frames are there."""
         if self._sources is not None and ids - set(self._sources):
@@ -199,6 +204,11 @@ class Prepared:
         Rendered elsewhere, its audio may differ in the last bit; its config, which is part of the run, says what it is.
         """
         return self.manifest_hash if self.summary["corpus"]["kind"] == "synthetic" else self.hash
+
+    @property
+    def in_place(self) -> bool:
+        """Whether recordings are decoded where they are, at each reading."""
+        return self._streams.in_place
 
     def items(self, split: str) -> list[Item]:
         """The utterances of ``train``, ``valid`` or ``test``, in the corpus's order."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -27,6 +28,8 @@ _RATES = (1.0, 240.0)
 _RATE_TOLERANCE = 0.01
 _UNEVEN = 0.1
 """Largest deviation of the time between two frames from the usual one, as a share of it."""
+_LONGEST_DELAY = 60.0
+"""Seconds of silence that are put before a sound that begins later than its pictures."""
 _NEUTRAL = 128
 _COLOUR = 3
 """Largest deviation of a grey picture's chroma from neutral; not every codec keeps it exactly."""
@@ -123,27 +126,39 @@ def write(path: Path, frames: np.ndarray) -> None:
 
 
 def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
-    """Reads the sound of a video file.
+    """Reads the sound of a video file, from the first picture on: silence comes first where the sound begins later.
 
     Returns:
         ``(S,)`` float32, the mean of the channels, full scale 1; and samples per second.
 
     Raises:
-        ValueError: one line that names the file: it is missing, not a recording or damaged, or has no sound.
+        ValueError: one line that names the file: it is missing, not a recording or damaged, has no sound, or its sound
+            begins more than a minute after its pictures.
     """
     with _opened(path) as container:
         stream = _only_stream(path, container.streams.audio, "audio")
         stream.codec_context.options = {"err_detect": "explode"}
         to_planar_float = av.AudioResampler(format="fltp")
+        frames = list(container.decode(stream))
         chunks = [
             resampled.to_ndarray().mean(axis=0)
-            for frame in [*container.decode(stream), None]
+            for frame in [*frames, None]
             for resampled in to_planar_float.resample(frame)
         ]
         rate = stream.rate
+        delay = _delay(frames[0], container.streams.video) if frames else 0.0
     if not chunks:
         raise ValueError(f"{path}: its audio stream holds no samples")
-    return np.concatenate(chunks), rate
+    if delay > _LONGEST_DELAY:
+        raise ValueError(f"{path}: its sound begins {delay:.0f} s after its pictures; cut what comes before")
+    return np.concatenate([np.zeros(round(delay * rate), np.float32), *chunks]), rate
+
+
+def _delay(first: AudioFrame, streams: tuple[VideoStream, ...]) -> float:
+    """Seconds from a file's first picture to its first sound, at least 0; 0 where it has no picture or no times."""
+    if first.time is None or not streams or streams[0].start_time is None or streams[0].time_base is None:
+        return 0.0
+    return max(0.0, first.time - float(streams[0].start_time * streams[0].time_base))
 
 
 @contextmanager

@@ -32,6 +32,13 @@ def sync(*files: TextIO) -> None:
             os.fsync(file.fileno())
 
 
+def waited_share(path: Path) -> float | None:
+    """The share of the steps' time that was spent waiting for data, from ``timings.jsonl``; None without a step."""
+    timings = [json.loads(line) for line, _ in _rows(path)]
+    elapsed = sum(each["ms"] for each in timings)
+    return sum(each["waited_ms"] for each in timings) / elapsed if elapsed else None
+
+
 def _rows(path: Path) -> Iterator[tuple[str, int]]:
     """The lines and their steps up to the first that is torn, as a killed process or a power cut leaves one."""
     if not path.is_file():

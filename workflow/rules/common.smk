@@ -4,6 +4,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from lrsms.report import claims, results
@@ -92,6 +93,29 @@ def project_json(wildcards):
 def num_devices(wildcards, resources):
     """The GPUs that a job has, or else the one processor."""
     return max(1, resources.gpu)
+
+
+def gpu_bound():
+    """What of a GPU's memory jobs may take together, in MB (--resources gpu_mem_mb=76000); 0 where nothing bounds it."""
+    bound = workflow.global_resources.get("gpu_mem_mb")
+    return getattr(bound, "value", bound) or 0  # newer Snakemake wraps the number
+
+
+def gpu_memory(wildcards, attempt):
+    """What a run's jobs take of a GPU's memory, in MB: only where jobs share one, since torch is needed to know it.
+
+    Snakemake cuts it to all there is. A job that is tried again asks for more.
+    """
+    return attempt * memory_of(EXPERIMENTS[wildcards.run].steptime) if gpu_bound() else 0
+
+
+@cache
+def memory_of(steptime):
+    """In MB, of the runs whose training step is timed together, which are of one shape."""
+    from lrsms.device_memory import device_memory_mb
+
+    run = next(experiment.run for experiment in EXPERIMENTS.values() if experiment.steptime == steptime)
+    return device_memory_mb(run)
 
 
 def run_labels(wildcards):

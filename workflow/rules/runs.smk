@@ -27,6 +27,7 @@ rule train:
     threads: 1
     resources:
         gpu=0,
+        gpu_mem_mb=gpu_memory,
     params:
         # One launch per job: with several GPUs, it starts a process for each by itself.
         devices=num_devices,
@@ -44,6 +45,8 @@ rule decode:
     conda:
         "../envs/lrsms.yaml"
     threads: 1
+    resources:
+        gpu_mem_mb=gpu_memory,
     params:
         project=project_json,
     shell:
@@ -65,7 +68,8 @@ rule score:
 
 
 # Alone on the machine: it asks for more cores than there are, which Snakemake cuts to all of them (a cluster's profile
-# says how many). It measures with as many threads as a training job has.
+# says how many), and for all of a GPU's memory that jobs share: its times would be those of its neighbours too. It
+# measures with as many threads as a training job has.
 rule steptime:
     output:
         "results/steptime/{steptime}.json",
@@ -74,6 +78,8 @@ rule steptime:
     conda:
         "../envs/lrsms.yaml"
     threads: 1000
+    resources:
+        gpu_mem_mb=lambda wildcards: gpu_bound(),
     params:
         project=project_json,
         threads=num_threads("train"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lrsms.data.manifest import read_utf8
 from lrsms.data.utterance import Utterance
 
 _OUTSIDE_IDS = re.compile(r"[^A-Za-z0-9_.-]")
@@ -59,12 +60,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         ValueError: one line: the file is missing, cannot be read, is not UTF-8, or is empty.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = read_utf8(path).split("\n")
     if lines[-1] == "":
         lines.pop()
     if not lines:
