@@ -74,7 +74,7 @@ def test_the_shares_of_ranks_add_up_to_the_step(make_run, prepared, size):
         ranks = Ranks(rank, size)
         parts.append((accumulate(model, run, list(ranks.share(batches)), 5, CPU, 6, ranks), model))
     for name, value in expected.items():
-        assert sum(losses[name] for losses, _ in parts) == pytest.approx(value, rel=1e-6)
+        assert float(sum(losses[name] for losses, _ in parts)) == pytest.approx(float(value), rel=1e-6)
     for name, parameter in alone.named_parameters():
         total = sum(g for _, model in parts if (g := model.get_parameter(name).grad) is not None)
         torch.testing.assert_close(total, parameter.grad, rtol=1e-4, atol=1e-6)

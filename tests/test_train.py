@@ -20,6 +20,7 @@ from lrsms.decode import decode
 from lrsms.training import train as training
 from lrsms.training.interrupt import Interrupted
 from lrsms.training.step import accumulate
+from lrsms.training.steplog import waited_share
 from lrsms.training.train import learning_rate, snapshot_steps, train
 from lrsms.training.validation import validate
 
@@ -174,6 +175,7 @@ def test_every_session_of_a_run_is_told(make_run, make_folder, prepared, monkeyp
         for session in result["sessions"]
     )
     assert {session["num_devices"] for session in result["sessions"]} == {1}
+    assert 0 < result["waited"] == waited_share(folder / "timings.jsonl") < 1
 
 
 def test_a_run_that_is_asked_to_stop_ends_with_a_checkpoint_and_goes_on(trained, make_run, make_folder, prepared):
@@ -405,7 +407,7 @@ def test_a_step_is_the_mean_over_its_utterances_however_they_are_grouped(network
     expected = gradients(model)
     for split in ([items[:1], items[1:]], [[item] for item in items]):
         losses = accumulate(model, run, [group(members) for members in split], 0, CPU)
-        assert losses == pytest.approx(together, rel=1e-9)
+        torch.testing.assert_close(losses, together, rtol=1e-9, atol=0)
         for name, gradient in gradients(model).items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-7, atol=1e-10)
 

@@ -34,7 +34,8 @@ class LogMelFrontend(nn.Module):
         self.projection = nn.Linear(channels * ((mels + 3) // 4), dim)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """``features (B, 4T, F)``, ``lengths (B,)`` in frames of 40 ms -> ``(B, T, D)``."""
+        """``features (B, 4T, F)``, ``lengths (B,)`` in frames of 40 ms, on any device -> ``(B, T, D)``."""
+        lengths = lengths.to(features.device, non_blocking=True)
         x = features.unsqueeze(1)
         for convolution, rate in ((self.conv1, 4), (self.conv2, 2)):
             x = x.masked_fill(padding_mask(rate * lengths, x.shape[2])[:, None, :, None], 0.0)
@@ -58,7 +59,8 @@ class WaveFrontend(nn.Module):
         self.projection = nn.Linear(8 * channels, dim)
 
     def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """``waves (B, 640 T)``, ``lengths (B,)`` in frames of 640 samples -> ``(B, T, D)``."""
+        """``waves (B, 640 T)``, ``lengths (B,)`` in frames of 640 samples, on any device -> ``(B, T, D)``."""
+        lengths = lengths.to(waves.device, non_blocking=True)
         waves = waves.masked_fill(padding_mask(640 * lengths, waves.shape[1]), 0.0)
         rate = 160  # positions per frame after the stem
         mask = padding_mask(rate * lengths, waves.shape[1] // 4)

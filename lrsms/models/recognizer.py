@@ -79,9 +79,9 @@ class Recognizer(nn.Module):
         Args:
             audio: features ``(B, 4T, F)`` or waves ``(B, 640 T)``; None: there is none, or the model hears nothing.
             video: pictures ``(B, T, 88, 88)``; None: there is none, or the model sees nothing.
-            lengths: frames, ``(B,)``.
+            lengths: frames, ``(B,)``. On the CPU, they spare a GPU the wait for them.
             present: of a model of both modalities, whether each utterance's audio and video are present, ``(B, 2)``;
-                None: all that is given is. On the CPU, it spares a GPU the wait for it.
+                None: all that is given is. On the CPU, for the same reason.
 
         Returns:
             The memory ``(B, T, D)`` and its padding mask ``(B, T)``.
@@ -91,14 +91,14 @@ class Recognizer(nn.Module):
             inputs = audio if modality == "audio" else video
             assert inputs is not None and present is None, f"a model of {modality} alone needs it"
             memory = self._encode_modality(modality, inputs, lengths)
-            return memory, padding_mask(lengths, memory.shape[1])
+            return memory, _padding(lengths, memory)
         heard_rows, seen_rows = (None, None) if present is None else present.unbind(1)
         heard = self._encode_present("audio", audio, lengths, heard_rows)
         seen = self._encode_present("video", video, lengths, seen_rows)
         either = heard if heard is not None else seen
         assert either is not None, "neither modality is present"
         heard, seen = (torch.zeros_like(either) if memory is None else memory for memory in (heard, seen))
-        mask = padding_mask(lengths, either.shape[1])
+        mask = _padding(lengths, either)
         return self.fusion(heard, seen, mask), mask
 
     def _encode_present(
@@ -110,15 +110,17 @@ class Recognizer(nn.Module):
         if present is None or present.all():
             return self._encode_modality(modality, inputs, lengths)
         # Those that are absent do not pass through: they would count in the statistics of batch norm.
-        rows = present.nonzero().squeeze(1).to(inputs.device)
-        memory = self._encode_modality(modality, inputs[rows], lengths[rows])
+        rows = present.nonzero().squeeze(1)
+        lengths_of_rows = lengths[rows.to(lengths.device)]
+        rows = rows.to(inputs.device, non_blocking=True)
+        memory = self._encode_modality(modality, inputs[rows], lengths_of_rows)
         return memory.new_zeros(len(lengths), *memory.shape[1:]).index_copy(0, rows, memory)
 
     def _encode_modality(self, modality: config.Modality, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Front end and encoder: ``(B, T, D)``."""
         prefix = self._prefix(modality)
         x = self.get_submodule(f"{prefix}frontend")(inputs, lengths)
-        return self.get_submodule(f"{prefix}encoder")(x, padding_mask(lengths, x.shape[1]))
+        return self.get_submodule(f"{prefix}encoder")(x, _padding(lengths, x))
 
     def _prefix(self, modality: config.Modality) -> str:
         return f"{modality}_" if len(self.modalities) > 1 else ""
@@ -143,9 +145,9 @@ class Recognizer(nn.Module):
         Args:
             audio: as for ``encode``.
             video: as for ``encode``.
-            lengths: frames, ``(B,)``.
+            lengths: as for ``encode``.
             tokens: transcripts ``(B, U)``; what lies beyond their lengths is ignored.
-            token_lengths: ``(B,)``.
+            token_lengths: ``(B,)``, best on the CPU as well.
             label_smoothing: probability spread evenly over the other classes.
             present: as for ``encode``.
         """
@@ -156,6 +158,7 @@ class Recognizer(nn.Module):
         if self.decoder is None:
             return Losses(ctc, None, log_probs)
         end = self.size - 1
+        token_lengths = token_lengths.to(memory.device, non_blocking=True)
         token_mask = padding_mask(token_lengths, tokens.shape[1])
         starts = F.pad(tokens.masked_fill(token_mask, end), (1, 0), value=end)
         ends = F.pad(tokens, (0, 1), value=end).scatter(1, token_lengths.unsqueeze(1), end)
@@ -163,6 +166,11 @@ class Recognizer(nn.Module):
         ignored = padding_mask(token_lengths + 1, ends.shape[1])
         attention = smoothed_divergence(logits, ends.masked_fill(ignored, 0), ignored, label_smoothing)
         return Losses(ctc, attention, log_probs)
+
+
+def _padding(lengths: Tensor, x: Tensor) -> Tensor:
+    """The padding mask ``(B, T)`` of ``x (B, T, D)``, on its device."""
+    return padding_mask(lengths.to(x.device, non_blocking=True), x.shape[1])
 
 
 def _frontend(model: config.Model, modality: config.Modality) -> nn.Module:
@@ -180,7 +188,7 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: 
 
     Args:
         log_probs: ``(B, T, V)``.
-        lengths: frames, ``(B,)``.
+        lengths: frames, ``(B,)``; PyTorch wants both lengths on the CPU, and waits for them elsewhere.
         tokens: transcripts ``(B, U)``.
         token_lengths: ``(B,)``.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,27 +32,32 @@ class VideoFrontend(nn.Module):
         self.projection = nn.Linear(8 * channels, dim)
 
     def forward(self, video: Tensor, lengths: Tensor) -> Tensor:
-        """``video (B, T, H, W)``, ``lengths (B,)`` in frames -> ``(B, T, D)``."""
-        mask = padding_mask(lengths, video.shape[1])
+        """``video (B, T, H, W)``, ``lengths (B,)`` in frames -> ``(B, T, D)``.
+
+        Lengths on the CPU spare a GPU the wait for the number of frames that are packed.
+        """
+        places = valid_places(lengths, video.shape[1], video.device)
+        mask = padding_mask(lengths, video.shape[1]).to(video.device, non_blocking=True)
         video = video.masked_fill(mask[:, :, None, None], 0.0)
         if self.shrink is not None:
             video = F.avg_pool2d(video, self.shrink)
         # Channels last is how packing leaves them without another copy, and the faster layout for what follows.
-        pictures = pack(self.stem(video.unsqueeze(1)).permute(0, 2, 3, 4, 1), mask).permute(0, 3, 1, 2)
+        pictures = self.stem(video.unsqueeze(1)).permute(0, 2, 3, 4, 1)[places].permute(0, 3, 1, 2)
         # Frame by frame, since 3-D max pooling has no deterministic kernel on a GPU.
         pictures = F.max_pool2d(F.silu(self.norm(pictures, None)), 3, stride=2, padding=1)
         for block in cast("Iterable[ResidualBlock]", self.blocks):
             pictures = block(pictures)
-        return self.projection(unpack(pictures.mean((2, 3)), mask))
+        vectors = pictures.mean((2, 3))
+        return self.projection(vectors.new_zeros(*mask.shape, vectors.shape[1]).index_put(places, vectors))
 
 
-def pack(x: Tensor, mask: Tensor) -> Tensor:
-    """The N valid frames of ``x (B, T, ...)``: ``(N, ...)``. On the meta device, which knows no lengths, all are."""
-    return x.flatten(0, 1) if x.is_meta else x[~mask]
+def valid_places(lengths: Tensor, time: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Utterances and times ``(N,)``, on ``device``, of the N frames that are not padding.
 
-
-def unpack(x: Tensor, mask: Tensor) -> Tensor:
-    """Puts ``x (N, F)`` back in its places ``(B, T, F)``, with zeros at padding."""
-    if x.is_meta:
-        return x.unflatten(0, mask.shape)
-    return x.new_zeros(*mask.shape, x.shape[1]).masked_scatter(~mask.unsqueeze(-1), x)
+    An index rather than a mask, since a GPU can only tell how large the result of a mask is by being waited for. On the
+    meta device, which knows no lengths, all frames are valid.
+    """
+    if lengths.is_meta:
+        lengths = torch.full(lengths.shape, time, device="cpu")
+    places = (~padding_mask(lengths, time)).nonzero(as_tuple=True)
+    return tuple(index.to(device, non_blocking=True) for index in places)

@@ -1,7 +1,12 @@
-"""One training step: the gradients and losses of its groups, over all the devices that share it."""
+"""One training step: the gradients and losses of its groups, over all the devices that share it.
+
+On a GPU, nothing here waits for it but ``clip_and_read``: each wait would empty the queue of work ahead of it.
+"""
+
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lrsms.config import Run
 from lrsms.data.batch import Batch, network_inputs
@@ -22,7 +27,7 @@ def summed_step(
     ranks: Ranks,
     memory: Memory,
     stop: Stop,
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Leaves the gradients and group statistics of a whole step in the model of every rank.
 
     Args:
@@ -36,27 +41,45 @@ def summed_step(
         stop: asked before each group.
 
     Returns:
-        The mean joint, CTC and attention losses over the step's utterances.
+        The mean joint, CTC and attention losses over the step's utterances, still on the device.
 
     Raises:
         Interrupted: at all ranks, if one was asked to stop; the model is as it was before the step.
         ValueError: it does not fit into the device's memory.
     """
-    names = loss_names(model)
+    interrupted = False
+    losses: dict[str, Tensor] = {}
     try:
         losses = memory.attempt(
             lambda: accumulate(model, run, batches, step, ranks.device, num_utterances, ranks, stop)
         )
-        values = [*losses.values(), 0.0]
     except Interrupted:
-        values = [0.0] * len(names) + [1.0]
-    *totals, num_interrupted = ranks.totals(values)
-    if num_interrupted:
+        interrupted = True
+    if ranks.any(interrupted):
         discard_step(model)
         raise Interrupted
+    if ranks.size > 1:
+        losses = {name: value.double() for name, value in losses.items()}
+        ranks.sum(losses.values())
     ranks.sum_gradients(model)
     ranks.sum(group_statistics(model))
-    return dict(zip(names, totals, strict=True))
+    return losses
+
+
+def clip_and_read(model: nn.Module, losses: Mapping[str, Tensor], clip: float) -> tuple[dict[str, float], float]:
+    """Clips the gradients, and brings all that is to be known of a step to the host at once.
+
+    Args:
+        model: with the gradients of a whole step.
+        losses: by name, each a single number.
+        clip: largest norm of all gradients together.
+
+    Returns:
+        The losses, and the norm before clipping.
+    """
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    *values, norm_value = torch.stack([*losses.values(), norm]).tolist()
+    return dict(zip(losses, values, strict=True)), norm_value
 
 
 def accumulate(
@@ -68,7 +91,7 @@ def accumulate(
     num_utterances: int | None = None,
     ranks: Ranks = ALONE,
     stop: Stop = never,
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Adds up the gradients of one rank's groups, one after another; the loss is the mean over the step's utterances.
 
     Args:
@@ -82,7 +105,7 @@ def accumulate(
         stop: asked before each group.
 
     Returns:
-        This rank's part of the mean joint, CTC and attention losses.
+        This rank's part of the mean joint, CTC and attention losses, on the device.
 
     Raises:
         Interrupted: the process was asked to stop.
@@ -101,7 +124,7 @@ def accumulate(
             parts["attention"] = losses.attention / num_utterances
         for name, value in parts.items():
             sums[name] = sums[name] + value.detach()
-    return {name: value.item() for name, value in sums.items()}
+    return sums
 
 
 def loss_names(model: Recognizer) -> tuple[str, ...]:
@@ -112,6 +135,6 @@ def loss_names(model: Recognizer) -> tuple[str, ...]:
 def group_losses(model: Recognizer, run: Run, batch: Batch, device: torch.device) -> Losses:
     """The losses of a group, summed over its utterances."""
     audio, video = network_inputs(batch, run.model, device)
-    lengths, tokens, token_lengths = (x.to(device) for x in (batch.lengths, batch.tokens, batch.token_lengths))
+    tokens = batch.tokens.to(device, non_blocking=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bfloat16"):
-        return model(audio, video, lengths, tokens, token_lengths, run.train.label_smoothing, batch.present)
+        return model(audio, video, batch.lengths, tokens, batch.token_lengths, run.train.label_smoothing, batch.present)

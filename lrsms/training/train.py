@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from lrsms.build import build_model, build_structure
 from lrsms.config import Run, Train
@@ -40,8 +39,8 @@ from lrsms.training.ending import WEIGHTS, Session, device_name, end, has_ended,
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, out_of_memory
 from lrsms.training.resume import capture, resume
-from lrsms.training.step import summed_step
-from lrsms.training.steplog import log, open_log, sync
+from lrsms.training.step import clip_and_read, summed_step
+from lrsms.training.steplog import log, open_log, sync, waited_share
 from lrsms.training.validation import validate
 
 SPECTRA = "spectra.json"
@@ -101,7 +100,8 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
 
     def load(groups: list[Group]) -> Work:
         mine = ranks.share(groups)
-        return Work(groups, [training_batch(prepared, [items[i] for i in g.members], run, g.epoch) for g in mine])
+        batches = (training_batch(prepared, [items[i] for i in g.members], run, g.epoch) for g in mine)
+        return Work(groups, [batch.for_device(device) for batch in batches])
 
     def save(step: int, unvalidated: Mapping[str, float] | None = None) -> None:
         sync(metrics, timings)
@@ -127,8 +127,8 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
                     work = next(loader)
                     waited = time.perf_counter() - began
                     lr = learning_rate(run.train, done, total)
-                    losses = summed_step(model, run, work.batches, done, work.num_utterances, ranks, memory, stop)
-                    norm = nn.utils.clip_grad_norm_(model.parameters(), run.train.clip).item()
+                    totals = summed_step(model, run, work.batches, done, work.num_utterances, ranks, memory, stop)
+                    losses, norm = clip_and_read(model, totals, run.train.clip)
                     row = {"step": done + 1, "epoch": work.groups[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
                     if not is_finite(row):
                         diverged_at = done + 1
@@ -187,6 +187,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
         "peak_memory_mb": peak_memory_mb(device),
         "seconds": sum(each["seconds"] for each in sessions),
+        "waited": waited_share(folder / "timings.jsonl"),
         "resumed_at": session.start,
         "device": device_name(device),
         "threads": torch.get_num_threads(),

@@ -1,10 +1,12 @@
 """How good the weights are, during training: on the valid split, never on the test set."""
 
+from contextlib import closing
+
 import torch
 
 from lrsms.beam import greedy
 from lrsms.config import Run
-from lrsms.data.batch import collate, in_batches
+from lrsms.data.batch import Batch, collate, in_batches, load_ahead
 from lrsms.data.prepared import Item, Prepared
 from lrsms.models.recognizer import Recognizer
 from lrsms.score import align
@@ -34,17 +36,21 @@ def validate(
     losses = [0.0] * len(batches)
     edits = words = 0
     interrupted = False
+
+    def load(index: int) -> tuple[int, Batch]:
+        return index, collate(prepared, batches[index]).for_device(device)
+
     model.eval()
-    for index in ranks.share(range(len(batches))):
-        if interrupted := stop():
-            break
-        batch = collate(prepared, batches[index])
-        found = group_losses(model, run, batch, device)
-        losses[index] = found.joint(run.train.ctc_weight).item()
-        hypotheses = greedy(found.log_probs, batch.lengths.to(device))
-        for item, tokens in zip(batches[index], hypotheses, strict=True):
-            alignment = align(item.text, prepared.tokenizer.decode(tokens))
-            edits, words = edits + alignment.edits, words + alignment.words
+    with closing(load_ahead(ranks.share(range(len(batches))), load)) as loaded:
+        for index, batch in loaded:
+            if interrupted := stop():
+                break
+            found = group_losses(model, run, batch, device)
+            losses[index] = found.joint(run.train.ctc_weight).item()
+            hypotheses = greedy(found.log_probs, batch.lengths.to(device))
+            for item, tokens in zip(batch.items, hypotheses, strict=True):
+                alignment = align(item.text, prepared.tokenizer.decode(tokens))
+                edits, words = edits + alignment.edits, words + alignment.words
     model.train()
     *losses, edits_of_all, words_of_all, num_interrupted = ranks.totals([*losses, edits, words, interrupted])
     if num_interrupted:
