@@ -11,7 +11,7 @@ from typing import Any
 
 from lrsms import study
 from lrsms.training import interrupt
-from lrsms.verbs import looking, reporting, running
+from lrsms.verbs import benching, looking, reporting, running
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=function)
         return added
 
-    for part in (running, reporting, looking):
+    for part in (running, reporting, looking, benching):
         part.add(verb)
     return parser
 

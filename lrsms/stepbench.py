@@ -2,11 +2,12 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lrsms.build import build_model, build_structure
 from lrsms.config import Run
@@ -16,11 +17,12 @@ from lrsms.data.augment import CROP
 from lrsms.data.batch import Batch, network_inputs
 from lrsms.data.prepared import Item
 from lrsms.models.norm import update_running_statistics
+from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
 from lrsms.provenance import provenance
 from lrsms.study import step_shape
 from lrsms.training.ending import device_name, peak_memory_mb
-from lrsms.training.step import accumulate, group_losses
+from lrsms.training.step import accumulate, clip_and_read, group_losses
 
 FRAMES = 100
 """Frames of every random utterance: 4 s."""
@@ -52,17 +54,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     first()
     memory = peak_memory_mb(device) if device.type == "cuda" else None
     steps = [first] if same else [TrainingStep(baseline, device), first]
-    times: list[list[float]] = [[] for _ in steps]
-    for _ in range(WARMUP_STEPS):
-        for step in steps:
-            timed(step, device)
-    began = time.monotonic()
-    with progress("step time") as show:
-        while len(times[0]) < MIN_PAIRS or time.monotonic() - began < seconds:
-            order = range(len(steps)) if len(times[0]) % 2 == 0 else reversed(range(len(steps)))
-            for index in order:  # taking turns at going first
-                times[index].append(timed(steps[index], device))
-            show(min(round(time.monotonic() - began), round(seconds)), round(seconds))
+    times = in_turns(steps, device, seconds)
     parts = [parts_of(step, device) for step in steps]
     return {
         "baseline": same,
@@ -83,14 +75,37 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     }
 
 
-class TrainingStep:
-    """A model with its optimizer, which takes one training step on random data whenever it is called."""
+def in_turns(steps: Sequence[Callable[[], object]], device: torch.device, seconds: float) -> list[list[float]]:
+    """Milliseconds of every step of each, measured in turns for about ``seconds``; as many of each."""
+    times: list[list[float]] = [[] for _ in steps]
+    for _ in range(WARMUP_STEPS):
+        for step in steps:
+            timed(step, device)
+    began = time.monotonic()
+    with progress("step time") as show:
+        while len(times[0]) < MIN_PAIRS or time.monotonic() - began < seconds:
+            order = range(len(steps)) if len(times[0]) % 2 == 0 else reversed(range(len(steps)))
+            for index in order:  # taking turns at going first
+                times[index].append(timed(steps[index], device))
+            if (elapsed := time.monotonic() - began) < seconds:
+                show(int(elapsed), round(seconds))
+    return times
 
-    def __init__(self, run: Run, device: torch.device) -> None:
+
+class TrainingStep:
+    """A model with its optimizer, which takes one training step on random data whenever it is called.
+
+    Args:
+        run: what is trained.
+        device: where.
+        model: the run's network, in training mode, on that device; None: as the run initialises it.
+    """
+
+    def __init__(self, run: Run, device: torch.device, model: Recognizer | None = None) -> None:
         self.run, self.device = run, device
-        self.size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
+        self.size = vocabulary(run)
         self.num_tokens = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
-        self.model = build_model(run, self.size)[0].to(device).train()
+        self.model = build_model(run, self.size)[0].to(device).train() if model is None else model
         train = run.train
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True
@@ -99,15 +114,19 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Takes a step."""
-        accumulate(self.model, self.run, self.batches, 0, self.device)
-        self.update()
+        self.update(accumulate(self.model, self.run, self.batches, 0, self.device))
 
-    def update(self) -> None:
-        """Clips the gradients, moves the weights and ends the step."""
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.run.train.clip)
+    def update(self, losses: Mapping[str, Tensor]) -> None:
+        """Clips the gradients, reads the losses, moves the weights and ends the step."""
+        clip_and_read(self.model, losses, self.run.train.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         update_running_statistics(self.model)
+
+
+def vocabulary(run: Run) -> int:
+    """Vocabulary size V of the network of random data: pieces or characters, the blank, and sos/eos."""
+    return (run.tokenizer.pieces or NUM_CHARACTERS) + 2
 
 
 def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
@@ -124,7 +143,7 @@ def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
             sums["data"] += data
             sums["forward"] += (time.perf_counter() - began) * 1e3 - data  # it begins with the same
             sums["backward"] += timed(loss.backward, device)
-        sums["optimizer"] = timed(step.update, device)
+        sums["optimizer"] = timed(partial(step.update, {"loss": loss.detach()}), device)
         spent.append(sums)
     return {part: statistics.median(sums[part] for sums in spent) for part in PARTS}
 

@@ -20,10 +20,10 @@ from lrsms.progress import progress
 from lrsms.stepbench import (
     CHARACTERS_PER_UTTERANCE,
     FRAMES,
-    NUM_CHARACTERS,
     PIECES_PER_UTTERANCE,
     TrainingStep,
     timed,
+    vocabulary,
 )
 
 SECONDS = 20.0
@@ -86,7 +86,7 @@ def measure_steps(runs: Mapping[str, Run], device: torch.device, seconds: float 
 
 def multiply_adds_per_step(run: Run) -> float:
     """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames."""
-    size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
+    size = vocabulary(run)
     frames = min(FRAMES, run.train.group_frames)
     tokens = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
     per_second = multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)

@@ -1,0 +1,51 @@
+"""How fast is a training step, of what the device could do, and what does low rank add?
+
+Aims are those at paper scale, in bfloat16 on a GPU; on a CPU a small network shows that it works.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from benchmarks.figure import Figure
+from lrsms.stepcase import Row
+from lrsms.stepgrid import FULL, MOST, SMALL, measure_grid
+from lrsms.study import CONFIG_FOLDER
+from lrsms.verbs.looking import preset_run
+
+SECONDS = 480.0
+AIMS = {"paper-asr": "> 1.3", "paper-avsr": "> 1.15"}
+"""Low rank over dense: what the paper reports."""
+
+
+def measure(device: torch.device, small: bool) -> list[Figure]:
+    """Speed-up by low rank, share of the matrix rate and steps per second of every setting."""
+    grid = FULL if device.type == "cuda" else SMALL
+    if small:
+        grid = replace(SMALL, presets=("demo-asr",), frames=(100,))
+    runs = {name: preset_run(name, [], CONFIG_FOLDER) for name in grid.presets}
+    result = measure_grid(grid, runs, device, SECONDS)
+    largest = {
+        (row.preset, row.precision): row.frames for row in result.rows if MOST in grid.frames
+    }  # it is measured last
+    figures = []
+    for row in result.rows:
+        setting = f"{row.preset}, {row.frames} frames, {row.precision}, {row.mode}"
+        name = "dense" if row.ratio is None else f"{row.ratio:g} kept"
+        saturated = row.precision == "bfloat16" and largest.get((row.preset, row.precision)) == row.frames
+        figures.append(_share(row, f"{setting}, {name}: share of the measured matrix rate", saturated))
+        if row.ratio is not None:
+            aim = AIMS.get(row.preset, "") if row.precision == "bfloat16" else ""
+            figures.append(Figure(f"{setting}, {name}: speed over dense", row.speedup, "x", aim, _details(row)))
+    return figures
+
+
+def _share(row: Row, name: str, saturated: bool) -> Figure:
+    percent = None if row.share is None else 100 * row.share
+    return Figure(name, percent, "%", "> 40" if saturated and row.ratio is None else "", _details(row))
+
+
+def _details(row: Row) -> dict[str, object]:
+    """What a figure was worked out from."""
+    shown = ("why_not", "times_ms", "teraflops", "parts_ms", "estimated_speedup", "speedup_interval", "break_even")
+    return {name: getattr(row, name) for name in shown}

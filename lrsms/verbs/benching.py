@@ -1,0 +1,80 @@
+"""What a machine can do: training steps in every mode that it offers."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrsms.verbs.looking import preset_run
+from lrsms.verbs.options import Verb, chosen_device, on_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from lrsms.stepgrid import Grid
+
+
+def add(verb: Verb) -> None:
+    """Adds these verbs to the command line."""
+    added = verb(stepbench, on_device())
+    added.add_argument("presets", nargs="*", metavar="PRESET", help="on a GPU, paper-asr and paper-avsr; else tiny-asr")
+    added.add_argument("--frames", nargs="+", metavar="N", help="video frames of a step; max: the most that fit a GPU")
+    added.add_argument("--ratios", nargs="+", type=float, metavar="R", help="of full rank, kept (0.25)")
+    added.add_argument("--precision", nargs="+", help="bfloat16, tf32 (a GPU's) or float32")
+    added.add_argument("--modes", nargs="+", help="eager, compiled")
+    added.add_argument("--seconds", type=float, default=480.0, help="in which it is to be done; the first come first")
+    added.add_argument("--output", type=Path, help="JSON to write (results/stepbench-<device>.json)")
+
+
+def stepbench(options: argparse.Namespace) -> None:
+    """Times training steps on random data, dense beside low rank, and estimates what bounds them."""
+    from lrsms.files import write_json
+    from lrsms.stepgrid import measure_grid
+    from lrsms.stepgrid_table import show
+
+    device = chosen_device(options)
+    grid = asked_grid(options, device)
+    runs = {name: preset_run(name, [], options.config_folder) for name in grid.presets}
+    output = options.output or Path(f"results/stepbench-{device.type}.json")
+    show(measure_grid(grid, runs, device, options.seconds, lambda result: write_json(output, result.plain())))
+
+
+def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
+    """What was asked for, and otherwise what suits the device.
+
+    Raises:
+        ValueError: one line: a value is out of range, or nothing for this device.
+    """
+    from lrsms import stepgrid
+
+    usual = stepgrid.FULL if device.type == "cuda" else stepgrid.SMALL
+    frames = usual.frames
+    if options.frames:
+        frames = tuple(text if text == stepgrid.MOST else _frames(text) for text in options.frames)
+    grid = stepgrid.Grid(
+        presets=tuple(options.presets) or usual.presets,
+        frames=frames,
+        ratios=tuple(options.ratios or usual.ratios),
+        precisions=tuple(options.precision or usual.precisions),
+        modes=tuple(options.modes or usual.modes),
+    )
+    for name, values, known in (
+        ("--precision", grid.precisions, stepgrid.PRECISIONS),
+        ("--modes", grid.modes, stepgrid.MODES),
+    ):
+        for value in values:
+            if value not in known:
+                raise ValueError(f"{name} {value}: use one of {', '.join(known)}")
+    for ratio in grid.ratios:
+        if not 0 < ratio <= 1:
+            raise ValueError(f"--ratios {ratio:g}: must be more than 0 and at most 1")
+    if device.type != "cuda" and (stepgrid.MOST in grid.frames or "tf32" in grid.precisions):
+        raise ValueError(f"--device {device}: '--frames max' and '--precision tf32' are for a CUDA device")
+    return grid
+
+
+def _frames(text: str) -> int:
+    from lrsms.stepbench import FRAMES
+
+    if not text.isdigit() or not int(text) or int(text) % FRAMES:
+        raise ValueError(f"--frames {text}: must be a multiple of {FRAMES}, the length of an utterance, or max")
+    return int(text)
