@@ -11,6 +11,7 @@ joint.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,10 +96,11 @@ def search(
     tokens = lengths.new_zeros((num_utterances, 1, 0))  # (utterances, hypotheses, length)
     while True:
         length = tokens.shape[2]
-        best.update(utterances, tokens, torch.stack([w * s.complete() for w, s in scorers]).sum(0) + bonus * length)
+        best.update(utterances, tokens, _weighted((w, s.complete()) for w, s in scorers) + bonus * length)
 
-        scores = torch.stack([w * s.extensions() for w, s in scorers]).sum(0) + bonus * (length + 1)
-        scores[..., [0, size - 1]] = -torch.inf  # blank and eos do not continue a hypothesis
+        scores = _weighted((w, s.extensions()) for w, s in scorers)
+        scores += bonus * (length + 1)
+        scores[..., 0] = scores[..., -1] = -torch.inf  # blank and eos do not continue a hypothesis
         width = min(settings.beam, tokens.shape[1] * (size - 2))
         top, index = scores.flatten(1).topk(width)
         parents, labels = index // size, index % size
@@ -116,6 +118,15 @@ def search(
             scorer.advance(parents, labels)
         history = tokens.gather(1, parents[..., None].expand(-1, -1, length))
         tokens = torch.cat([history, labels[..., None]], dim=2)
+
+
+def _weighted(terms: Iterable[tuple[float, Tensor]]) -> Tensor:
+    """Sum of weights times tensors, which may be large, with one tensor of memory."""
+    (weight, x), *others = terms
+    total = weight * x
+    for weight, x in others:
+        total.add_(x, alpha=weight)
+    return total
 
 
 class _Scorer(Protocol):
@@ -163,7 +174,7 @@ class _AttentionScorer:
     def _after(self, tokens: Tensor, scores: Tensor) -> Tensor:
         """``(B, K, V)``: of the continuations of hypotheses with last ``tokens (B, K)`` and ``scores (B, K)``."""
         logits, self._state = self._decoder.step(tokens.flatten(), self._state)
-        return scores[..., None] + logits.double().log_softmax(-1).view(*tokens.shape, -1)
+        return logits.log_softmax(-1, dtype=torch.float64).view(*tokens.shape, -1).add_(scores[..., None])
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,22 @@ and time. With p_t(c) the CTC probability of label c at frame t (from 1), the pa
 the prefix g are split into those that end in g's last label, ``label_t(g)``, and those that end in a blank,
 ``blank_t(g)``::
 
-    before_t    = blank_t(g) + (label_t(g) unless g ends in c)  from where c can follow as a new label
+    either_t(g) = blank_t(g) + label_t(g)
+    before_t    = either_t(g), or blank_t(g) if g ends in c     from where c can follow as a new label
     label_t(gc) = p_t(c) * (label_{t-1}(gc) + before_{t-1})
-    blank_t(g)  = p_t(blank) * (blank_{t-1}(g) + label_{t-1}(g))
+    blank_t(g)  = p_t(blank) * either_{t-1}(g)
     psi(gc)     = sum over t of p_t(c) * before_{t-1}           the probability of all sequences that begin with gc
-    P(g)        = blank_T(g) + label_T(g)                       the probability of g itself
+    P(g)        = either_T(g)                                   the probability of g itself
 
 Here ``psi`` is a matrix product, so all V continuations of all hypotheses are scored without pruning, and the
 recursions are cumulative sums, computed only for the prefixes that the search keeps. All in float64: the sums then lose
 nothing that matters over thousands of frames, and TF32 settings do not reach them.
+
+Frames beyond an utterance's end count as certain blanks. So nothing begins there, P(g) stays as it is, and neither
+needs a mask.
 """
+
+import itertools
 
 import torch
 from torch import Tensor
@@ -22,6 +28,9 @@ from torch.nn import functional as F
 
 IMPOSSIBLE = -1e6
 """Stands for log 0 at one frame within cumulative sums, where -inf minus -inf would be NaN."""
+
+MANY = 128
+"""Rows from which on a CPU computes a cumulative log-sum faster frame by frame, for all rows at once."""
 
 
 class CTCPrefixScorer:
@@ -34,78 +43,97 @@ class CTCPrefixScorer:
 
     def __init__(self, log_probs: Tensor, lengths: Tensor) -> None:
         num_utterances, num_frames, _ = log_probs.shape
-        frames = torch.arange(num_frames, device=log_probs.device)
-        self._padding = frames >= lengths[:, None]  # (B, T)
-        self._lengths = lengths
-        self._log_probs = log_probs.masked_fill(self._padding[..., None], 0.0).clamp(min=IMPOSSIBLE)
+        padding = torch.arange(num_frames, device=log_probs.device) >= lengths[:, None]  # (B, T)
+        log_probs = log_probs.masked_fill(padding[..., None], IMPOSSIBLE).clamp_(min=IMPOSSIBLE)
+        log_probs[..., 0].masked_fill_(padding, 0.0)
+        self._log_probs = log_probs.mT.contiguous()  # (B, V, T): all frames of a label side by side
         self._probs = self._log_probs.double().exp()
-        nothing = self._log_probs.new_full((num_utterances, 1, num_frames), -torch.inf, dtype=torch.float64)
-        # Time runs from 0, before any frame, to T: ``(B, K, T + 1)``. The empty prefix starts as certain, in "blank".
+        # Time runs from 0, before any frame, to T: (B, K, T + 1).
+        self._stay_blank = _stay(self._log_probs[:, :1])
+        # The empty prefix is certain before the first frame, as if a blank had been there.
         self._last = lengths.new_zeros((num_utterances, 1))
-        self._label = F.pad(nothing, (1, 0), value=-torch.inf)
-        blank = _running_sum(self._log_probs[:, None, :, 0].double())
-        self._blank = _restore_impossible(F.pad(blank, (1, 0)))
+        self._blank = self._either = _restore_impossible(self._stay_blank)
 
     def complete(self) -> Tensor:
         """``(B, K)``: log P(prefix), the probability that the utterance is exactly the prefix."""
-        end = self._lengths[:, None, None].expand(-1, self._last.shape[1], 1)
-        return torch.logaddexp(self._label, self._blank).gather(2, end).squeeze(2)
+        return self._either[..., -1]
 
     def extensions(self) -> Tensor:
         """``(B, K, V)``: log psi(prefix + label) of every label; -inf for the blank."""
-        before = torch.logaddexp(self._label, self._blank)[..., :-1].masked_fill(self._padding[:, None], -torch.inf)
-        # Relative to the largest term the product is safe: a label's psi vanishes only if its probability at the frame
-        # of that term is below exp(-700).
-        peak = before.amax(-1, keepdim=True).clamp(min=torch.finfo(before.dtype).min)
-        psi = ((before - peak).exp() @ self._probs).log() + peak
+        before, peak = _relative(self._either[..., :-1])
+        psi = (before @ self._probs.mT).log_().add_(peak)
         # A label equal to the prefix's last one is new only after a blank.
-        before = self._blank[..., :-1].masked_fill(self._padding[:, None], -torch.inf)
-        repeated = torch.logsumexp(before + self._emissions(self._last), dim=-1, keepdim=True)
-        psi = psi.scatter(2, self._last[..., None], repeated)
+        before, peak = _relative(self._blank[..., :-1])
+        repeated = (before * _rows(self._probs, self._last)).sum(-1, keepdim=True).log() + peak
+        psi.scatter_(2, self._last[..., None], repeated)
         psi[..., 0] = -torch.inf
         return psi
 
     def advance(self, parents: Tensor, labels: Tensor) -> None:
         """Replaces the prefixes by ``parents (B, K')`` (indices into K), each continued by ``labels (B, K')``."""
-        index = parents[..., None].expand(-1, -1, self._label.shape[2])
-        label, blank = self._label.gather(1, index), self._blank.gather(1, index)
+        blank, either = _rows(self._blank, parents), _rows(self._either, parents)
         repeats = labels == self._last.gather(1, parents)
-        before = torch.where(repeats[..., None], blank, torch.logaddexp(label, blank))
         self._last = labels
-        self._label = _recursion(before, self._emissions(labels))
-        self._blank = _recursion(self._label, self._log_probs[:, None, :, 0].double())
+        label = _recursion(torch.where(repeats[..., None], blank, either), _stay(_rows(self._log_probs, labels)))
+        self._blank = _recursion(label, self._stay_blank)
+        self._either = torch.logaddexp(label, self._blank)
 
     def keep(self, utterances: Tensor) -> None:
         """Forgets all but the ``utterances (B',)`` (indices into B)."""
-        self._padding, self._lengths = self._padding[utterances], self._lengths[utterances]
         self._log_probs, self._probs = self._log_probs[utterances], self._probs[utterances]
-        self._last, self._label, self._blank = (x[utterances] for x in (self._last, self._label, self._blank))
-
-    def _emissions(self, labels: Tensor) -> Tensor:
-        """``(B, K, T)``: log-probability of each hypothesis's own label at every frame."""
-        index = labels[:, None].expand(-1, self._log_probs.shape[1], -1)
-        return self._log_probs.gather(2, index).transpose(1, 2).double()
+        self._stay_blank, self._last = self._stay_blank[utterances], self._last[utterances]
+        self._blank, self._either = self._blank[utterances], self._either[utterances]
 
 
-def _recursion(inflow: Tensor, emission: Tensor) -> Tensor:
-    """Solves x_t = emission_t + logaddexp(x_{t-1}, inflow_{t-1}), x_0 = -inf, by cumulative sums over time.
+def _recursion(inflow: Tensor, stay: Tensor) -> Tensor:
+    """Solves x_t = log p_t + logaddexp(x_{t-1}, inflow_{t-1}), x_0 = -inf, by cumulative sums over time.
 
     Args:
         inflow: ``(B, K, T + 1)`` at times 0..T.
-        emission: ``(B, K, T)`` at times 1..T.
+        stay: of p, ``(B, K or 1, T + 1)``, see `_stay`.
 
     Returns:
         x: ``(B, K, T + 1)`` at times 0..T.
     """
-    stay = _running_sum(emission)
-    x = stay + torch.logcumsumexp(inflow[..., :-1] - F.pad(stay[..., :-1], (1, 0)), dim=-1)
+    x = stay[..., 1:] + _logcumsumexp(inflow[..., :-1] - stay[..., :-1])
     return F.pad(_restore_impossible(x), (1, 0), value=-torch.inf)
 
 
-def _running_sum(x: Tensor) -> Tensor:
-    """Cumulative sum over the last dimension, as a matrix product: ``cumsum`` has no deterministic kernel on CUDA."""
+def _logcumsumexp(x: Tensor) -> Tensor:
+    """``x.logcumsumexp(-1)`` of ``(B, K, T)``, whose kernel on the CPU is a scalar one."""
+    if x.device.type != "cpu" or x.shape[0] * x.shape[1] < MANY:
+        return x.logcumsumexp(-1)
+    by_time = x.permute(2, 0, 1).contiguous()
+    frames = by_time.unbind()
+    for previous, frame in itertools.pairwise(frames):
+        torch.logaddexp(previous, frame, out=frame)
+    return by_time.permute(1, 2, 0)
+
+
+def _relative(x: Tensor) -> tuple[Tensor, Tensor]:
+    """``exp(x - peak)`` and the peak ``(B, K, 1)`` over time of ``x (B, K, T)``.
+
+    Relative to the largest term a sum of products with probabilities is safe: it vanishes only if the probability at
+    the frame of that term is below exp(-700).
+    """
+    peak = x.amax(-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).min)
+    return (x - peak).exp_(), peak
+
+
+def _rows(x: Tensor, index: Tensor) -> Tensor:
+    """``(B, K', T)``: the rows ``index (B, K')`` of ``x (B, K, T)``, copied whole, which ``gather`` does not do."""
+    first = torch.arange(x.shape[0], device=x.device)[:, None] * x.shape[1]
+    return x.flatten(0, 1).index_select(0, (first + index).flatten()).unflatten(0, index.shape)
+
+
+def _stay(log_probs: Tensor) -> Tensor:
+    """``(B, K, T + 1)``: the sum of ``log_probs (B, K, T)`` over all frames up to time t, in float64."""
+    x = log_probs.double()
+    if x.device.type == "cpu":
+        return F.pad(x.cumsum(-1), (1, 0))
+    # As a matrix product: ``cumsum`` has no deterministic kernel on CUDA.
     num_frames = x.shape[-1]
-    return x @ torch.ones((num_frames, num_frames), dtype=x.dtype, device=x.device).triu()
+    return F.pad(x @ torch.ones((num_frames, num_frames), dtype=x.dtype, device=x.device).triu(), (1, 0))
 
 
 def _restore_impossible(x: Tensor) -> Tensor:

@@ -1,9 +1,13 @@
 """Hypotheses of a trained run: every decoder under every test condition, one row per utterance."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -12,16 +16,43 @@ from torch import Tensor
 from lrsms.beam import greedy, search
 from lrsms.build import build_structure
 from lrsms.config import Condition, Decoder, Decoding, Run
-from lrsms.data.batch import condition_batch, in_batches, network_inputs
+from lrsms.data.audio import FRAMES_PER_SECOND
+from lrsms.data.batch import Batch, condition_batch, in_batches, load_ahead, network_inputs
 from lrsms.data.prepared import Item, Prepared
-from lrsms.files import write_atomically
+from lrsms.files import write_atomically, write_json
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
+from lrsms.realtime import times_path
 from lrsms.record import load_outcome
+from lrsms.stepbench import synchronise
+from lrsms.training.ending import device_name
 from lrsms.training.train import WEIGHTS, run_title
 
 BATCH_FRAMES = 3200
 """Frames decoded at once; hypotheses do not depend on it."""
+Result = TypeVar("Result")
+
+
+@dataclass
+class _Times:
+    """What one condition's decoding took, the device idle before and after each part (see `lrsms.realtime`)."""
+
+    device: torch.device
+    audio_seconds: float = 0.0
+    network_seconds: float = 0.0
+    search_seconds: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, work: Callable[[], Result]) -> tuple[Result, float]:
+        """The result of ``work``, and the seconds that it took."""
+        synchronise(self.device)
+        began = time.perf_counter()
+        result = work()
+        synchronise(self.device)
+        return result, time.perf_counter() - began
+
+    def content(self) -> dict[str, Any]:
+        """As JSON."""
+        return {key: getattr(self, key) for key in ("audio_seconds", "network_seconds", "search_seconds")}
 
 
 def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Recognizer:
@@ -45,6 +76,8 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
 def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: Decoding, device: torch.device) -> None:
     """Writes JSON lines of decoder, condition, id, speaker, reference and hypothesis; none for a diverged run.
 
+    Beside them it writes how long it took (see `lrsms.realtime`).
+
     Decoding is in float32 without TF32, whatever training used.
 
     Raises:
@@ -57,6 +90,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
             f"{folder}: was trained on other data than {prepared.folder} holds now; delete it to train again"
         )
     rows: list[dict[str, Any]] = []
+    times = {name: _Times(device) for name in decoding.conditions} if outcome["status"] == "finished" else {}
     if outcome["status"] == "finished":
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
@@ -66,11 +100,14 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
         with progress(f"decode {run_title(folder)}") as show:
             for name, items in items_by_name.items():
                 condition = decoding.conditions[name]
-                for row in _decode_items(model, run, prepared, items, condition, decoding, device):
+                for row in _decode_items(model, run, prepared, items, condition, decoding, times[name]):
                     rows.append({**row, "condition": name})
                     show(len(rows), total)
         order = {name: index for index, name in enumerate(decoding.decoders)}
         rows.sort(key=lambda row: order[row["decoder"]])
+    content = {name: condition_times.content() for name, condition_times in times.items()}
+    about = {"device": device_name(device), "threads": torch.get_num_threads()}
+    write_json(times_path(output), about | {"conditions": content})
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomically(output, lines.encode())
 
@@ -83,23 +120,35 @@ def _decode_items(
     items: list[Item],
     condition: Condition,
     decoding: Decoding,
-    device: torch.device,
+    times: _Times,
 ) -> Iterator[dict[str, Any]]:
-    for members in in_batches(items, BATCH_FRAMES):
-        batch = condition_batch(prepared, members, condition)
-        lengths = batch.lengths.to(device)
-        audio, video = network_inputs(batch, run.model, device)
-        memory, _ = model.encode(audio, video, lengths, batch.present)
-        log_probs = model.ctc_log_probs(memory)
-        for name, decoder in decoding.decoders.items():
-            for item, tokens in zip(members, _tokens(model, memory, log_probs, lengths, decoder), strict=True):
-                yield {
-                    "decoder": name,
-                    "id": item.id,
-                    "speaker": item.speaker,
-                    "reference": item.text,
-                    "hypothesis": prepared.tokenizer.decode(tokens),
-                }
+    def load(members: list[Item]) -> Batch:
+        return condition_batch(prepared, members, condition).for_device(times.device)
+
+    with closing(load_ahead(in_batches(items, BATCH_FRAMES), load)) as batches:
+        for batch in batches:
+            lengths = batch.lengths.to(times.device)
+            (memory, log_probs), seconds = times.timed(partial(_network, model, run, batch, lengths))
+            times.network_seconds += seconds
+            times.audio_seconds += int(batch.lengths.sum()) / FRAMES_PER_SECOND
+            for name, decoder in decoding.decoders.items():
+                found, seconds = times.timed(partial(_tokens, model, memory, log_probs, lengths, decoder))
+                times.search_seconds[name] = times.search_seconds.get(name, 0.0) + seconds
+                for item, tokens in zip(batch.items, found, strict=True):
+                    yield {
+                        "decoder": name,
+                        "id": item.id,
+                        "speaker": item.speaker,
+                        "reference": item.text,
+                        "hypothesis": prepared.tokenizer.decode(tokens),
+                    }
+
+
+def _network(model: Recognizer, run: Run, batch: Batch, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """The memory ``(B, T, D)`` and the CTC log-probabilities ``(B, T, V)`` of a batch."""
+    audio, video = network_inputs(batch, run.model, lengths.device)
+    memory, _ = model.encode(audio, video, lengths, batch.present)
+    return memory, model.ctc_log_probs(memory)
 
 
 def _tokens(

@@ -27,13 +27,17 @@ def probabilities_by_enumeration(log_probs: Tensor) -> dict[Prefix, float]:
     return total
 
 
-def sequence_probability(probs: list[list[float]], sequence: Prefix) -> float:
-    """P(sequence) by the forward recursion over its labels with blanks between (Graves et al. 2006, equations 5-8)."""
+def forward(probs: list[list[float]], sequence: Prefix) -> list[tuple[float, float]]:
+    """After 0, 1, ..., T frames: probability of all paths that spell ``sequence``, ending in a blank and in its label.
+
+    By the forward recursion over its labels with blanks between (Graves et al. 2006, equations 5-8).
+    """
     extended = [0]
     for label in sequence:
         extended += [label, 0]
     alpha = [0.0] * len(extended)
     alpha[0] = 1.0  # before the first frame, as if a blank had been emitted
+    ends = [(alpha[-1], 0.0)]
     for frame in probs:
         previous, alpha = alpha, [0.0] * len(extended)
         for s, label in enumerate(extended):
@@ -41,36 +45,36 @@ def sequence_probability(probs: list[list[float]], sequence: Prefix) -> float:
             if s >= 2 and label != 0 and label != extended[s - 2]:
                 arriving += previous[s - 2]
             alpha[s] = arriving * frame[label]
-    return alpha[-1] + (alpha[-2] if sequence else 0.0)
+        ends.append((alpha[-1], alpha[-2] if sequence else 0.0))
+    return ends
 
 
-def prefix_probability(probs: list[list[float]], prefix: Prefix) -> float:
-    """Probability of all sequences that begin with ``prefix``: its last label starts somewhere, anything follows."""
-    if not prefix:
-        return 1.0
-    total = 0.0
-    for t, frame in enumerate(probs):
-        before = probs[:t]
-        arriving = sequence_probability(before, prefix[:-1])
-        if len(prefix) >= 2 and prefix[-1] == prefix[-2]:  # only after a blank does it count as a new label
-            arriving = ending_in_blank(before, prefix[:-1])
-        total += arriving * frame[prefix[-1]]
+def sequence_probability(probs: list[list[float]], sequence: Prefix) -> float:
+    """P(sequence)."""
+    return sum(forward(probs, sequence)[-1])
+
+
+def continued_probabilities(probs: list[list[float]], sequence: Prefix) -> dict[int, float]:
+    """Of every label: probability of all that begins with ``sequence`` and it, which starts at any frame."""
+    ends = forward(probs, sequence)
+    total = {}
+    for label in range(1, len(probs[0])):
+        # Only after a blank does the same label once more count as a new one.
+        before = [blank + (0.0 if sequence[-1:] == (label,) else last) for blank, last in ends[:-1]]
+        total[label] = sum(arriving * frame[label] for arriving, frame in zip(before, probs, strict=True))
     return total
-
-
-def ending_in_blank(probs: list[list[float]], sequence: Prefix) -> float:
-    """Probability of the paths that spell ``sequence`` and whose last frame is a blank."""
-    return sequence_probability(probs[:-1], sequence) * probs[-1][0] if probs else float(not sequence)
 
 
 def search(
     log_probs: Tensor, decoder: Decoder, memory: Tensor, beam: int, ctc_weight: float, length_bonus: float
 ) -> tuple[Prefix, float]:
-    """Best hypothesis and score for ``log_probs (T, V)``, ``memory (T, D)``, both unpadded; never stops early."""
+    """Best hypothesis and score for ``log_probs (T, V)``, ``memory (T, D)``, both unpadded; never stops early.
+
+    Each hypothesis goes through the whole decoder at every length, and through all frames for its CTC probability.
+    """
     num_frames, size = log_probs.shape
     eos = size - 1
     probs = log_probs.exp().tolist()
-    padding_mask = torch.zeros(1, num_frames, dtype=torch.bool)
 
     def joint(attention: float, ctc_probability: float, num_tokens: int) -> float:
         score = length_bonus * num_tokens
@@ -83,17 +87,27 @@ def search(
     growing: dict[Prefix, float] = {(): 0.0}  # log-probability of the attention
     ended: dict[Prefix, float] = {}
     for length in range(num_frames + 1):
+        steps = next_log_probs(decoder, memory, list(growing))
         continued: dict[Prefix, tuple[float, float]] = {}
-        for prefix, attention in growing.items():
-            logits = decoder(torch.tensor([[eos, *prefix]]), memory[None], padding_mask)[0, -1]
-            step = logits.log_softmax(-1).tolist()
+        for (prefix, attention), step in zip(growing.items(), steps, strict=True):
             ended[prefix] = joint(attention + step[eos], sequence_probability(probs, prefix), length)
+            ctc = continued_probabilities(probs, prefix)
             for label in range(1, eos):
-                longer = (*prefix, label)
-                score = joint(attention + step[label], prefix_probability(probs, longer), length + 1)
+                score = joint(attention + step[label], ctc[label], length + 1)
                 if score > -math.inf:
-                    continued[longer] = (score, attention + step[label])
+                    continued[(*prefix, label)] = (score, attention + step[label])
         kept = sorted(continued, key=lambda prefix: continued[prefix][0], reverse=True)[:beam]
         growing = {prefix: continued[prefix][1] for prefix in kept}
     best = max(ended, key=lambda prefix: ended[prefix])
     return best, ended[best]
+
+
+def next_log_probs(decoder: Decoder, memory: Tensor, prefixes: list[Prefix]) -> list[list[float]]:
+    """The decoder's log-probabilities of each next label after each of ``prefixes``, all of one length."""
+    if not prefixes:
+        return []
+    sos = decoder.embedding.num_embeddings - 1
+    tokens = torch.tensor([[sos, *prefix] for prefix in prefixes])
+    memories = memory.expand(len(prefixes), -1, -1)
+    logits = decoder(tokens, memories, torch.zeros(memories.shape[:2], dtype=torch.bool))[:, -1]
+    return logits.log_softmax(-1).tolist()

@@ -1,5 +1,6 @@
 """The vectorised search against a plain one, against exhaustive search, and its independence of the batch."""
 
+import copy
 import itertools
 import math
 
@@ -21,8 +22,8 @@ def tiny_decoder(size, generator, dim=8, sharpness=3.0):
     return decoder
 
 
-def random_log_probs(generator, *shape):
-    return (2 * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
+def random_log_probs(generator, *shape, peakiness=2.0):
+    return (peakiness * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
 
 
 def settings(width, ctc_weight, length_bonus):
@@ -47,6 +48,30 @@ def test_equals_the_plain_search(ctc_weight, length_bonus):
                 tokens, score = reference.search(*inputs, width, ctc_weight, length_bonus)
             assert found[utterance].tokens == tokens, (case, utterance)
             assert found[utterance].score == pytest.approx(score, abs=1e-9), (case, utterance)
+
+
+@pytest.mark.parametrize("batches", [range(5), pytest.param(range(5, 50), marks=pytest.mark.slow)])
+def test_equals_the_plain_search_at_the_width_of_the_paper(batches):
+    """200 utterances, four to a batch, peaky and flat: in float64 the same; in float32 unless scores tie."""
+    for batch in batches:
+        generator = torch.Generator().manual_seed(100 + batch)
+        size = 4 + batch % 6
+        lengths = torch.randint(1, 11, (4,), generator=generator)
+        num_frames = int(lengths.max())
+        decoder = tiny_decoder(size, generator, sharpness=[0.5, 2.0, 5.0][batch % 3])
+        log_probs = random_log_probs(generator, 4, num_frames, size, peakiness=[0.3, 2.0, 4.0, 8.0][batch % 4])
+        memory = torch.randn(4, num_frames, 8, generator=generator, dtype=torch.float64)
+        options = settings(40, 0.1, 0.0)
+        double = beam.search(log_probs, lengths, decoder, memory, options)
+        single = beam.search(log_probs.float(), lengths, copy.deepcopy(decoder).float(), memory.float(), options)
+        for utterance, length in enumerate(lengths.tolist()):
+            inputs = log_probs[utterance, :length], decoder, memory[utterance, :length]
+            with torch.no_grad():
+                tokens, score = reference.search(*inputs, 40, 0.1, 0.0)
+            assert double[utterance].tokens == tokens, (batch, utterance)
+            assert double[utterance].score == pytest.approx(score, abs=1e-9), (batch, utterance)
+            tie = single[utterance].score == pytest.approx(score, abs=1e-4)
+            assert single[utterance].tokens == tokens or tie, (batch, utterance)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,6 +6,7 @@ import pytest
 import reference_beam as reference
 import torch
 
+from lrsms import ctc_prefix
 from lrsms.ctc_prefix import CTCPrefixScorer
 
 
@@ -43,8 +44,10 @@ def test_the_plain_recursions_equal_the_sum_over_all_paths():
     probs = log_probs.exp().tolist()
     for prefix in [(), (1,), (1, 1), (1, 2), (2, 1, 2)]:
         assert reference.sequence_probability(probs, prefix) == pytest.approx(by_sequence.get(prefix, 0.0))
-        total = sum(p for sequence, p in by_sequence.items() if sequence[: len(prefix)] == prefix)
-        assert reference.prefix_probability(probs, prefix) == pytest.approx(total)
+        for label, probability in reference.continued_probabilities(probs, prefix).items():
+            longer = (*prefix, label)
+            total = sum(p for sequence, p in by_sequence.items() if sequence[: len(longer)] == longer)
+            assert probability == pytest.approx(total)
 
 
 def test_a_prefix_splits_into_itself_and_its_continuations():
@@ -58,6 +61,23 @@ def test_a_prefix_splits_into_itself_and_its_continuations():
         assert torch.logsumexp(parts, -1).item() == pytest.approx(begins.item(), abs=1e-9)
         begins = extensions[..., label]
         scorer.advance(torch.tensor([[0]]), torch.tensor([[label]]))
+
+
+@pytest.mark.parametrize("num_hypotheses", [ctc_prefix.MANY - 1, ctc_prefix.MANY])
+def test_many_hypotheses_equal_each_alone(num_hypotheses):
+    """From some number on the recursion goes frame by frame, with the same result."""
+    log_probs = random_log_probs(torch.Generator().manual_seed(5), 9, 5)
+    log_probs[3, 2] = -math.inf
+    scorer = CTCPrefixScorer(log_probs[None], torch.tensor([9]))
+    labels = 1 + torch.arange(num_hypotheses)[None] % 4
+    scorer.advance(torch.zeros_like(labels), labels)
+    parents, labels = torch.arange(num_hypotheses)[None] * 7 % num_hypotheses, labels.flip(1)
+    scorer.advance(parents, labels)
+    for hypothesis in range(0, num_hypotheses, 9):
+        prefix = (1 + parents[0, hypothesis].item() % 4, labels[0, hypothesis].item())
+        alone = scorer_at(log_probs, prefix)
+        torch.testing.assert_close(scorer.complete()[0, hypothesis], alone.complete()[0, 0])
+        torch.testing.assert_close(scorer.extensions()[0, hypothesis], alone.extensions()[0, 0])
 
 
 def test_complete_equals_the_ctc_loss():

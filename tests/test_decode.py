@@ -57,6 +57,19 @@ def test_hypotheses_do_not_depend_on_the_decoding_batch(trained, make_run, prepa
     assert written[0] == written[1] == written[2]
 
 
+def test_what_it_took_lies_beside_the_hypotheses(trained, make_run, prepared, decoding, tmp_path):
+    decode(make_run(), prepared, trained, tmp_path / "hypotheses-1.jsonl", decoding, CPU)
+    times = json.loads((tmp_path / "hypotheses-1.times.json").read_text())
+    assert times["threads"] == torch.get_num_threads() and times["device"]
+    assert list(times["conditions"]) == list(decoding.conditions)
+    for name, condition in times["conditions"].items():
+        frames = sum(item.frames for item in prepared.items(decoding.conditions[name].split))
+        assert condition["audio_seconds"] == pytest.approx(frames / 25)
+        assert condition["network_seconds"] > 0
+        assert list(condition["search_seconds"]) == list(decoding.decoders)
+        assert all(seconds > 0 for seconds in condition["search_seconds"].values())
+
+
 def test_the_network_is_the_trained_one_in_eval_mode(trained, make_run, prepared):
     model = load_trained(make_run(), trained, prepared.tokenizer.size, CPU)
     assert not any(module.training for module in model.modules())

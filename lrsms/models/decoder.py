@@ -32,7 +32,9 @@ class DecoderState:
 
     def reorder(self, rows: Tensor) -> "DecoderState":
         """The hypotheses in ``rows (B * K',)``, grouped by utterance as before; K' may differ from K."""
-        return replace(self, past=tuple((keys[rows], values[rows]) for keys, values in self.past))
+        # A row is copied as one piece, which indexing by ``[rows]`` does not.
+        past = tuple((keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.past)
+        return replace(self, past=past)
 
     def keep(self, utterances: Tensor) -> "DecoderState":
         """Only the ``utterances (B',)``, with all their hypotheses."""
@@ -62,7 +64,8 @@ class Decoder(nn.Module):
 
     def __init__(self, size: int, dim: int, heads: int, feedforward: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(size, dim)
+        # `initialise` fills it. PyTorch's own start, normal, would load its compiler on the meta device: seconds.
+        self.embedding = nn.Embedding.from_pretrained(torch.empty(size, dim).uniform_(-1, 1), freeze=False)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
         self.norm = layer_norm(dim)
