@@ -8,10 +8,10 @@ from small import SIZE, lived_in, small_inputs, small_recognizer, small_run
 
 from lrsms.build import build_model
 from lrsms.config import LowRank
-from lrsms.lowrank.factorize import factorize, merge
+from lrsms.lowrank.factorize import all_factors, factorize, merge
 from lrsms.lowrank.init import INITS
 from lrsms.lowrank.linear import LowRankLinear, LowRankQKV
-from lrsms.lowrank.plan import make_plan
+from lrsms.lowrank.plan import Matrix, make_plan
 from lrsms.models.recognizer import Recognizer
 
 LENGTHS, TOKENS = torch.tensor([7, 4]), torch.tensor([[10, 3, 3], [10, 5, 1]])
@@ -140,3 +140,15 @@ def test_biases_are_not_shared_with_the_dense_model():
     settings = LowRank(targets=("ctc",), ratio=0.5)
     factorize(model, make_plan(model, settings), "spectral", "default", 1)
     assert torch.equal(model.ctc.bias, dense.ctc.bias) and model.ctc.bias.requires_grad
+
+
+def test_no_bit_depends_on_the_number_of_threads():
+    weight = torch.randn(600, 520, generator=torch.Generator().manual_seed(1))
+    matrices = [Matrix(f"m{n}", "m", "", 0, 1, 600, 520, 0, rank=rank) for n, rank in enumerate((8, 300))]
+    found = {}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found[threads] = all_factors([weight] * 2, matrices, "spectral", "default", seed=1)
+        assert torch.get_num_threads() == threads
+    for one, other in zip(found[1], found[2], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

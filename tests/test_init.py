@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lrsms import config
+from lrsms.lowrank import factors
 from lrsms.lowrank.init import INITS
 from lrsms.models.initial import Scheme, fill_matrix
 from lrsms.streams import stream
@@ -102,3 +103,37 @@ def test_random_factors_have_the_variance_of_a_matrix_of_their_shape(scheme, of_
     u, vt = start("random", torch.empty(300, 200), 100, scheme)
     assert u.var().item() == pytest.approx(of_u, rel=0.05)
     assert vt.var().item() == pytest.approx(of_vt, rel=0.05)
+
+
+SPECTRA = {
+    "even": torch.logspace(0, -1, COLUMNS, dtype=torch.float64),
+    "ill-conditioned": torch.logspace(0, -14, COLUMNS, dtype=torch.float64),
+    "rank-deficient": torch.cat([torch.linspace(2, 1, 5, dtype=torch.float64), torch.zeros(COLUMNS - 5)]),
+}
+
+
+@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (COLUMNS, ROWS), (COLUMNS, COLUMNS)])
+@pytest.mark.parametrize("spectrum", list(SPECTRA))
+@pytest.mark.parametrize("rank", [1, 5, RANK, COLUMNS])
+def test_the_fast_truncated_svd_is_the_plain_one(monkeypatch, shape, spectrum, rank):
+    monkeypatch.setattr(factors, "SMALL", 1)
+    generator = torch.Generator().manual_seed(3)
+    u, _, vt = torch.linalg.svd(torch.randn(shape, dtype=torch.float64, generator=generator), full_matrices=False)
+    weight = (u * SPECTRA[spectrum]) @ vt
+    u, s, vt = torch.linalg.svd(weight, full_matrices=False)
+    fast = factors.truncated_svd(weight, rank)
+    assert torch.allclose(fast[1], s[:rank], rtol=1e-9, atol=1e-14)
+    assert torch.allclose((fast[0] * fast[1]) @ fast[2], (u[:, :rank] * s[:rank]) @ vt[:rank], rtol=0, atol=1e-10)
+    for vectors in (fast[0], fast[2].mT):
+        assert torch.allclose(vectors.mT @ vectors, torch.eye(rank, dtype=torch.float64), rtol=0, atol=1e-9)
+    assert factors.truncated_norm(weight, rank).item() == pytest.approx(s[:rank].norm().item(), rel=1e-9)
+
+
+def test_a_large_matrix_starts_as_it_would_by_the_plain_svd(monkeypatch):
+    weight = torch.empty(factors.SMALL, factors.SMALL, dtype=torch.float64)
+    fill_matrix(weight, "default", stream(1, "weights"))
+    fast = start("spectral", weight, 128)
+    monkeypatch.setattr(factors, "SMALL", factors.SMALL + 1)
+    for one, other in zip(fast, start("spectral", weight, 128), strict=True):
+        assert not torch.equal(one, other), "another way"
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-11)

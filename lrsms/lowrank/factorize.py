@@ -1,6 +1,7 @@
 """Swaps the matrices of a dense model for factorised ones, and back."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +26,27 @@ def factorize(model: nn.Module, plan: Sequence[Matrix], init: str, scheme: Schem
         scheme: the dense initialiser, which ``random`` and ``matched`` use for factors too.
         seed: of the factors, which have streams of their own, named after their matrices.
     """
-    for matrix in plan:
-        if matrix.rank is None:
-            continue
-        dense = model.get_submodule(matrix.name)
-        parts = linears(dense)
-        weight = torch.cat([part.weight for part in parts])
+    chosen = [matrix for matrix in plan if matrix.rank is not None]
+    weights = [dense_weight(model.get_submodule(matrix.name)) for matrix in chosen]
+    for matrix, factors in zip(chosen, all_factors(weights, chosen, init, scheme, seed), strict=True):
+        parts = linears(model.get_submodule(matrix.name))
         bias = torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
-        factors = initial_factors(weight, matrix, init, scheme, seed)
         replace(model, matrix.name, (LowRankQKV if len(parts) == 3 else LowRankLinear)(*factors, bias))
+
+
+def all_factors(
+    weights: Sequence[Tensor], matrices: Sequence[Matrix], init: str, scheme: Scheme, seed: int
+) -> list[Factors]:
+    """``initial_factors`` of each matrix, as many at a time as PyTorch has processor threads, one thread each.
+
+    A decomposition gains little from a second thread, two at a time gain all; and no bit depends on how many there are.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(lambda w, m: initial_factors(w, m, init, scheme, seed), weights, matrices))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def initial_factors(weight: Tensor, matrix: Matrix, init: str, scheme: Scheme, seed: int) -> Factors:
@@ -60,6 +73,12 @@ def merge(model: nn.Module) -> None:
             single.weight = nn.Parameter(module.product())
             single.register_parameter("bias", module.bias)
             replace(model, name, single)
+
+
+def dense_weight(dense: nn.Module) -> Tensor:
+    """``W (m, n)`` of a module of the plan: its matrix, no copy of it, or its three below each other."""
+    first, *others = [part.weight.detach() for part in linears(dense)]
+    return torch.cat([first, *others]) if others else first
 
 
 def linears(dense: nn.Module) -> list[nn.Linear]:

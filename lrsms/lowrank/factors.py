@@ -1,4 +1,4 @@
-"""The pair of factors in place of a matrix, and how one pair is brought to the scale of another."""
+"""The pair of factors in place of a matrix, how one pair is brought to the scale of another, and the truncated SVD."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,43 @@ Factors = tuple[Tensor, Tensor]
 """``U (m, r)`` and ``V^T (r, n)``."""
 Init = Callable[[Tensor, int, Scheme, torch.Generator], Factors]
 """From the dense ``W (m, n)``, the rank r, the layer's own initialiser and a generator."""
+SMALL = 512
+"""Below this smaller dimension a plain SVD takes a fraction of a second, and nothing else is done."""
+_CONDITION = 1e-4
+"""Least ``s_r / s_1`` at which the Gram matrix, which squares it, leaves ten digits of the singular vectors."""
+
+
+def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The r largest singular values of ``W (m, n)`` and their vectors, in float64.
+
+    Of a large matrix, by the eigenvectors of the smaller of ``W^T W`` and ``W W^T``: the same to about
+    ``1e-16 (s_1 / s_r)`` in each vector, two to twenty times as fast; where ``s_r / s_1`` is tiny, by the plain SVD.
+
+    Returns:
+        ``U (m, r)``, ``s (r,)`` and ``V^T (r, n)``.
+    """
+    exact = weight.double()
+    if min(exact.shape) >= SMALL:
+        is_tall = exact.shape[0] >= exact.shape[1]
+        tall = exact if is_tall else exact.mT
+        _, vectors = torch.linalg.eigh(tall.mT @ tall)
+        right = vectors[:, -rank:].flip(1)  # eigenvalues rise, singular values fall
+        left = tall @ right
+        s = left.norm(dim=0)
+        if s[-1] > _CONDITION * s[0]:
+            left = left / s
+            return (left, s, right.mT) if is_tall else (right, s, left.mT)
+    u, s, vt = torch.linalg.svd(exact, full_matrices=False)
+    return u[:, :rank], s[:rank], vt[:rank]
 
 
 def truncated_norm(weight: Tensor, rank: int) -> Tensor:
     """Frobenius norm of the best approximation of ``W (m, n)`` of this rank, in float64."""
-    return torch.linalg.svdvals(weight.double())[:rank].norm()
+    exact = weight.double()
+    if min(exact.shape) < SMALL:
+        return torch.linalg.svdvals(exact)[:rank].norm()
+    gram = exact.mT @ exact if exact.shape[0] >= exact.shape[1] else exact @ exact.mT
+    return torch.linalg.eigvalsh(gram)[-rank:].clamp(min=0).sum().sqrt()
 
 
 def scaled(factors: Factors, norm: Tensor) -> Factors:

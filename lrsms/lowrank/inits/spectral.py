@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lrsms.lowrank.factors import Factors
+from lrsms.lowrank.factors import Factors, truncated_svd
 from lrsms.models.initial import Scheme
 
 
@@ -13,8 +13,7 @@ def factors(weight: Tensor, rank: int, scheme: Scheme, generator: torch.Generato
     Computed in float64; each pair of singular vectors has the sign that makes its largest entry of u positive, since
     the SVD leaves it open and libraries choose differently.
     """
-    u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
-    u, s, vt = u[:, :rank], s[:rank], vt[:rank]
+    u, s, vt = truncated_svd(weight, rank)
     sign = torch.sign(u.gather(0, u.abs().argmax(0, keepdim=True))).squeeze(0)
     root = s.sqrt() * sign
     return (u * root).to(weight.dtype), (root.unsqueeze(1) * vt).to(weight.dtype)
