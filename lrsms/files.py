@@ -32,6 +32,22 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        ValueError: one line: it cannot be read, or is no object; ends with ``remedy``, what to do about it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: not readable as JSON ({reason}); {remedy}") from None
+    return content
+
+
 def settle(temporary: Path, path: Path) -> None:
     """Gives a complete file its name, once it is on the disk."""
     with open(temporary, "rb") as file:

@@ -8,12 +8,12 @@ A record holds::
     spectra.json           singular values of the trained matrices; a diverged run has none
     curve.csv              losses and validation at the snapshots
     scores-<digest>.csv.gz errors of every utterance, for one way of decoding
+    scores-<digest>.times.json  how long that decoding took
 
-Records from before spectra and curves were kept lack these, and are complete all the same: what they would say is
-unknown.
+Records from before spectra, curves and times were kept lack these, and are complete all the same: what they would say
+is unknown.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ import pandas
 from lrsms import config
 from lrsms.config import Run
 from lrsms.curve import read_curve, training_curve, write_curve
-from lrsms.files import write_atomically
+from lrsms.files import read_json, write_atomically
+from lrsms.realtime import times_path
 from lrsms.score import score
 
-PARTS = ("config.json", "plan.json", "run.json")
+OUTCOME = "run.json"
+PARTS = ("config.json", "plan.json", OUTCOME)
 SPECTRA, CURVE = "spectra.json", "curve.csv"
 OPTIONAL_PARTS = (SPECTRA, CURVE)
+_REMEDY = "delete it and run again"
 _SPECTRA_KEYS = ("energy", "indices", "matrices")
 
 
@@ -38,7 +41,7 @@ def load_run(folder: Path) -> Run:
         ValueError: it is missing, malformed, or its content does not hash to the folder's name.
     """
     path = folder / "config.json"
-    run = config.parse(Run, _read(path), str(path))
+    run = config.parse(Run, read_json(path, _REMEDY), str(path))
     if not folder.resolve().name.endswith(f"-{run.digest}"):
         raise ValueError(
             f"{path}: was edited, or is of another version of lrsms: its content hashes to {run.digest}, not to the "
@@ -53,10 +56,10 @@ def load_outcome(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: training has not ended, or the file is malformed.
     """
-    path = folder / "run.json"
-    outcome = _read(path)
+    path = folder / OUTCOME
+    outcome = read_json(path, _REMEDY)
     for key in ("status", "data_hash", "manifest_hash"):
-        if not isinstance(outcome, dict) or not isinstance(outcome.get(key), str):
+        if not isinstance(outcome.get(key), str):
             raise ValueError(f"{path}: '{key}' is missing; delete it and run again")
     return outcome
 
@@ -70,9 +73,9 @@ def load_spectra(record: Path) -> dict[str, Any] | None:
     path = record / SPECTRA
     if not path.is_file():
         return None
-    content = _read(path, "restore it, or delete it to do without")
+    content = read_json(path, "restore it, or delete it to do without")
     for key in _SPECTRA_KEYS:
-        if not isinstance(content, dict) or key not in content:
+        if key not in content:
             raise ValueError(f"{path}: '{key}' is missing; restore it, or delete it to do without")
     return content
 
@@ -101,8 +104,8 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
     load_run(folder)
     load_outcome(folder)
     record = scores.parent
-    outcome = record / "run.json"
-    if outcome.is_file() and outcome.read_bytes() != (folder / "run.json").read_bytes():
+    outcome = record / OUTCOME
+    if outcome.is_file() and outcome.read_bytes() != (folder / OUTCOME).read_bytes():
         for others in [*record.glob("scores-*"), *(record / name for name in OPTIONAL_PARTS)]:
             others.unlink(missing_ok=True)  # of weights that were trained another time
     for name in PARTS:
@@ -112,12 +115,6 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
     metrics, timings = folder / "metrics.jsonl", folder / "timings.jsonl"
     if metrics.is_file() and timings.is_file():
         write_curve(record / CURVE, training_curve(metrics, timings))
+    if times_path(hypotheses).is_file():
+        write_atomically(times_path(scores), times_path(hypotheses).read_bytes())
     score(hypotheses, scores)
-
-
-def _read(path: Path, remedy: str = "delete it and run again") -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: cannot be read ({reason}); {remedy}") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import jiwer
+import numpy as np
 import pandas
 
 from lrsms.files import write_atomically
@@ -170,11 +171,14 @@ def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:
 
 
 def _check_counts(table: pandas.DataFrame) -> None:
-    found = {"substitutions": "S", "deletions": "D", "insertions": "I", "words": "[CSD]"}
-    counts = {name: table["alignment"].str.count(letters) for name, letters in found.items()}
-    wrong = table["alignment"].str.len() != counts["words"] + counts["insertions"]
-    for name, count in counts.items():
-        wrong |= table[name] != count
+    alignments = table["alignment"].tolist()
+    counted = [[text.count(letter) for letter in "CSDI"] for text in alignments]
+    correct, *errors = np.array(counted, dtype=np.int64).reshape(-1, 4).T
+    substitutions, deletions, insertions = errors
+    words = correct + substitutions + deletions
+    wrong = np.array([len(text) for text in alignments], dtype=np.int64) != words + insertions
+    for name, count in zip(("words", "substitutions", "deletions", "insertions"), (words, *errors), strict=True):
+        wrong |= table[name].to_numpy() != count
     if wrong.any():
         row = table[wrong].iloc[0]
         raise ValueError(f"utterance '{row['id']}' has other counts than its alignment '{row['alignment'][:80]}'")

@@ -80,9 +80,8 @@ def everything(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(demo, tmp_path_factory):
     """The files of the demonstration's figures."""
-    folder, experiments, decoding, records, steptimes, decoder = demo
     figures = tmp_path_factory.mktemp("figures")
-    write.write(folder, figures, experiments, decoding, records, steptimes, decoder)
+    write.write(material.load(*demo), figures)
     return figures
 
 
@@ -100,9 +99,10 @@ def test_every_figure_is_written_in_every_kind_with_its_fonts_and_without_a_date
 def test_the_same_data_give_the_same_bytes_in_another_process(demo, written, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(fabricate.__file__).removesuffix('fabricate.py')!r})\n"
-        "import fabricate; from pathlib import Path; from lrsms.report.figures.write import write\n"
-        "folder, figures, records, steptimes = map(Path, sys.argv[1:])\n"
-        "write(folder, figures, [e for _, e in fabricate.demo()], fabricate.DECODING, records, steptimes)"
+        "import fabricate; from pathlib import Path; from lrsms.report.figures import material, write\n"
+        "folder, figures, *places = map(Path, sys.argv[1:])\n"
+        "experiments = [experiment for _, experiment in fabricate.demo()]\n"
+        "write.write(material.load(folder, experiments, fabricate.DECODING, *places), figures)"
     )
     there = tmp_path / "there"
     subprocess.run([sys.executable, "-c", code, *map(str, (demo[0], there, *demo[3:5]))], check=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lrsms.files import file_hash, only_one, write_atomically, write_json
+from lrsms.files import file_hash, only_one, read_json, write_atomically, write_json
 
 
 def test_a_file_is_written_and_its_folder_made(tmp_path):
@@ -71,3 +71,15 @@ def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path):
         assert done.returncode != 0
         assert "another process is at work on this run" in done.stderr
     assert subprocess.run(command).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("[1]", "not an object"), ("{", "Expecting property name"), (None, "No such file")]
+)
+def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason):
+    path = tmp_path / "run.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=rf"run\.json: not readable as JSON \(.*{reason}.*\); mend it$") as refused:
+        read_json(path, "mend it")
+    assert "\n" not in str(refused.value)

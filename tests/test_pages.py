@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from lrsms.config import Project
+from lrsms.files import write_json
+from lrsms.realtime import times_path
 from lrsms.report import aggregate, tables
 from lrsms.report.pages.chart import Line, chart, nice_ticks
 from lrsms.report.pages.markup import Table, escape_rst, page
@@ -60,7 +62,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Project, l
     project, experiments = fabricate_project.write_project(folder)
     origin = {"commit": HOSTILE, "dirty": True, "python": "3.11", "packages": {"torch": HOSTILE}, "verb": ["x"]}
     said = {"provenance": origin, "seconds": 90.4, "device": HOSTILE, "threads": 2, "sessions": [{"start": 0}] * 2}
-    fabricate_project.record(folder, experiments[:-2], **said)
+    fabricate_project.record(folder, experiments[:-3], **said, waited=0.0345)
+    took = {"audio_seconds": 50.0, "network_seconds": 1.0, "search_seconds": {"greedy": 0.25, HOSTILE: 4.0}}
+    times = {"device": HOSTILE, "threads": 2, "conditions": {"valid": took, "clean": took}}
+    write_json(folder / "results/records" / experiments[0].name / times_path(Path(project.decoding.scores)).name, times)
+    fabricate_project.record(folder, experiments[-3:-2], **said)  # as before it was known
     empty = fabricate.scores(0.1, 1).head(0)
     fabricate.record(folder / "results/records", experiments[-2], empty, status="diverged", diverged_at=7)
     return folder, project, experiments
@@ -120,6 +126,19 @@ def test_the_counts_of_a_run_are_those_of_its_scores(recorded, pages) -> None:
         str(worst["substitutions"]),
         worst["alignment"],
     )
+
+
+def test_a_page_says_how_long_was_waited_for_data_where_that_is_known(recorded, pages) -> None:
+    texts = [" ".join(run_page(pages, experiment).text.split()) for experiment in recorded[2][:-2]]
+    assert ["of its steps, waiting for data 3.5%" in text for text in texts] == [True] * (len(texts) - 1) + [False]
+    assert "waiting for data" not in texts[-1]
+
+
+def test_a_page_says_how_fast_decoding_was_where_that_is_known(recorded, pages) -> None:
+    texts = [" ".join(run_page(pages, experiment).text.split()) for experiment in recorded[2]]
+    assert f"real-time factor, greedy 0.025 ({HOSTILE}, 2 threads)" in texts[0]
+    assert f"real-time factor, {HOSTILE} 0.1 (" in texts[0]
+    assert not any("real-time factor" in text for text in texts[1:])
 
 
 def test_the_configuration_can_be_read_back(recorded, pages) -> None:

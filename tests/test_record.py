@@ -10,6 +10,7 @@ import torch
 from lrsms.build import build_model
 from lrsms.curve import training_curve
 from lrsms.decode import decode
+from lrsms.realtime import load_times
 from lrsms.record import load_curve, load_run, load_spectra, write_record
 from lrsms.score import read_scores
 from lrsms.spectra import spectra, write_spectra
@@ -45,7 +46,7 @@ def test_a_record_holds_all_that_is_asked_of_it(copy, hypotheses, content, tmp_p
     write_record(copy, hypotheses, scores)
     names = {path.name for path in scores.parent.iterdir()}
     copied = {"config.json", "plan.json", "run.json", "spectra.json"}
-    assert names == copied | {"curve.csv", "scores.csv.gz"}
+    assert names == copied | {"curve.csv", "scores.csv.gz", "scores.times.json"}
     for name in copied:
         assert (scores.parent / name).read_bytes() == (copy / name).read_bytes()
     assert load_spectra(scores.parent) == content
@@ -54,6 +55,15 @@ def test_a_record_holds_all_that_is_asked_of_it(copy, hypotheses, content, tmp_p
     table = read_scores(scores)
     assert len(table) == 16 and (table["alignment"].str.count("[CSD]") == table["words"]).all()
     assert sum(path.stat().st_size for path in scores.parent.iterdir()) < 50_000
+
+
+def test_a_record_keeps_the_times_of_its_decoding_if_there_are_any(copy, hypotheses, tmp_path):
+    scores = tmp_path / "record/scores-1.csv.gz"
+    write_record(copy, hypotheses, scores)
+    assert load_times(scores) == json.loads((tmp_path / "hypotheses.times.json").read_text()) != {}
+    (tmp_path / "hypotheses.times.json").unlink()
+    write_record(copy, hypotheses, tmp_path / "other/scores-1.csv.gz")
+    assert load_times(tmp_path / "other/scores-1.csv.gz") == {}
 
 
 def test_spectra_and_curve_may_be_absent(copy, hypotheses, tmp_path):
@@ -82,14 +92,14 @@ def test_nothing_of_weights_that_were_trained_another_time_stays(copy, hypothese
         (copy / name).unlink()
     write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
     names = {path.name for path in (tmp_path / "record").iterdir()}
-    assert names == {"config.json", "plan.json", "run.json", "scores-two.csv.gz"}
+    assert names == {"config.json", "plan.json", "run.json", "scores-two.csv.gz", "scores-two.times.json"}
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"cannot be read \(.*\); restore it"),
-        ("[]", "'energy' is missing; restore it"),
+        ("{", r"not readable as JSON \(.*\); restore it"),
+        ("[]", r"not readable as JSON \(not an object\); restore it"),
         ('{"energy": 0.9, "indices": {}}', "'matrices' is missing; restore it, or delete it to do without"),
     ],
 )
@@ -132,7 +142,7 @@ def test_torn_hypotheses_leave_no_scores(trained, hypotheses, tmp_path):
         ('"lr": 0.003', '"lr": 0.01', "was edited"),
         ('"lr": 0.003', '"lr": 0', r"'train.lr' is 0: input should be greater than 0"),
         ('"lr"', '"lrr"', r"unknown key 'train.lrr'; did you mean 'train.lr'\?"),
-        ("{", "", r"cannot be read \(.*\); delete it and run again"),
+        ("{", "", r"not readable as JSON \(.*\); delete it and run again"),
     ],
 )
 def test_an_edited_config_is_refused(copy, tmp_path, old, new, message):
@@ -148,5 +158,5 @@ def test_an_edited_config_is_refused(copy, tmp_path, old, new, message):
 
 
 def test_a_folder_without_config_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"config.json: cannot be read"):
+    with pytest.raises(ValueError, match=r"config.json: not readable as JSON"):
         load_run(tmp_path)

@@ -7,32 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fabricate
+import fabricate_project
 import pytest
-import yaml
+from fabricate_project import NAME, ROOT
 
-from lrsms import config, study
 from lrsms.__main__ import main
-
-ROOT = Path(__file__).parents[1]
-NAME = "few-asr-demo-speech"
-STUDY = {
-    "question": "Does it come back?",
-    "grids": [
-        {"seed": [1, 2, 3]},
-        {"lowrank.targets": [["encoder.attention"]], "lowrank.ratio": [0.5, 0.12], "seed": [1, 2, 3]},
-    ],
-}
-CLAIMS = {
-    "F1": {
-        "finding": "Attention does not need its ranks",
-        "study": "few",
-        "group": {"lowrank.ratio": 0.12},
-        "rules": ["parity", "fewer_parameters"],
-        "margin": 0.1,
-        "times_fewer": 1.1,
-    }
-}
 
 
 def snakemake(folder: Path, *arguments: str) -> str:
@@ -58,20 +37,8 @@ def derived(folder: Path) -> dict[str, bytes]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose records are fabricated and whose results are made of them by the workflow."""
     folder = tmp_path_factory.mktemp("regenerate")
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
-    settings = folder / "workflow/config"
-    preset = fabricate.run().model_dump(mode="json", include={"tokenizer", "model", "train"}, exclude_none=True)
-    preset["model"]["decoder_layers"], preset["train"]["ctc_weight"] = 1, 0.5  # the beam search asks for a decoder
-    decoding = fabricate.DECODING.model_dump(mode="json", exclude_none=True)
-    project = {"study": "few", "task": "asr", "scale": "demo", "corpus": "speech", "decoders": decoding["decoders"]}
-    project |= {"conditions": {"asr": decoding["conditions"]}}
-    contents = {"config": project, "claims": CLAIMS, "studies/few": STUDY, "presets/demo-asr": preset}
-    for name, content in (contents | {"corpora/speech": {"kind": "manifest"}}).items():
-        (settings / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    experiments = study.load(config.parse(config.Project, project, "test"), settings)
-    for number, experiment in enumerate(experiments):
-        fabricate.record(folder / "results/records", experiment, fabricate.scores(0.1, number))
-        fabricate.steptime(folder / "results/steptime", experiment)
+    _, experiments = fabricate_project.write_project(folder)
+    fabricate_project.record(folder, experiments)
     assert set(planned(folder)) == {"aggregate", "tables", "claims", "figures"}
     snakemake(folder)
     return folder

@@ -9,18 +9,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lrsms import config
 from lrsms.fields import as_text, without
-from lrsms.files import write_atomically
+from lrsms.files import read_json, write_atomically
 from lrsms.record import PARTS
 from lrsms.report import nuisance, pairs
+from lrsms.report.paired import Key
+from lrsms.report.utterances import Utterances
 from lrsms.score import COUNTS, read_scores
 from lrsms.statistics import stats
 from lrsms.study import Experiment
 
-ERRORS = ["substitutions", "deletions", "insertions"]
 _NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
 _LOWRANK = ["targets", "ratio", "mapping", "init"]
 _PLANNED = ["parameters", "parameters_dense", "factorised", "factorised_dense"]
@@ -32,6 +35,7 @@ FIXED = [*_NAMES, *_LOWRANK, *_COST, *_TESTED, *_STEP]
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
+_REMEDY = "delete it to make it again"
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
     "ratio",
@@ -68,41 +72,39 @@ def aggregate(
             utterances; records of different data.
     """
     baselines = _baselines(experiments)
+    steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
+    keys = _keys(decoding)
     rows: list[dict[str, Any]] = []
-    units: list[pd.DataFrame] = []
-    first: tuple[str, str, pd.DataFrame] | None = None
+    edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
+    first: tuple[str, str] | None = None
+    utterances: Utterances | None = None
     for experiment in experiments:
-        described = _describe(experiment, baselines.get(experiment.name, "")) | _steptime(experiment, steptimes)
+        name = experiment.name
+        described = _describe(experiment, baselines.get(name, "")) | steps[experiment.steptime]
         if not experiment.trained:
-            rows.append(described | _counted(experiment, steptimes))
+            rows.append(described | _counted(steptimes / f"{experiment.steptime}.json"))
             continue
         record = _read_record(experiment, records, decoding)
         if record is None:
-            rows += [described | _tested(decoding, key) | {"status": "missing"} for key in _keys(decoding)]
+            rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
         numbers, scores, data_hash = record
-        name = experiment.name
-        if first is not None and first[1] != data_hash:
+        first = first or (name, data_hash)
+        if first[1] != data_hash:
             raise ValueError(
                 f"{records}: '{first[0]}' was scored on data {first[1]} and '{name}' on {data_hash}, which do not"
                 " compare; delete the older record to train that run again on the present data"
             )
-        if first is None or first[2].empty:
-            first = (name, data_hash, scores)
-        elif not scores.empty:
-            _check_same_utterances(first[0], first[2], name, scores, records)
-        for key in _keys(decoding):
-            row = described | _tested(decoding, key) | numbers
-            if numbers["status"] == "finished":
-                part = scores[(scores["decoder"] == key[0]) & (scores["condition"] == key[1])]
-                by_unit = _by_unit(part)
-                units.append(by_unit.assign(run=name))
-                row |= {column: int(part[column].sum()) for column in COUNTS}
-                row |= {"utterances": len(part), "speakers": _num_speakers(part), "unit": by_unit["unit"].iloc[0]}
-            rows.append(row)
+        if numbers["status"] != "finished":
+            rows += [described | _tested(decoding, key) | numbers for key in keys]
+            continue
+        utterances = utterances or Utterances(name, scores)
+        counts = utterances.counts(name, scores, records)
+        edits[name] = {key: utterances.edits(key, counts) for key in keys}
+        rows += [described | _tested(decoding, key) | numbers | utterances.summed(key, counts) for key in keys]
     axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
     runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP])
-    speakers = pd.concat(units) if units else pd.DataFrame(columns=SPEAKERS)
+    speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
         candidates = nuisance.choose(experiments, runs, decoding)
@@ -124,11 +126,11 @@ def read_speakers(folder: Path) -> pd.DataFrame:
     return _read(folder / "speakers.csv", SPEAKERS)
 
 
-def _keys(decoding: config.Decoding) -> list[tuple[str, str]]:
+def _keys(decoding: config.Decoding) -> list[Key]:
     return [(decoder, condition) for condition in decoding.conditions for decoder in decoding.decoders]
 
 
-def _tested(decoding: config.Decoding, key: tuple[str, str]) -> dict[str, Any]:
+def _tested(decoding: config.Decoding, key: Key) -> dict[str, Any]:
     return {"decoder": key[0], "condition": key[1], "split": decoding.conditions[key[1]].split}
 
 
@@ -184,7 +186,7 @@ def _read_record(
     for path in paths:
         if not path.is_file():
             raise ValueError(f"{path}: is missing from the record; restore it, or delete {folder} to run it again")
-    if config.parse(config.Run, _read_json(config_path), str(config_path)) != experiment.run:
+    if config.parse(config.Run, read_json(config_path, _REMEDY), str(config_path)) != experiment.run:
         raise ValueError(
             f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
         )
@@ -205,8 +207,8 @@ def _read_record(
     return numbers, scores, run["data_hash"]
 
 
-def _steptime(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
-    path = steptimes / f"{experiment.steptime}.json"
+def _steptime(path: Path) -> dict[str, Any]:
+    """Columns of a step time file; none where it was not measured."""
     if not path.is_file():
         return {}
     numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}
@@ -225,41 +227,15 @@ def _steptime(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
     return row
 
 
-def _counted(experiment: Experiment, steptimes: Path) -> dict[str, Any]:
+def _counted(path: Path) -> dict[str, Any]:
     """What a step time file counts beside the times, for a run that is not trained."""
-    path = steptimes / f"{experiment.steptime}.json"
     row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
     if not path.is_file():
         return row
-    content = _read_json(path)
+    content = read_json(path, _REMEDY)
     kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
     counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
     return row | counted | {"status": "timed"}
-
-
-def _by_unit(part: pd.DataFrame) -> pd.DataFrame:
-    """Counts per speaker; per utterance where speakers are unknown, or one speaker leaves nothing to resample."""
-    known = bool((part["speaker"] != "").all()) and part["speaker"].nunique() > 1
-    key = part["speaker"] if known else part["id"]
-    counts = part.assign(unit_name=key, edits=part[ERRORS].sum(axis=1), utterances=1)
-    grouped = counts.groupby(["decoder", "condition", "unit_name"], as_index=False)
-    summed = grouped[["utterances", "words", "edits"]].sum()
-    return summed.rename(columns={"unit_name": "speaker"}).assign(unit="speaker" if known else "utterance")
-
-
-def _num_speakers(part: pd.DataFrame) -> int | None:
-    return part["speaker"].nunique() if (part["speaker"] != "").all() else None
-
-
-def _check_same_utterances(one: str, scores: pd.DataFrame, other: str, others: pd.DataFrame, records: Path) -> None:
-    """Two runs' counts pair up, or comparing them is meaningless."""
-    identity = ["decoder", "condition", "id", "speaker", "words"]
-    ordered = [table[identity].sort_values(identity, ignore_index=True) for table in (scores, others)]
-    if not ordered[0].equals(ordered[1]):
-        raise ValueError(
-            f"{records}: '{one}' and '{other}' were scored on different utterances or references; delete the wrong"
-            " scores to decode again"
-        )
 
 
 def _read_scores(path: Path) -> pd.DataFrame:
@@ -271,20 +247,13 @@ def _read_scores(path: Path) -> pd.DataFrame:
 
 def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     """The named entries of a JSON file, of the kinds that they must have."""
-    content = _read_json(path)
+    content = read_json(path, _REMEDY)
     for key, kind in kinds.items():
-        if not isinstance(content, dict) or key not in content:
+        if key not in content:
             raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
         if not isinstance(content[key], kind) or isinstance(content[key], bool):
             raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, not of the kind that it must be")
     return {key: content[key] for key in kinds}
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); delete it to make it again") from None
 
 
 def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) -> None:

@@ -291,12 +291,12 @@ def _known_count(column: pd.Series) -> int | None:
 def _score(part: pd.DataFrame, baseline: pd.DataFrame | None, edits: paired.Edits, key: Key) -> Score:
     runs = _runs(part)
     units = [units_of(edits, run, key) for run in runs.values()]
-    rates = [stats.error_rate(unit["edits"], unit["words"]) for unit in units]
+    rates = [stats.error_rate(unit.edits, unit.words) for unit in units]
     if len(rates) > 1:
         interval = stats.t_interval(rates)
         interval = Interval(max(interval.low, 0.0), interval.high)
     else:
-        interval = stats.bootstrap_rate(units[0]["edits"], units[0]["words"])
+        interval = stats.bootstrap_rate(units[0].edits, units[0].words)
     wer = Estimate(math.fsum(rates) / len(rates), interval)
     cer = float((part["character_edits"] / part["characters"]).mean())
     if baseline is None:

@@ -7,9 +7,9 @@ verdict, takes the numbers from here.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lrsms.statistics import effects, stats
@@ -20,8 +20,27 @@ Key = tuple[str, str]
 """A decoder and a condition."""
 Runs = Mapping[int, str]
 """Names of a cell's runs by seed."""
-Edits = Mapping[tuple[str, str, str], pd.DataFrame]
-"""Rows of ``speakers.csv`` by run, decoder and condition."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted on each unit, with one run, decoder and condition: ``(units,)`` each.
+
+    Attributes:
+        names: of the units.
+        edits: word errors.
+        words: reference words.
+        unit: what they are.
+    """
+
+    names: npt.NDArray[np.object_]
+    edits: Array
+    words: Array
+    unit: Unit
+
+
+Edits = Mapping[tuple[str, str, str], Counts]
+"""Counts by run, decoder and condition."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +86,19 @@ class Change:
 
 
 def by_run(speakers: pd.DataFrame) -> Edits:
-    """Rows of ``speakers.csv`` by run, decoder and condition."""
-    return dict(iter(speakers.groupby(["run", "decoder", "condition"], sort=False)))
+    """Counts by run, decoder and condition from the rows of ``speakers.csv``, their units in the order of their names.
+
+    A table of a thousand runs is cut into as many parts at once: a data frame for each would take longer than all the
+    statistics made of them.
+    """
+    table = speakers.sort_values("speaker", kind="stable")
+    names, unit = table["speaker"].to_numpy(dtype=object), table["unit"].to_numpy(dtype=object)
+    edits, words = (table[name].to_numpy(dtype=np.float64, na_value=math.nan) for name in ("edits", "words"))
+    parts = table.groupby(["run", "decoder", "condition"], sort=False).indices
+    return {key: Counts(names[rows], edits[rows], words[rows], unit[rows[0]]) for key, rows in parts.items()}
 
 
-def units_of(edits: Edits, run: str, key: Key) -> pd.DataFrame:
+def units_of(edits: Edits, run: str, key: Key) -> Counts:
     """A run's counts by unit.
 
     Raises:
@@ -96,22 +123,20 @@ def pair(edits: Edits, cells: Iterable[tuple[Runs, Runs]], key: Key) -> Paired:
     cells = list(cells)
     seeds = sorted(cells[0][0])
     assert all(sorted(runs) == seeds for both in cells for runs in both), "pairs are of the same seeds"
-    first = units_of(edits, cells[0][0][seeds[0]], key).set_index("speaker")
+    first = units_of(edits, cells[0][0][seeds[0]], key)
 
     def counts(runs: Runs) -> Array:
         rows = []
         for seed in seeds:
-            table = units_of(edits, runs[seed], key).set_index("speaker")
-            words = table["words"].reindex(first.index)
-            if len(table) != len(first) or not words.equals(first["words"]):
+            found = units_of(edits, runs[seed], key)
+            if not (np.array_equal(found.names, first.names) and np.array_equal(found.words, first.words)):
                 raise ValueError(f"speakers.csv: run '{runs[seed]}' has other units; delete it to aggregate again")
-            rows.append(table["edits"].reindex(first.index).to_numpy(dtype=np.float64))
+            rows.append(found.edits)
         return np.stack(rows)
 
     edits_a = np.sum([counts(a) for a, _ in cells], axis=0)
     edits_b = np.sum([counts(b) for _, b in cells], axis=0)
-    words = first["words"].to_numpy(dtype=np.float64) * len(cells)
-    return Paired(edits_a, edits_b, words, cast(Unit, first["unit"].iloc[0]), len(cells))
+    return Paired(edits_a, edits_b, first.words * len(cells), first.unit, len(cells))
 
 
 def change(paired: Paired) -> Change:

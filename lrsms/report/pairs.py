@@ -11,6 +11,7 @@ import pandas as pd
 
 from lrsms.config import Decoding
 from lrsms.files import write_atomically
+from lrsms.report.paired import Key
 from lrsms.score import read_scores
 from lrsms.statistics.mapsswe import mapsswe
 
@@ -35,29 +36,27 @@ def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -
     """
     finished = runs[(runs["status"] == "finished") & (runs["split"] == "test")]
     names = dict(zip(zip(finished["cell"], finished["seed"], strict=True), finished["run"], strict=True))
-    read: dict[str, Mapping[tuple[str, str], pd.Series]] = {}
-
-    def alignments(run: str) -> Mapping[tuple[str, str], pd.Series]:
-        if run not in read:
-            read[run] = _alignments(records / run / decoding.scores)
-        return read[run]
-
+    references: dict[str, Mapping[Key, pd.Series]] = {}  # of baselines only: of all runs they would fill the memory
     rows: list[dict[str, Any]] = []
-    for row in finished.to_dict("records"):
-        before = names.get((row["baseline"], row["seed"]))
-        key = row["decoder"], row["condition"]
-        if before is None or key not in alignments(before) or key not in alignments(row["run"]):
+    for (cell, baseline, seed, run), tested in finished.groupby(["cell", "baseline", "seed", "run"], sort=False):
+        before = names.get((baseline, seed))
+        if before is None:
             continue
-        reference, ours = alignments(before)[key], alignments(row["run"])[key]
-        found = mapsswe(list(reference), list(ours.reindex(reference.index)))
-        counted = (found.segments, found.errors_b, found.errors_a, found.z, found.p)
-        values = (row["cell"], row["seed"], row["run"], before, *key, *counted)
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        if before not in references:
+            references[before] = _alignments(records / before / decoding.scores)
+        ours = _alignments(records / run / decoding.scores)
+        for key in zip(tested["decoder"], tested["condition"], strict=True):
+            if key not in references[before] or key not in ours:
+                continue
+            reference = references[before][key]
+            found = mapsswe(list(reference), list(ours[key].reindex(reference.index)))
+            counted = (found.segments, found.errors_b, found.errors_a, found.z, found.p)
+            rows.append(dict(zip(COLUMNS, (cell, seed, run, before, *key, *counted), strict=True)))
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_atomically(folder / FILE, table.to_csv(index=False, lineterminator="\n").encode())
 
 
-def _alignments(path: Path) -> dict[tuple[str, str], pd.Series]:
+def _alignments(path: Path) -> dict[Key, pd.Series]:
     """By decoder and condition the alignments by utterance; nothing in an old table, which has none."""
     scores = read_scores(path)
     if "alignment" not in scores.columns:

@@ -1,6 +1,5 @@
 """What figures are drawn from: the aggregates of a study, and the records of exactly its runs."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrsms.config import Decoding
+from lrsms.files import read_json
 from lrsms.record import load_curve, load_spectra
 from lrsms.report import aggregate, paired
 from lrsms.report.cells import Cell, Estimate, Summary, describe_samples, number, summarise
 from lrsms.report.figures.layout import MOST_PANELS
+from lrsms.report.figures.names import figure_names
 from lrsms.report.series import Panel, settings, usual_settings
 from lrsms.report.tables import short_targets
 from lrsms.statistics.stats import Interval
@@ -23,6 +24,7 @@ from lrsms.study import Experiment
 
 Content = TypeVar("Content")
 NOTHING_FINISHED = "no run has finished"
+_REMEDY = "delete it to make it again"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Material:
         edits: edits by speaker, or by utterance where speakers are unknown.
         records: folder of the runs' records.
         steptimes: by run the file of its step time, which may be absent.
+        names: of the study's figures.
     """
 
     summary: Summary
@@ -54,6 +57,7 @@ class Material:
     edits: paired.Edits
     records: Path
     steptimes: Mapping[str, Path]
+    names: Sequence[str]
 
     @cached_property
     def ratios(self) -> list[float]:
@@ -87,7 +91,10 @@ class Material:
         for run in self.runs[cell.name].values():
             path = self.records / run / "plan.json"
             if path.is_file():
-                return _read(path, "matrices")
+                plan = read_json(path, _REMEDY)
+                if "matrices" not in plan:
+                    raise ValueError(f"{path}: 'matrices' is missing; {_REMEDY}")
+                return plan["matrices"]
         return []
 
     def steptime(self, cell: Cell) -> dict[str, Any] | None:
@@ -99,7 +106,7 @@ class Material:
         path = self.steptimes.get(next(iter(self.runs[cell.name].values())))
         if path is None or not path.is_file():
             return None
-        return _read(path)
+        return read_json(path, _REMEDY)
 
 
 def load(
@@ -137,6 +144,7 @@ def load(
         edits=paired.by_run(aggregate.read_speakers(folder)),
         records=records,
         steptimes={one.name: steptimes / f"{one.steptime}.json" for one in experiments},
+        names=figure_names(experiments, decoding),
     )
 
 
@@ -191,12 +199,3 @@ def describe_absent(cells: Iterable[Cell]) -> list[str]:
 
 def _present(contents: Iterable[Content | None]) -> list[Content]:
     return [content for content in contents if content is not None]
-
-
-def _read(path: Path, key: str | None = None) -> Any:
-    try:
-        content = json.loads(path.read_bytes())
-        return content if key is None else content[key]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        reason = f"no '{key}'" if isinstance(error, LookupError) else str(error).splitlines()[0]
-        raise ValueError(f"{path}: cannot be read ({reason}); delete it to make it again") from None

@@ -1,15 +1,12 @@
 """Draws the figures of a study and writes them, each with its caption."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from lrsms.config import Decoding
 from lrsms.files import write_atomically
 from lrsms.report.figures import change, curves, pareto, ranks, snr, spectra, steptime, wer_by_ratio
-from lrsms.report.figures.material import Drawn, Material, load
-from lrsms.report.figures.names import figure_names
+from lrsms.report.figures.material import Drawn, Material
 from lrsms.report.figures.style import save, style
-from lrsms.study import Experiment
 
 DRAWINGS: dict[str, Callable[[Material], Drawn]] = {
     "wer_by_ratio": wer_by_ratio.draw,
@@ -27,32 +24,18 @@ DRAWINGS: dict[str, Callable[[Material], Drawn]] = {
 }
 
 
-def write(
-    folder: Path,
-    figures: Path,
-    experiments: Sequence[Experiment],
-    decoding: Decoding,
-    records: Path,
-    steptimes: Path,
-    decoder: str | None = None,
-) -> None:
-    """Writes each of ``figure_names`` as PDF, PNG and SVG, with its caption as ``.rst`` beside it.
+def write(material: Material, folder: Path) -> None:
+    """Writes each of a study's figures as PDF, PNG and SVG, with its caption as ``.rst`` beside it.
 
     Args:
-        folder: of ``runs.csv`` and ``speakers.csv``.
-        figures: where the files go; made if absent.
-        experiments: the study's runs.
-        decoding: decoders and conditions.
-        records: folder of the runs' records.
-        steptimes: folder of the step time measurements.
-        decoder: whose hypotheses are scored; the last one of the configuration if None.
+        material: what they are drawn from.
+        folder: where the files go; made if absent.
 
     Raises:
-        ValueError: one line: a file is missing or malformed, has no rows, or does not know the decoder.
+        ValueError: one line: a file of a record is malformed.
     """
-    material = load(folder, experiments, decoding, records, steptimes, decoder)
-    for name in figure_names(experiments, decoding):
+    for name in material.names:
         with style():
             drawn = DRAWINGS[name](material)
-            save(drawn.figure, figures / name)
-        write_atomically(figures / f"{name}.rst", f"{' '.join(drawn.caption)}\n".encode())
+            save(drawn.figure, folder / name)
+        write_atomically(folder / f"{name}.rst", f"{' '.join(drawn.caption)}\n".encode())

@@ -1,8 +1,7 @@
 """What there is of a run for its page: its record, and its rows of the study's aggregates."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from lrsms.config import Decoding
+from lrsms.files import read_json
+from lrsms.realtime import load_times
 from lrsms.record import load_curve
 from lrsms.score import KEYS, read_scores
 from lrsms.study import Experiment
@@ -32,6 +33,7 @@ class Material:
         measured: the run's first row of ``runs.csv``; empty where it has none.
         scores: its score table; None where there is none, or it is empty.
         curve: its training curve; None where there is none.
+        times: how long decoding took (see `lrsms.realtime`); empty where that is unknown.
     """
 
     experiment: Experiment
@@ -41,6 +43,7 @@ class Material:
     measured: Mapping[str, Any]
     scores: pd.DataFrame | None
     curve: pd.DataFrame | None
+    times: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
@@ -68,9 +71,9 @@ class Material:
         if self.scores is None:
             return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
         part = self.scores[(self.scores["decoder"] == decoder) & (self.scores["condition"] == condition)]
-        part = part.assign(edits=part[_EDITS].sum(axis=1))
-        worst = part.sort_values(["edits", "words", "id"], ascending=[False, True, True]).head(NUM_WORST)
-        return worst[worst["edits"] > 0]
+        part = part.assign(edits=part[_EDITS].to_numpy().sum(axis=1))
+        wrong = part[part["edits"] > 0]
+        return wrong.sort_values(["edits", "words", "id"], ascending=[False, True, True]).head(NUM_WORST)
 
     def without_scores(self) -> "Material":
         """The same without its score table and curve, which are large where there are many runs."""
@@ -93,7 +96,7 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
     if not (folder / decoding.scores).is_file():
         status = "timed" if not experiment.trained and measured.get("status") == "timed" else "missing"
         return Material(experiment, status, {}, {}, measured, None, None)
-    plan, outcome = _read(folder / "plan.json"), _read(folder / "run.json")
+    plan, outcome = (read_json(folder / name, f"restore it, or delete {folder}") for name in ("plan.json", "run.json"))
     if not isinstance(plan.get("matrices"), list):
         raise ValueError(f"{folder / 'plan.json'}: 'matrices' is missing; restore it, or delete {folder}")
     scores = read_scores(folder / decoding.scores)
@@ -105,14 +108,5 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
         measured=measured,
         scores=None if scores.empty else scores,
         curve=load_curve(folder),
+        times=load_times(folder / decoding.scores),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); restore it, or delete {path.parent}") from None
-    return content

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from lrsms.config import Decoding
 from lrsms.fields import as_text, difference
+from lrsms.realtime import real_time_factors
 from lrsms.report.pages import plan_page
 from lrsms.report.pages.chart import Line, chart
 from lrsms.report.pages.markup import Table, page
@@ -34,6 +35,7 @@ _BODY = """
 """
 """What is not there of a run that is not finished, or of an early record, has no heading either."""
 _UNKNOWN = "-"
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a tenth of the time, where PyYAML was built with it
 
 
 def run_page(run: Material, decoding: Decoding) -> bytes:
@@ -55,7 +57,7 @@ def run_page(run: Material, decoding: Decoding) -> bytes:
         curve=_curve(run),
         ranks=plan_page.ranks_chart(run.matrices),
         plan=plan_page.table(run.matrices) if run.matrices else Table((), ()),
-        config=yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100),
+        config=yaml.dump(content, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100),
         provenance=provenance(run.outcome),
     )
 
@@ -85,6 +87,8 @@ def _cost(run: Material) -> Table:
     seconds = run.number("seconds")
     if seconds is not None:
         rows.append(("training took", str(timedelta(seconds=round(seconds)))))
+    if (waited := run.number("waited")) is not None:
+        rows.append(("of its steps, waiting for data", f"{waited:.1%}"))
     rows.append(("training step", _with_unit(run.number("step_ms"), "ms")))
     if (speedup := run.number("speedup")) is not None:
         low, high = run.number("speedup_low"), run.number("speedup_high")
@@ -92,6 +96,9 @@ def _cost(run: Material) -> Table:
         rows.append(("against the preset's step", f"{speedup:.2f}{interval} times as fast, measured in turns"))
     if device := run.measured.get("steptime_device"):
         rows.append(("step measured on", str(device)))
+    for decoder, factor in real_time_factors(run.times).items():
+        where = f"{run.times.get('device', 'unknown')}, {run.times.get('threads', '?')} threads"
+        rows.append((f"real-time factor, {decoder}", f"{factor:.3g} ({where})"))
     return Table((), rows)
 
 
@@ -112,10 +119,11 @@ def _rates(run: Material, decoding: Decoding) -> Table:
 def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
     """A heading and a table for each condition of the test split, with the last decoder."""
     decoder = list(decoding.decoders)[-1]
-    tables = []
+    tables: list[tuple[str, Table]] = []
+    if run.scores is None:
+        return tables
     for name, condition in decoding.conditions.items():
-        worst = run.worst(decoder, name)
-        if condition.split != "test" or worst.empty:
+        if condition.split != "test" or (worst := run.worst(decoder, name)).empty:
             continue
         columns = {"id": "utterance", "speaker": "speaker", "words": "words"}
         columns |= {"substitutions": "S", "deletions": "D", "insertions": "I"}
