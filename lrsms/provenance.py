@@ -1,5 +1,6 @@
-"""Where a result comes from: commit, versions, device and command. Never a host, a user or a path."""
+"""Where a result comes from: day, commit, versions, device and command. Never a host, a user or a path."""
 
+import datetime
 import importlib.metadata
 import platform
 import subprocess
@@ -13,8 +14,9 @@ PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "snakemake")
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit of the code and whether it was changed since, versions, processor and the verb that was called."""
+    """The day, commit of the code and whether it changed since, versions, processor and the verb that was called."""
     return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD") if _is_tracked() else None,
         "dirty": _is_dirty() if _is_tracked() else None,
         "python": platform.python_version(),

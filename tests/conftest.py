@@ -1,7 +1,8 @@
 """A corpus of a few seconds and a run that trains in about a second, made once per session."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 # Networks this small only lose time to threads that wait for one another, above all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_for_every_test() -> Iterator[None]:
+    """What a test sets does not outlast it: the bits of a training depend on the number of threads."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
 
 # What needs torch is imported by the fixtures that use it: tests of what does without start sooner.
 

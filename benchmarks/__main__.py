@@ -1,0 +1,59 @@
+"""Runs benchmarks and writes what they find: ``python -m benchmarks [names] [--device cuda] [--small]``."""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import benchmarks
+from benchmarks import index
+from benchmarks.figure import Figure, write
+
+NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr")
+"""Files that answer no question, and what needs a folder of its own."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmarks that are named, all if none is."""
+    names = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in NOT_ONE)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(names)}; all if none is given")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=2, help="processor threads")
+    parser.add_argument("--small", action="store_true", help="in seconds, to see that it works: no result")
+    parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder to write")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in names:
+            sys.exit(f"error: there is no benchmark '{name}'; known: {', '.join(names)}")
+    device = torch.device(options.device)
+    torch.set_num_threads(options.threads)
+    for name in options.names or names:
+        module = importlib.import_module(f"{benchmarks.__name__}.{name}")
+        assert module.__doc__ is not None
+        question = module.__doc__.splitlines()[0]
+        figures = module.measure(device, options.small)
+        path = write(options.output, name, question, figures, device, options.small)
+        index.write(options.output)
+        show(question, figures)
+        print(path, file=sys.stderr)
+
+
+def show(question: str, figures: list[Figure]) -> None:
+    """Prints what one benchmark found."""
+    table = Table(title=question, title_justify="left")
+    for column in ("figure", "value", "unit", "aim"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for figure in figures:
+        value = "-" if figure.value is None else f"{figure.value:.4g}"
+        table.add_row(figure.name, value, figure.unit, figure.aim)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What a benchmark finds: numbers with units, written with where they come from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrsms.files import write_json
+from lrsms.provenance import provenance
+from lrsms.training.ending import device_name
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number.
+
+    Attributes:
+        name: what was measured, in a few words.
+        value: None where this device cannot show it.
+        unit: "s", "ms", "MB", "x" (a ratio), "TFLOP/s", ...
+        aim: what we want of it, such as "< 5"; empty where there is no aim.
+        details: what it was computed from: every repetition, sizes, settings.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    aim: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(folder: Path, name: str, question: str, figures: Sequence[Figure], device: torch.device, small: bool) -> Path:
+    """Writes ``<name>-<device>.json`` (``-small`` for the small form, which is no result) into a folder.
+
+    Args:
+        folder: where, usually ``results/bench``.
+        name: of the benchmark.
+        question: that it answers.
+        figures: what it found.
+        device: where it ran.
+        small: whether it was its small form.
+    """
+    path = folder / f"{name}-{device.type}{'-small' if small else ''}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(
+        path,
+        {
+            "benchmark": name,
+            "question": question,
+            "small": small,
+            "device": device_name(device),
+            "threads": torch.get_num_threads(),
+            "figures": [asdict(figure) for figure in figures],
+            "provenance": provenance(),
+        },
+    )
+    return path
