@@ -19,6 +19,7 @@ Rule = Literal["parity", "degradation", "improvement", "fewer_parameters", "fast
 OF_RATES: tuple[Rule, ...] = ("parity", "degradation", "improvement")
 """Rules that compare word error rates; the others count parameters or measure step times."""
 Value = tuple[str, ...] | str | int | float | None
+SMALLER = "smaller"
 Selection = dict[str, Value]
 """Dotted fields and their values: ``lowrank: null`` is a dense model, ``smaller`` a number below the preset's."""
 

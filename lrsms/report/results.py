@@ -3,13 +3,12 @@
 ``project.json`` lies beside the tables and is committed with them, so that a fresh clone knows what to make them of.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lrsms.config import Project, parse
-from lrsms.files import write_json
+from lrsms.files import read_json, write_json
 from lrsms.report.claims import Claim
 from lrsms.strict import digest
 from lrsms.study import Experiment
@@ -57,11 +56,7 @@ def load_project(folder: Path) -> Project:
         ValueError: one line: it is malformed, or of another folder.
     """
     path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); run the study again") from None
-    project = parse(Project, content, str(path))
+    project = parse(Project, read_json(path, "run the study again"), str(path))
     if folder_name(project) != folder.resolve().name:
         raise ValueError(f"{path}: is of '{folder_name(project)}', not of this folder; undo the change")
     return project

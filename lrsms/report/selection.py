@@ -10,11 +10,10 @@ import pandas as pd
 
 from lrsms.fields import as_text
 from lrsms.report import aggregate, nuisance
-from lrsms.report.claims import Selection, Value
+from lrsms.report.claims import SMALLER, Selection, Value
 from lrsms.report.paired import Key
 from lrsms.statistics.stats import UNKNOWN, Interval
 
-SMALLER = "smaller"
 _DENSE = "lowrank"
 _TARGETS = "lowrank.targets"
 

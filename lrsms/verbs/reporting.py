@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lrsms import study
 from lrsms.config import Project
+from lrsms.study import Experiment
 from lrsms.verbs.options import (
     Verb,
     asked_study,
@@ -67,7 +68,9 @@ def add(verb: Verb) -> None:
 
 def aggregate(options: argparse.Namespace) -> None:
     """Gathers the records of a study's runs into runs.csv, speakers.csv and pairs.csv, and lists the runs."""
-    _aggregate(read_project(options.project), options.folder, options.selection, options)
+    project = read_project(options.project)
+    experiments = study.load(project, options.config_folder)
+    _aggregate(project, experiments, options.folder, options.selection, options)
 
 
 def status(options: argparse.Namespace) -> None:
@@ -107,7 +110,8 @@ def figures(options: argparse.Namespace) -> None:
     """Draws a study's figures as PDF, PNG and SVG, by its project.json."""
     from lrsms.report.results import load_project
 
-    _figures(options.folder, options.output, load_project(options.folder), options)
+    project = load_project(options.folder)
+    _figures(options.folder, options.output, study.load(project, options.config_folder), project, options)
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -137,8 +141,9 @@ def pages(options: argparse.Namespace) -> None:
 
 
 def regenerate(options: argparse.Namespace) -> None:
-    """Makes committed tables, verdicts and figures again from the records: of every study that has a project.json."""
+    """Makes committed tables, verdicts and figures again from the records, of every study that has a project.json."""
     from lrsms.report import claims as hypotheses
+    from lrsms.report import index
     from lrsms.report.results import committed, load_project, selection_name
     from lrsms.report.tables import write as write_tables
 
@@ -146,16 +151,21 @@ def regenerate(options: argparse.Namespace) -> None:
     folders = options.folders or committed(options.results)
     if not folders:
         print(f"nothing to regenerate: there is no {options.results}/*/project.json; run a study first")
+    entries = []
     for folder in folders:
         project = load_project(folder)
         experiments = study.load(project, options.config_folder)
+        entries.append(index.Entry(project, folder, experiments))
         stated = hypotheses.claims_of(everything, project.study, project.task)
-        _aggregate(project, folder, folder / selection_name(project, experiments, stated), options)
+        _aggregate(project, experiments, folder, folder / selection_name(project, experiments, stated), options)
         write_tables(folder)
         if stated:
             _claims(project, [project.study], folder.parent, options.config_folder)
-        _figures(folder, options.figures / folder.name, project, options)
+        _figures(folder, options.figures / folder.name, experiments, project, options)
         print(f"regenerated {folder}")
+    kept = [entry for entry in entries if entry.project.scale != "demo"]  # which is never committed
+    if kept and not options.folders:
+        index.write(kept, options.results, options.records, options.steptimes)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -167,12 +177,13 @@ def show(options: argparse.Namespace) -> None:
         print(path)
 
 
-def _aggregate(project: Project, folder: Path, selection: Path, options: argparse.Namespace) -> None:
+def _aggregate(
+    project: Project, experiments: list[Experiment], folder: Path, selection: Path, options: argparse.Namespace
+) -> None:
     from lrsms.files import write_atomically
     from lrsms.report.aggregate import aggregate as aggregate_records
     from lrsms.report.results import save_project
 
-    experiments = study.load(project, options.config_folder)
     for earlier in folder.glob("runs-*.txt"):
         earlier.unlink()
     aggregate_records(experiments, options.records, options.steptimes, project.decoding, folder)
@@ -180,18 +191,20 @@ def _aggregate(project: Project, folder: Path, selection: Path, options: argpars
     write_atomically(selection, "".join(f"{experiment.name}\n" for experiment in experiments).encode())
 
 
-def _statuses(project: Project, experiments: list[study.Experiment], options: argparse.Namespace) -> "list[Status]":
+def _statuses(project: Project, experiments: list[Experiment], options: argparse.Namespace) -> "list[Status]":
     from lrsms.status import Folders, study_status
 
     folders = Folders(options.records, options.runs, options.corpora, options.logs)
     return study_status(experiments, project.decoding, folders)
 
 
-def _figures(folder: Path, output: Path, project: Project, options: argparse.Namespace) -> None:
+def _figures(
+    folder: Path, output: Path, experiments: list[Experiment], project: Project, options: argparse.Namespace
+) -> None:
+    from lrsms.report.figures.material import load
     from lrsms.report.figures.write import write
 
-    experiments = study.load(project, options.config_folder)
-    write(folder, output, experiments, project.decoding, options.records, options.steptimes)
+    write(load(folder, experiments, project.decoding, options.records, options.steptimes), output)
 
 
 def _claims(project: Project, studies: list[str], results: Path, config_folder: Path) -> "list[Outcome]":

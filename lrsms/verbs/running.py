@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lrsms import study
+from lrsms import config, study
 from lrsms.training import interrupt
 from lrsms.verbs.options import (
     Verb,
@@ -19,6 +19,7 @@ from lrsms.verbs.options import (
     read_project,
     with_project,
 )
+from lrsms.yamlfile import parse_yaml
 
 
 def add(verb: Verb) -> None:
@@ -51,6 +52,13 @@ def add(verb: Verb) -> None:
     added = verb(steptime, with_project(), on_device())
     added.add_argument("output", type=Path, help="measurement to write, called as the study's runs call it")
     added.add_argument("--seconds", type=float, default=5.0, help="about how long to measure")
+
+    added = verb(reference, with_project())
+    added.add_argument("list", help="of workflow/config/reference.yaml")
+    added.add_argument("--seconds", type=float, default=float("inf"), help="at most, then what is unfinished waits")
+    added.add_argument("--roots", help="folders of real corpora, such as '{grid_s1: /data/grid_s1}'")
+    added.add_argument("--pack", type=Path, metavar="FILE.tar.gz", help="archive of what there is then, to write")
+    added.add_argument("snakemake", nargs=argparse.REMAINDER, help="its options, after --; such as --cores all")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -157,3 +165,21 @@ def steptime(options: argparse.Namespace) -> None:
     if experiment is None:
         raise ValueError(f"no run of this study has a step time called {options.output.stem}")
     write_json(options.output, step_time(experiment.run, experiment.reference, chosen_device(options), options.seconds))
+
+
+def reference(options: argparse.Namespace) -> None:
+    """Works through a list of the results that the repository keeps, for a while; the next call goes on."""
+    from lrsms.reference import keep, load, pack, work_through
+
+    project = read_project(options.project)
+    if options.roots is not None:
+        project = config.parse(
+            config.Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots"
+        )
+    goals = load(options.list, project, options.config_folder)
+    work_through(goals, options.seconds, [text for text in options.snakemake if text != "--"])
+    keep(goals, Path("results"))
+    if options.pack is not None:
+        pack(goals, Path("results"), options.pack)
+    for goal in goals:
+        print(goal)

@@ -1,0 +1,87 @@
+"""``results/README.md``: what the folder of results holds, study by study, and where it comes from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrsms.config import Project
+from lrsms.files import read_json, write_atomically
+from lrsms.record import OUTCOME
+from lrsms.study import Experiment
+
+FILE = "README.md"
+_HEAD = """# Results
+Made by `snakemake --cores all regenerate` from `records/` and `steptime/`, this page included. A run is done when
+its errors are counted, or its step is timed where nothing is trained. `-`: not known.
+
+"""
+_COLUMNS = ("study", "runs done", "made by", "device", "training hours", "date", "versions", "commit")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study of which there are results.
+
+    Attributes:
+        project: what it was made of.
+        folder: its results, under ``results``.
+        experiments: its runs.
+    """
+
+    project: Project
+    folder: Path
+    experiments: Sequence[Experiment]
+
+
+def write(entries: Iterable[Entry], results: Path, records: Path, steptimes: Path) -> None:
+    """Writes the page.
+
+    Args:
+        entries: the studies, in the order of their rows.
+        results: the folder of the page.
+        records: of runs.
+        steptimes: measured step times.
+
+    Raises:
+        ValueError: one line: a record is not readable.
+    """
+    rows = [_row(entry, records, steptimes) for entry in entries]
+    lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *map(_line, rows)]
+    write_atomically(results / FILE, (_HEAD + "\n".join(lines) + "\n").encode())
+
+
+def _row(entry: Entry, records: Path, steptimes: Path) -> list[str]:
+    found: list[Mapping[str, Any]] = []
+    done = 0
+    for experiment in entry.experiments:
+        record, steptime = records / experiment.name, steptimes / f"{experiment.steptime}.json"
+        path = record / OUTCOME if experiment.trained else steptime
+        goal = record / entry.project.decoding.scores if experiment.trained else steptime
+        if goal.is_file():
+            done += 1
+            found.append(read_json(path, "restore it, or run again"))
+    origins = [origin for outcome in found if isinstance(origin := outcome.get("provenance"), dict)]
+    seconds = [float(outcome["seconds"]) for outcome in found if isinstance(outcome.get("seconds"), int | float)]
+    project = entry.project
+    made = " ".join(f"{key}={getattr(project, key)}" for key in ("study", "task", "scale", "corpus"))
+    versions = [f"torch {packages['torch']}" for o in origins if (packages := o.get("packages", {})).get("torch")]
+    return [
+        f"[{entry.folder.name}]({entry.folder.name}/table.md)",
+        f"{done} of {len(entry.experiments)}",
+        f"`snakemake --cores all --config {made}`",
+        _listed(outcome.get("device") for outcome in found),
+        f"{sum(seconds) / 3600:.1f}" if seconds else "-",
+        _listed(origin.get("date") for origin in origins),
+        _listed(versions),
+        _listed(str(commit)[:7] for origin in origins if (commit := origin.get("commit"))),
+    ]
+
+
+def _listed(values: Iterable[Any]) -> str:
+    """What is known, each once, sorted."""
+    return ", ".join(sorted({str(value) for value in values if value})) or "-"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

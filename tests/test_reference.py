@@ -1,0 +1,112 @@
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from test_workflow import CORPUS, PRESET, STUDY
+
+from lrsms import study
+from lrsms.config import Project, parse
+from lrsms.reference import load
+from lrsms.yamlfile import read_yaml
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "workflow/config"
+LISTS = """
+own:
+  - {study: scratch, task: asr, scale: test, corpus: small, seeds: [1]}
+"""
+
+
+def project(folder: Path = CONFIG) -> Project:
+    return parse(Project, read_yaml(folder / "config.yaml"), "config.yaml")
+
+
+def scratch(folder: Path, lists: str = LISTS, preset: str = PRESET) -> Path:
+    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    config = folder / "workflow/config"
+    (config / "reference.yaml").write_text(lists)
+    (config / "corpora/small.yaml").write_text(CORPUS)
+    (config / "presets/test-asr.yaml").write_text(preset)
+    (config / "studies/scratch.yaml").write_text(STUDY)
+    return config
+
+
+def reference(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "lrsms", "reference", "own", *arguments, "--", "--cores", "2"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["cpu", "speech", "gpu"])
+def test_every_entry_of_the_lists_has_runs(name: str) -> None:
+    goals = load(name, project(), CONFIG)
+    assert goals
+    assert all(goal.files for goal in goals)
+
+
+def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_path: Path) -> None:
+    config = scratch(
+        tmp_path,
+        "own: [{study: lrsms, task: asr, scale: tiny, corpus: commands, seeds: [1, 3],"
+        " cells: [{lowrank.ratio: 0.25}, {lowrank: null, model.dim: smaller}]}]",
+    )
+    (goal,) = load("own", project(), config)
+    names = {e.name: e for e in study.load(goal.project, config)}
+    chosen = [names[path.parent.name] for path in goal.files if path.parent.name in names]
+    assert [e.run.seed for e in chosen] == [1, 1, 1, 3, 3, 3]
+    assert [e.run.lowrank is None for e in chosen[:3]] == [True, False, True]
+    assert chosen[2].run.model.dim < chosen[0].run.model.dim
+    assert len([path for path in goal.files if path.parent.name == "steptime"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ("other: []", "no list 'own'; known: other"),
+        (
+            "own: [{study: pair, task: asr, scale: tiny, corpus: commands, cells: [{seed: 7}]}]",
+            "entry 1: .*no cell",
+        ),
+        ("own: [{study: pair, task: asr, scale: tiny, corpus: commands, seeds: [9]}]", "no run with these seeds"),
+        ("own: [{study: pear, task: asr, scale: tiny, corpus: commands}]", "no study 'pear'.*did you mean 'pair'"),
+        ("own: [{study: pair, task: asr, scale: tiny}]", "entry 1: .*corpus"),
+    ],
+)
+def test_a_list_that_asks_for_nothing_is_refused_in_one_line(tmp_path: Path, lists: str, message: str) -> None:
+    config = scratch(tmp_path, lists)
+    with pytest.raises(ValueError, match=message) as caught:
+        load("own", project(), config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_records_that_were_packed_make_the_same_tables_elsewhere(tmp_path: Path) -> None:
+    scratch(tmp_path / "gpu")
+    assert reference(tmp_path / "gpu", "--pack", "back.tar.gz") == "scratch-asr-test-small: 4 of 4"
+    scratch(tmp_path / "home")
+    with tarfile.open(tmp_path / "gpu/back.tar.gz") as archive:
+        archive.extractall(tmp_path / "home", filter="data")
+    tables = []
+    for folder in (tmp_path / "gpu", tmp_path / "home"):
+        subprocess.run([sys.executable, "-m", "lrsms", "regenerate"], cwd=folder, check=True, capture_output=True)
+        tables.append((folder / "results/scratch-asr-test-small/table.csv").read_bytes())
+    assert tables[0] == tables[1]
+    assert tables[0].count(b"\n") > 2
+
+
+@pytest.mark.slow
+def test_a_slice_ends_in_time_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    scratch(tmp_path, preset=PRESET.replace("steps: 4,", "steps: 1000000,"))
+    steps = []
+    for _ in range(2):
+        assert reference(tmp_path, "--seconds", "60") in [f"scratch-asr-test-small: {n} of 4" for n in range(3)]
+        assert not list(tmp_path.glob("results/runs/*/run.json"))
+        logs = [path.read_text().splitlines() for path in sorted(tmp_path.glob("results/runs/*/metrics.jsonl"))]
+        steps.append([json.loads(lines[-1])["step"] for lines in logs])
+        assert len(steps[-1]) == 2  # both, side by side
+    assert all(first < second for first, second in zip(*steps, strict=True))
