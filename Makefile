@@ -1,6 +1,8 @@
 # make study    train, decode and tabulate the default study      make test    all quick tests
 # make study-avsr   the same of audio-visual speech, on faces that are drawn
 # make report   the report of the study     make regenerate   committed tables, verdicts and figures, from records
+# make cpu-results, speech-results, gpu-results   the runs whose results this repository keeps, for at most SECONDS
+# make bench    what is claimed of speed, measured here
 # make setup    the environment only                              make lint    what CI checks besides
 #
 # Another study:  make study corpus=grid_s1 roots='{grid_s1: /data/grid_s1}'
@@ -15,7 +17,7 @@ SETTINGS := $(strip $(foreach key,study task scale corpus roots,$(if $($(key)),$
 CONFIG := $(if $(SETTINGS),--config $(SETTINGS))
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: setup study study-avsr report regenerate test test-slow lint format clean
+.PHONY: setup study study-avsr report regenerate cpu-results speech-results gpu-results bench test test-slow lint format clean
 
 setup: $(READY)
 
@@ -40,6 +42,14 @@ report: $(READY)
 
 regenerate: $(READY)
 	$(SNAKEMAKE) regenerate --quiet all $(CONFIG)
+
+# Goes on where the last call ended. Then: make regenerate.
+cpu-results speech-results gpu-results: $(READY)
+	$(BIN)/python -m lrsms reference $(@:-results=) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(roots),--roots '$(roots)') \
+	  $(if $(PACK),--pack $(PACK)) -- --cores $(CORES) $(if $(filter gpu-%,$@),--profile workflow/profiles/packed)
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'
