@@ -84,7 +84,7 @@ def cost(folder: Path, *words: str) -> Cost:
     """
     launched = [sys.executable, "-c", _LAUNCHER, *command("lrsms", *words)]
     began = time.perf_counter()
-    done = subprocess.run(launched, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(launched, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
     taken = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"'{words[0]}' failed: {done.stderr.strip().splitlines()[-1:]}")

@@ -29,6 +29,9 @@ REPETITIONS = 3
 _TARGETS = ["encoder.attention", "encoder.feedforward", "encoder.convolution", "decoder.feedforward"]
 _FEW = {"train": 40, "valid": 4, "test": 4, "train_voices": 4, "valid_voices": 2, "test_voices": 2}
 
+BIN = "bin"
+"""Programs of the folder itself."""
+
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
     """Seconds from the start of each command to its end; of training, to the end of its first step.
@@ -46,6 +49,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
         if not small:
             settings = [f"{name}={getattr(project, name)}" for name in ("study", "scale", "task", "corpus")]
             dry = ["snakemake", "--cores", "all", "--dry-run", "--config", *settings]
+            without_slurm(folder)
             times["dry run"] = [seconds(folder, *dry) for _ in range(repetitions)]
             times["train, to the first step"] = first_steps(folder, experiments[-1], device, repetitions)
     aims = {"--help": "< 0.3", "plan": "< 2", "dry run": "< 10", "train, to the first step": "< 5"}
@@ -78,9 +82,17 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", *words]
 
 
-def environment() -> dict[str, str]:
+def without_slurm(folder: Path) -> None:
+    """Hides Slurm's own ``scontrol``, for which Snakemake waits 10 s where Slurm is installed and does not run."""
+    path = folder / BIN / "scontrol"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\nexit 1\n")
+    path.chmod(0o755)
+
+
+def environment(folder: Path) -> dict[str, str]:
     """In which a command finds this package from any folder."""
-    return os.environ | {"PYTHONPATH": str(ROOT)}
+    return os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{folder / BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
 def seconds(folder: Path, *words: str) -> float:
@@ -90,7 +102,9 @@ def seconds(folder: Path, *words: str) -> float:
         RuntimeError: it failed.
     """
     began = time.perf_counter()
-    done = subprocess.run(command(*words), cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(*words), cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
     taken = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"'{' '.join(words[:2])}' failed: {done.stderr.strip().splitlines()[-1:]}")
@@ -108,7 +122,7 @@ def first_steps(folder: Path, experiment: Experiment, device: torch.device, repe
         words = command("lrsms", "train", "--device", device.type, str(place))
         log = place / "timings.jsonl"
         began = time.perf_counter()
-        with subprocess.Popen(words, cwd=folder, env=environment(), stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(words, cwd=folder, env=environment(folder), stderr=subprocess.DEVNULL) as process:
             while process.poll() is None and not (log.is_file() and log.stat().st_size):
                 time.sleep(0.01)
             found.append(time.perf_counter() - began)

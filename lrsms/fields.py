@@ -40,12 +40,13 @@ def difference(baseline: Run, run: Run) -> dict[str, Any]:
     set_before = {
         key: value for key, value in _flatten(baseline.model_dump(exclude={"seed"})).items() if value is not None
     }
+    before = usual | set_before
     sections_before = {key[:dot] for key in set_before for dot in range(len(key)) if key[dot] == "."}
 
     def differs(key: str, value: Any) -> bool:
         if value is None:
             return key in set_before or key in sections_before
-        return (usual | set_before).get(key) != value
+        return before.get(key) != value
 
     after = _flatten(run.model_dump(exclude={"seed"}))
     return {key: value for key, value in after.items() if differs(key, value)}

@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange
-from av.video.stream import VideoStream
+
+# PyAV is imported where a file is opened: FFmpeg takes a while to load, and most jobs open no video.
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.plane import VideoPlane
+    from av.video.stream import VideoStream
 
 SIZE = 96
 """Height and width of a stored mouth, in pixels."""
@@ -68,6 +69,8 @@ def read(path: Path, box: Box | None = None) -> Video:
         ValueError: one line that names the file: it is missing, not a video or damaged; it holds no frames; their size
             is not 96x96 without a ``box``, or the box lies outside; their rate varies.
     """
+    from av.video.reformatter import ColorRange
+
     crops: list[np.ndarray] = []
     timestamps: list[int | None] = []
     is_coloured = False
@@ -108,6 +111,10 @@ def write(path: Path, frames: np.ndarray) -> None:
         frames: ``(T, 96, 96)`` uint8.
     """
     assert frames.ndim == 3 and frames.shape[1:] == (SIZE, SIZE) and frames.dtype == np.uint8, frames.shape
+    import av
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import ColorRange
+
     # Grey levels go into the luma plane as they are, and the file says so. A stream without chroma would be smaller,
     # but few players know it.
     planes = np.full((len(frames), SIZE * 3 // 2, SIZE), _NEUTRAL, np.uint8)
@@ -135,6 +142,8 @@ def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
         ValueError: one line that names the file: it is missing, not a recording or damaged, has no sound, or its sound
             begins more than a minute after its pictures.
     """
+    import av
+
     with _opened(path) as container:
         stream = _only_stream(path, container.streams.audio, "audio")
         stream.codec_context.options = {"err_detect": "explode"}
@@ -154,7 +163,7 @@ def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
     return np.concatenate([np.zeros(round(delay * rate), np.float32), *chunks]), rate
 
 
-def _delay(first: AudioFrame, streams: tuple[VideoStream, ...]) -> float:
+def _delay(first: "AudioFrame", streams: "tuple[VideoStream, ...]") -> float:
     """Seconds from a file's first picture to its first sound, at least 0; 0 where it has no picture or no times."""
     if first.time is None or not streams or streams[0].start_time is None or streams[0].time_base is None:
         return 0.0
@@ -162,8 +171,10 @@ def _delay(first: AudioFrame, streams: tuple[VideoStream, ...]) -> float:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
+def _opened(path: Path) -> "Iterator[InputContainer]":
     """The container, whose errors inside the block become ValueErrors."""
+    import av
+
     if not path.is_file():
         raise ValueError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
     try:
@@ -181,7 +192,7 @@ def _only_stream(path: Path, streams: tuple[_Stream, ...], kind: str) -> _Stream
     return streams[0]
 
 
-def _decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _decoded(path: Path, container: "InputContainer", stream: "VideoStream") -> "Iterator[VideoFrame]":
     # Packets are counted, not frames: a file that was cut without encoding it anew holds some that are not to be shown.
     num_packets = num_frames = 0
     for packet in container.demux(stream):
@@ -195,7 +206,7 @@ def _decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iter
         raise ValueError(f"{path}: damaged; only {num_packets} of its {stream.frames} frames are there")
 
 
-def _checked_box(path: Path, frame: VideoFrame, box: Box | None) -> Box:
+def _checked_box(path: Path, frame: "VideoFrame", box: Box | None) -> Box:
     if box is None:
         if (frame.width, frame.height) != (SIZE, SIZE):
             raise ValueError(
@@ -209,7 +220,7 @@ def _checked_box(path: Path, frame: VideoFrame, box: Box | None) -> Box:
     return box
 
 
-def _pixels(plane: VideoPlane) -> np.ndarray:
+def _pixels(plane: "VideoPlane") -> np.ndarray:
     """``(height, width)`` uint8, without the bytes that pad each line."""
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
