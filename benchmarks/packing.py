@@ -1,6 +1,6 @@
 """What do packed runs finish in the time of one? Runs of the demo study an hour, several at a time and one at a time.
 
-Whole ``train`` jobs, starting up included as in the workflow, of the demo study's cells and of a few hundred steps.
+Whole ``train`` jobs, starting up included as in the workflow, of the demo study's cells and of a hundred steps or so.
 On a CPU: two jobs of one thread each, against one job of one thread and one job of two. On a GPU: one job, two, four
 and eight on the same card. The small form only sees two jobs through.
 """
@@ -23,8 +23,7 @@ from lrsms.files import write_json
 from lrsms.yamlfile import read_yaml
 
 ROOT = Path(__file__).parents[1]
-STEPS = 300
-NUM_RUNS = 8
+STEPS = 150
 REPETITIONS = 2
 
 
@@ -47,14 +46,15 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     """Runs an hour of each packing, in turns, the best of each; and each over one job of one thread."""
     packings = ON_CPU[-1:] if small else ON_GPU if device.type == "cuda" else ON_CPU
     seconds: dict[Packing, list[float]] = {packing: [] for packing in packings}
-    runs = demo_runs(2 if small else STEPS, small)
+    num_runs = max(4, max(packing.jobs for packing in packings))  # a whole number of times each packing's jobs
+    runs = demo_runs(num_runs, 2 if small else STEPS, small)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = runs[0]
         prepare(run.corpus, run.tokenizer, run.model.modalities, None, folder / "corpora" / run.prepared)
         for repetition in range(1 if small else REPETITIONS):
             for packing in packings:
-                count = packing.jobs if small else NUM_RUNS
+                count = packing.jobs if small else num_runs
                 here = folder / f"{packing.jobs}-{packing.threads}-{repetition}"
                 seconds[packing].append(train_all(runs[:count], here, folder / "corpora", device, packing) / count)
     figures = []
@@ -68,8 +68,8 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     return figures
 
 
-def demo_runs(steps: int, small: bool) -> list[Run]:
-    """As many different runs of the demo study as are needed, of ``steps`` steps and on fewer utterances."""
+def demo_runs(num_runs: int, steps: int, small: bool) -> list[Run]:
+    """Different runs of the demo study, of ``steps`` steps and on fewer utterances."""
     folder = ROOT / study.CONFIG_FOLDER
     path = folder / "config.yaml"
     asked = {"study": "demo", "task": "asr", "scale": "demo", "corpus": "commands"}
@@ -78,7 +78,7 @@ def demo_runs(steps: int, small: bool) -> list[Run]:
     sizes |= {"train_voices": 4, "valid_voices": 2, "test_voices": 2}
     changes = {"steps": steps, "snapshots": 1, "average": 1}
     runs = []
-    for number in range(NUM_RUNS):
+    for number in range(num_runs):
         run = experiments[number % len(experiments)].run
         corpus, train = run.corpus.model_copy(update=sizes), run.train.model_copy(update=changes)
         runs.append(run.model_copy(update={"corpus": corpus, "train": train, "seed": number + 1}))

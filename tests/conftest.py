@@ -28,6 +28,18 @@ def as_many_threads_for_every_test() -> Iterator[None]:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def without_slurm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Snakemake asks an installed Slurm for its settings, and waits 10 s at each start where it does not run."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.module.__name__ != "test_slurm":
+            program = tmp_path_factory.mktemp("bin") / "scontrol"
+            program.write_text("#!/bin/sh\nexit 1\n")
+            program.chmod(0o755)
+            patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        yield
+
+
 # What needs torch is imported by the fixtures that use it: tests of what does without start sooner.
 
 
