@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -172,7 +173,7 @@ def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:
 
 def _check_counts(table: pandas.DataFrame) -> None:
     alignments = table["alignment"].tolist()
-    counted = [[text.count(letter) for letter in "CSDI"] for text in alignments]
+    counted = [_counts_of(text) for text in alignments]
     correct, *errors = np.array(counted, dtype=np.int64).reshape(-1, 4).T
     substitutions, deletions, insertions = errors
     words = correct + substitutions + deletions
@@ -182,6 +183,12 @@ def _check_counts(table: pandas.DataFrame) -> None:
     if wrong.any():
         row = table[wrong].iloc[0]
         raise ValueError(f"utterance '{row['id']}' has other counts than its alignment '{row['alignment'][:80]}'")
+
+
+@lru_cache(2**16)  # most utterances are short, and many are alike
+def _counts_of(alignment: str) -> tuple[int, ...]:
+    """How often each letter stands in it."""
+    return tuple(alignment.count(letter) for letter in "CSDI")
 
 
 def _parse(line: bytes, where: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -
     """
     finished = runs[(runs["status"] == "finished") & (runs["split"] == "test")]
     names = dict(zip(zip(finished["cell"], finished["seed"], strict=True), finished["run"], strict=True))
-    references: dict[str, Mapping[Key, pd.Series]] = {}  # of baselines only: of all runs they would fill the memory
+    references: dict[str, Mapping[Key, dict[str, str]]] = {}  # of baselines only: all runs' would fill the memory
     rows: list[dict[str, Any]] = []
     for (cell, baseline, seed, run), tested in finished.groupby(["cell", "baseline", "seed", "run"], sort=False):
         before = names.get((baseline, seed))
@@ -49,17 +49,20 @@ def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -
             if key not in references[before] or key not in ours:
                 continue
             reference = references[before][key]
-            found = mapsswe(list(reference), list(ours[key].reindex(reference.index)))
+            found = mapsswe(list(reference.values()), [ours[key][utterance] for utterance in reference])
             counted = (found.segments, found.errors_b, found.errors_a, found.z, found.p)
             rows.append(dict(zip(COLUMNS, (cell, seed, run, before, *key, *counted), strict=True)))
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_atomically(folder / FILE, table.to_csv(index=False, lineterminator="\n").encode())
 
 
-def _alignments(path: Path) -> dict[Key, pd.Series]:
+def _alignments(path: Path) -> dict[Key, dict[str, str]]:
     """By decoder and condition the alignments by utterance; nothing in an old table, which has none."""
     scores = read_scores(path)
     if "alignment" not in scores.columns:
         return {}
-    by_key = scores.set_index("id").groupby(["decoder", "condition"], sort=False)
-    return {(str(decoder), str(condition)): part["alignment"] for (decoder, condition), part in by_key}
+    found: dict[Key, dict[str, str]] = {}
+    columns = (scores[name].tolist() for name in ("decoder", "condition", "id", "alignment"))
+    for decoder, condition, utterance, alignment in zip(*columns, strict=True):
+        found.setdefault((decoder, condition), {})[utterance] = alignment
+    return found

@@ -15,6 +15,7 @@ S substituted, D deleted, I inserted.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -82,7 +83,7 @@ def mapsswe(alignments_a: Sequence[str], alignments_b: Sequence[str]) -> Matched
     """
     if len(alignments_a) != len(alignments_b):
         raise ValueError(f"both systems must have the same utterances, got {len(alignments_a)} and {len(alignments_b)}")
-    pairs = [pair for a, b in zip(alignments_a, alignments_b, strict=True) for pair in segments(a, b)]
+    pairs = [pair for a, b in zip(alignments_a, alignments_b, strict=True) for pair in _segments(a, b)]
     errors = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     differences = errors[:, 1] - errors[:, 0]
     mean, z, p = math.nan, math.nan, math.nan
@@ -94,6 +95,10 @@ def mapsswe(alignments_a: Sequence[str], alignments_b: Sequence[str]) -> Matched
         z = mean / (float(differences.std(ddof=1)) / math.sqrt(len(pairs)))
         p = float(2 * stats.norm.sf(abs(z)))
     return MatchedPairs(len(pairs), int(errors[:, 0].sum()), int(errors[:, 1].sum()), mean, z, p)
+
+
+_segments = lru_cache(2**16)(segments)
+"""Few pairs of alignments are unlike all others: most utterances are short, and most words right."""
 
 
 def _places(letters: str) -> Iterator[int]:
