@@ -46,7 +46,7 @@ regenerate: $(READY)
 # Goes on where the last call ended. Then: make regenerate.
 cpu-results speech-results gpu-results: $(READY)
 	$(BIN)/python -m lrsms reference $(@:-results=) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(roots),--roots '$(roots)') \
-	  $(if $(PACK),--pack $(PACK)) -- --cores $(CORES) $(if $(filter gpu-%,$@),--profile workflow/profiles/packed)
+	  $(if $(PACK),--pack $(PACK)) --snakemake --cores $(CORES) $(if $(filter gpu-%,$@),--profile workflow/profiles/packed)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

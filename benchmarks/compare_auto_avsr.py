@@ -1,8 +1,9 @@
 """How many training steps do we take in the time of one of Auto-AVSR's own, on the same random batch?
 
 ``python -m benchmarks.compare_auto_avsr PATH``: a clone of github.com/mpc001/auto_avsr, of its main branch (ASR) or at
-tag v1.0.0 (ASR and AVSR, which needs ``six``). Its code is imported from there and runs as published:
-float32, padded batches, AdamW, clipped gradients. Both take their steps in turns, in one process.
+tag v1.0.0 (ASR and AVSR, which needs ``six``). Its code is imported from there and runs as published: float32, padded
+batches, AdamW, clipped gradients; on a GPU with convolutions in TF32, as PyTorch has them unless told. Both take their
+steps in turns, in one process.
 """
 
 import argparse
@@ -10,19 +11,21 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks import index
 from benchmarks.__main__ import show
 from benchmarks.figure import Figure, write
 from lrsms.config import Run
 from lrsms.data.batch import Batch, network_inputs
 from lrsms.statistics.stats import median_ratio
 from lrsms.stepbench import TrainingStep, in_turns, vocabulary
-from lrsms.stepcase import Row, arithmetic, compile_blocks, network, variant
+from lrsms.stepcase import Row, arithmetic, compile_blocks, free, many_graphs, network, variant
 from lrsms.study import CONFIG_FOLDER
 from lrsms.verbs.looking import preset_run
 from lrsms.yamlfile import read_yaml
@@ -51,12 +54,14 @@ class TheirStep:
             self.inputs = (video[:, :, None], waves[:, :, None], batch.lengths, samples, batch.tokens)
 
     def __call__(self) -> None:
-        """Takes a step."""
+        """Takes a step, convolutions in TF32 where a GPU has it: PyTorch's default, which their code leaves."""
+        before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, True
         loss = self.model(*(x.to(self.device) for x in self.inputs))[0]
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimizer.step()
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def their_model(path: Path, task: str, size: int) -> nn.Module:
@@ -101,11 +106,11 @@ def compare(path: Path, task: str, frames: int, device: torch.device, seconds: f
         run = variant(preset, Row(f"paper-{task}", frames, precision, mode, None))
         model = their_model(path, task, vocabulary(run))
         ours = TrainingStep(run, device, network(run, device))
-        if mode == "compiled":
-            compile_blocks(ours.model)
         theirs = TheirStep(model, run, ours.batches[0], device)
         steps: list[Callable[[], object]] = [theirs, ours]
-        with arithmetic(precision):
+        with arithmetic(precision), many_graphs() if mode == "compiled" else nullcontext():
+            if mode == "compiled":
+                compile_blocks(ours.model)
             their_ms, our_ms = in_turns(steps, device, seconds)
         ratio, interval = median_ratio(their_ms, our_ms)
         details = {
@@ -119,8 +124,7 @@ def compare(path: Path, task: str, frames: int, device: torch.device, seconds: f
         figures.append(Figure(name, ratio, "x", AIM if precision == "bfloat16" else "", details))
         figures.append(Figure(f"paper-{task}, {frames} frames: Auto-AVSR's step", median(their_ms), "ms"))
         del model, ours, theirs, steps
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        free(device)
     return figures
 
 
@@ -147,6 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     path = write(options.output, "compare_auto_avsr", question, figures, device, options.small)
+    index.write(options.output)
     show(question, figures)
     print(path, file=sys.stderr)
 

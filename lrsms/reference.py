@@ -13,6 +13,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from lrsms.yamlfile import read_yaml
 FILE = "reference.yaml"
 _SHORTEST = 20.0
 """Seconds that are not worth a start of the workflow."""
+_GRACE = 60.0
+"""Seconds after which training is asked to end once more: a job that was only starting up did not hear it. Being asked
+twice ends a job at once, at its last checkpoint, so it is long enough to write one."""
 
 
 class Entry(Frozen):
@@ -92,21 +96,27 @@ def load(name: str, project: Project, folder: Path) -> list[Goal]:
     return goals
 
 
-def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]) -> None:
+def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]) -> list[Goal]:
     """Makes what is missing, in order, until time is up.
 
     Args:
         goals: from ``load``.
         seconds: for all of them.
         arguments: of Snakemake, such as ``--cores 16``.
+
+    Returns:
+        Those whose workflow failed before time was up.
     """
     deadline = time.monotonic() + seconds
+    failed = []
     for goal in goals:
         if goal.missing and deadline - time.monotonic() > _SHORTEST:
             chosen = {key: getattr(goal.project, key) for key in ("study", "task", "scale", "corpus", "roots")}
-            settings = [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
+            settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
             command = [sys.executable, "-m", "snakemake", *map(str, goal.missing), *arguments, "--config", *settings]
-            _run_until(deadline, command)
+            if not _run_until(deadline, command):
+                failed.append(goal)
+    return failed
 
 
 def keep(goals: Sequence[Goal], results: Path) -> None:
@@ -152,16 +162,30 @@ def _has(experiment: Experiment, field: str, wanted: object) -> bool:
     return value < value_of(experiment.baseline, field) if wanted == SMALLER else value == wanted
 
 
-def _run_until(deadline: float, command: Sequence[str]) -> None:
-    """Runs a workflow, in a group of processes of its own; what is unfinished at the deadline stays so."""
+def _run_until(deadline: float, command: Sequence[str]) -> bool:
+    """Runs a workflow, in a group of processes of its own; what is unfinished at the deadline stays so.
+
+    Who is ended itself, by Ctrl-C or SIGTERM, ends the group as well: nothing goes on without anybody to wait for it.
+
+    Returns:
+        False if it failed before the deadline.
+    """
     process = subprocess.Popen(command, start_new_session=True)
+    earlier = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        process.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGTERM)  # Snakemake begins no other job, and waits for those that run
-        os.killpg(process.pid, signal.SIGUSR1)  # training, which alone listens, writes a checkpoint and ends
-        process.wait()
+        try:
+            return process.wait(max(0.0, deadline - time.monotonic())) == 0
+        except subprocess.TimeoutExpired:
+            process.terminate()  # Snakemake begins no other job, and waits for those that run
+        while process.poll() is None:
+            os.killpg(process.pid, signal.SIGUSR1)  # training, which alone listens, writes a checkpoint and ends
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+        return True
     except BaseException:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait()
         raise
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

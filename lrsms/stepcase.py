@@ -92,7 +92,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
     runs = [variant(run, row) for row in cases]
     steps: list[TrainingStep] = []
     try:
-        with arithmetic(cases[0].precision), _many_graphs() if cases[0].mode == "compiled" else nullcontext():
+        with arithmetic(cases[0].precision), many_graphs() if cases[0].mode == "compiled" else nullcontext():
             held = []
             for each in runs:
                 before = _allocated(device)
@@ -208,14 +208,16 @@ def compile_blocks(model: Recognizer) -> None:
 
 
 @contextmanager
-def _many_graphs() -> Iterator[None]:
+def many_graphs() -> Iterator[None]:
     """Until the block ends, as many graphs may be compiled as there are kinds of blocks, but no more: an error then."""
     import torch._dynamo  # slow, and needed by nothing else
 
     torch.compiler.reset()
     with torch._dynamo.config.patch(recompile_limit=64, fail_on_recompile_limit_hit=True):
-        yield
-    torch.compiler.reset()
+        try:
+            yield
+        finally:
+            torch.compiler.reset()
 
 
 @contextmanager

@@ -118,18 +118,23 @@ def measure_grid(
 def most_frames(run: Run, ratios: Sequence[float], precision: str, device: torch.device) -> int:
     """The largest number of frames, by doubling, at which every network takes a step with the others in memory."""
     frames = FRAMES
-    while True:
-        rows = [Row("", 2 * frames, precision, "eager", ratio) for ratio in (None, *ratios)]
-        try:
-            steps = []
-            for each in (variant(run, row) for row in rows):
-                steps.append(TrainingStep(each, device, network(each, device)))
-                steps[-1]()
-            for step in steps:
-                step()
-        except torch.OutOfMemoryError:
-            return frames
-        finally:
-            steps.clear()
-            free(device)
+    while _fits([variant(run, Row("", 2 * frames, precision, "eager", ratio)) for ratio in (None, *ratios)], device):
         frames *= 2
+    return frames
+
+
+def _fits(runs: Sequence[Run], device: torch.device) -> bool:
+    """Whether the networks of these runs take a step each, all of them in memory; after it nothing holds them."""
+    steps: list[TrainingStep] = []
+    try:
+        for run in runs:
+            steps.append(TrainingStep(run, device, network(run, device)))
+            steps[-1]()
+        for step in steps:
+            step()
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        steps.clear()
+        free(device)
+    return True

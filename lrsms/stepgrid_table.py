@@ -1,6 +1,7 @@
 """Step times as they are read: a row per network and setting, the roofs of the device, and what was not measured."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lrsms.stepcase import Row
@@ -20,7 +21,7 @@ def show(result: Result) -> None:
         cells = columns(row)
         if not table.columns:
             for heading in cells:
-                table.add_column(heading, justify="left" if heading in _LEFT else "right", overflow="fold")
+                table.add_column(escape(heading), justify="left" if heading in _LEFT else "right", overflow="fold")
         table.add_row(*cells.values())
     console.print(table)
     console.print()

@@ -23,7 +23,7 @@ def test_the_small_form_writes_figures_with_where_they_come_from(name: str, tmp_
     content = json.loads((tmp_path / f"{name}-cpu-small.json").read_bytes())
     assert content["small"]
     assert content["provenance"]["packages"]["torch"]
-    assert content["question"].endswith("?")
+    assert "?" in content["question"]
     assert content["figures"]
     for figure in content["figures"]:
         assert figure["unit"]

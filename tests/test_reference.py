@@ -1,14 +1,19 @@
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
 from test_workflow import CORPUS, PRESET, STUDY
 
+from lrsms import reference as reference_lists
 from lrsms import study
+from lrsms.__main__ import _parser
 from lrsms.config import Project, parse
 from lrsms.reference import load
 from lrsms.yamlfile import read_yaml
@@ -36,7 +41,7 @@ def scratch(folder: Path, lists: str = LISTS, preset: str = PRESET) -> Path:
 
 
 def reference(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "lrsms", "reference", "own", *arguments, "--", "--cores", "2"]
+    command = [sys.executable, "-m", "lrsms", "reference", "own", *arguments, "--snakemake", "--cores", "2"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1]
@@ -82,6 +87,52 @@ def test_a_list_that_asks_for_nothing_is_refused_in_one_line(tmp_path: Path, lis
     with pytest.raises(ValueError, match=message) as caught:
         load("own", project(), config)
     assert "\n" not in str(caught.value)
+
+
+def test_options_of_the_verb_are_its_own_and_the_last_are_snakemakes() -> None:
+    words = ["reference", "own", "--seconds", "60", "--pack", "a.tar.gz", "--snakemake", "--cores", "2", "--quiet"]
+    options = _parser().parse_args(words)
+    assert (options.list, options.seconds, options.pack) == ("own", 60.0, Path("a.tar.gz"))
+    assert options.snakemake == ["--cores", "2", "--quiet"]
+
+
+def test_a_workflow_that_fails_before_the_time_is_up_is_told_from_one_that_ends_with_it() -> None:
+    code = "import signal, time; signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(60)"
+    began = time.monotonic()
+    assert not reference_lists._run_until(began + 60, [sys.executable, "-c", "raise SystemExit(1)"])
+    assert reference_lists._run_until(began + 60, [sys.executable, "-c", ""])
+    assert reference_lists._run_until(time.monotonic() + 2, [sys.executable, "-c", code])
+
+
+def test_a_job_that_was_only_starting_when_time_was_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_lists, "_GRACE", 0.5)
+    code = """
+import signal, sys, time
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
+time.sleep(4)
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
+time.sleep(600)
+"""
+    assert reference_lists._run_until(time.monotonic() + 2, [sys.executable, "-c", code])
+
+
+def test_who_is_ended_leaves_no_workflow_behind(tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    work = f"import os, time; open({str(job)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"""
+import sys
+from lrsms.reference import _run_until
+_run_until(float("inf"), [sys.executable, "-c", {work!r}])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (job.is_file() and job.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(job.read_text()), 0)
 
 
 @pytest.mark.slow

@@ -177,7 +177,7 @@ def test_compiled_blocks_compute_the_same():
         torch.manual_seed(0)
         step = TrainingStep(run, CPU, network(run, CPU))
         if compiled:
-            with stepcase._many_graphs():
+            with stepcase.many_graphs():
                 compile_blocks(step.model)
                 losses = step_losses(step)
         else:

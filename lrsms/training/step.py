@@ -1,6 +1,7 @@
 """One training step: the gradients and losses of its groups, over all the devices that share it.
 
-On a GPU, nothing here waits for it but ``clip_and_read``: each wait would empty the queue of work ahead of it.
+On a GPU, nothing of ours waits for it but ``clip_and_read``: each wait would empty the queue of work ahead of it.
+PyTorch's CTC does, which copies its lengths there, and so do several ranks, when they agree on what to sum.
 """
 
 from collections.abc import Mapping

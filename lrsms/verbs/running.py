@@ -58,7 +58,9 @@ def add(verb: Verb) -> None:
     added.add_argument("--seconds", type=float, default=float("inf"), help="at most, then what is unfinished waits")
     added.add_argument("--roots", help="folders of real corpora, such as '{grid_s1: /data/grid_s1}'")
     added.add_argument("--pack", type=Path, metavar="FILE.tar.gz", help="archive of what there is then, to write")
-    added.add_argument("snakemake", nargs=argparse.REMAINDER, help="its options, after --; such as --cores all")
+    added.add_argument(
+        "--snakemake", nargs=argparse.REMAINDER, default=[], help="comes last: its options, such as --cores all"
+    )
 
 
 def check(options: argparse.Namespace) -> None:
@@ -170,6 +172,7 @@ def steptime(options: argparse.Namespace) -> None:
 def reference(options: argparse.Namespace) -> None:
     """Works through a list of the results that the repository keeps, for a while; the next call goes on."""
     from lrsms.reference import keep, load, pack, work_through
+    from lrsms.report.results import folder_name
 
     project = read_project(options.project)
     if options.roots is not None:
@@ -177,9 +180,12 @@ def reference(options: argparse.Namespace) -> None:
             config.Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots"
         )
     goals = load(options.list, project, options.config_folder)
-    work_through(goals, options.seconds, [text for text in options.snakemake if text != "--"])
+    failed = work_through(goals, options.seconds, options.snakemake)
     keep(goals, Path("results"))
     if options.pack is not None:
         pack(goals, Path("results"), options.pack)
     for goal in goals:
         print(goal)
+    if failed:
+        names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
+        raise ValueError(f"{names}: the workflow failed before the time was up; what it said above is why")
