@@ -57,7 +57,9 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
                     runs = Path(folder) / f"run-{run.digest}"
                     train(run, Prepared(prepared), runs, device)
                     share = waited_share(runs / "timings.jsonl")
-                figures.append(Figure(f"{name}: share of steps spent waiting", share, "of time", "< 0.05", {"steps": STEPS}))
+                figures.append(
+                    Figure(f"{name}: share of steps spent waiting", share, "of time", "< 0.05", {"steps": STEPS})
+                )
     return figures
 
 

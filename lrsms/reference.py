@@ -84,8 +84,10 @@ def load(name: str, project: Project, folder: Path) -> list[Goal]:
     lists = read_yaml(path)
     if name not in lists:
         raise ValueError(f"{path}: there is no list '{name}'; known: {', '.join(lists)}")
+    if not isinstance(lists[name], list):
+        raise ValueError(f"{path}: '{name}' must be a list of entries")
     goals = []
-    for number, content in enumerate(lists[name] or [], start=1):
+    for number, content in enumerate(lists[name], start=1):
         where = f"{path}: {name}, entry {number}"
         entry = parse(Entry, content, where)
         asked = project.model_copy(update=entry.model_dump(include={"study", "task", "scale", "corpus"}))
@@ -132,10 +134,17 @@ def pack(goals: Sequence[Goal], results: Path, archive: Path) -> None:
     """Packs records, step times and notes of the goals, to be unpacked at the root of another clone."""
     with tarfile.open(archive, "w:gz") as file:
         for path in dict.fromkeys(path for goal in goals for path in goal.files if path.is_file()):
-            file.add(path.parent if path.suffix == ".gz" else path)
+            file.add(path.parent if path.suffix == ".gz" else path, filter=_nobodys)
         for folder in dict.fromkeys(results / folder_name(goal.project) for goal in goals):
             if (folder / PROJECT).is_file():
-                file.add(folder / PROJECT)
+                file.add(folder / PROJECT, filter=_nobodys)
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without the names of who made the file."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list[Experiment]:
@@ -158,8 +167,10 @@ def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list
 
 
 def _has(experiment: Experiment, field: str, wanted: object) -> bool:
-    value = value_of(experiment.run, field)
-    return value < value_of(experiment.baseline, field) if wanted == SMALLER else value == wanted
+    value, preset = value_of(experiment.run, field), value_of(experiment.baseline, field)
+    if wanted == SMALLER:
+        return all(isinstance(number, int | float) for number in (value, preset)) and value < preset
+    return value == wanted
 
 
 def _run_until(deadline: float, command: Sequence[str]) -> bool:

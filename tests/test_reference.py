@@ -15,7 +15,7 @@ from lrsms import reference as reference_lists
 from lrsms import study
 from lrsms.__main__ import _parser
 from lrsms.config import Project, parse
-from lrsms.reference import load
+from lrsms.reference import Goal, load, pack
 from lrsms.yamlfile import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +73,7 @@ def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_
     ("lists", "message"),
     [
         ("other: []", "no list 'own'; known: other"),
+        ("own: {study: pair}", "'own' must be a list"),
         (
             "own: [{study: pair, task: asr, scale: tiny, corpus: commands, cells: [{seed: 7}]}]",
             "entry 1: .*no cell",
@@ -101,7 +102,7 @@ def test_a_workflow_that_fails_before_the_time_is_up_is_told_from_one_that_ends_
     began = time.monotonic()
     assert not reference_lists._run_until(began + 60, [sys.executable, "-c", "raise SystemExit(1)"])
     assert reference_lists._run_until(began + 60, [sys.executable, "-c", ""])
-    assert reference_lists._run_until(time.monotonic() + 2, [sys.executable, "-c", code])
+    assert reference_lists._run_until(time.monotonic() + 1, [sys.executable, "-c", code])
 
 
 def test_a_job_that_was_only_starting_when_time_was_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,11 +111,11 @@ def test_a_job_that_was_only_starting_when_time_was_up_is_asked_again(monkeypatc
 import signal, sys, time
 for number in (signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, signal.SIG_IGN)
-time.sleep(4)
+time.sleep(2)
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
 time.sleep(600)
 """
-    assert reference_lists._run_until(time.monotonic() + 2, [sys.executable, "-c", code])
+    assert reference_lists._run_until(time.monotonic() + 1, [sys.executable, "-c", code])
 
 
 def test_who_is_ended_leaves_no_workflow_behind(tmp_path: Path) -> None:
@@ -133,6 +134,27 @@ _run_until(float("inf"), [sys.executable, "-c", {work!r}])
     assert process.wait(60) == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int(job.read_text()), 0)
+
+
+def test_an_archive_holds_whole_records_and_nobodys_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [
+        Path("results/records/a/scores-1.csv.gz"),
+        Path("results/records/a/run.json"),
+        Path("results/steptime/b.json"),
+    ]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    pack(
+        [Goal(project(), (files[0], files[2], Path("results/records/c/scores-1.csv.gz")))],
+        Path("results"),
+        Path("back"),
+    )
+    with tarfile.open("back") as archive:
+        members = archive.getmembers()
+    assert {member.name for member in members if member.isfile()} == set(map(str, files))
+    assert {(member.uname, member.gname) for member in members} == {("", "")}
 
 
 @pytest.mark.slow

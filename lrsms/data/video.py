@@ -133,7 +133,7 @@ def write(path: Path, frames: np.ndarray) -> None:
 
 
 def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
-    """Reads the sound of a video file, from the first picture on: silence comes first where the sound begins later.
+    """Reads the sound of a video file; silence comes first where it begins after the pictures.
 
     Returns:
         ``(S,)`` float32, the mean of the channels, full scale 1; and samples per second.

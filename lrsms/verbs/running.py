@@ -53,7 +53,7 @@ def add(verb: Verb) -> None:
     added.add_argument("output", type=Path, help="measurement to write, called as the study's runs call it")
     added.add_argument("--seconds", type=float, default=5.0, help="about how long to measure")
 
-    added = verb(reference, with_project())
+    added = verb(reference)
     added.add_argument("list", help="of workflow/config/reference.yaml")
     added.add_argument("--seconds", type=float, default=float("inf"), help="at most, then what is unfinished waits")
     added.add_argument("--roots", help="folders of real corpora, such as '{grid_s1: /data/grid_s1}'")
@@ -174,7 +174,7 @@ def reference(options: argparse.Namespace) -> None:
     from lrsms.reference import keep, load, pack, work_through
     from lrsms.report.results import folder_name
 
-    project = read_project(options.project)
+    project = read_project(str(options.config_folder / "config.yaml"))  # as the workflow does
     if options.roots is not None:
         project = config.parse(
             config.Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots"
