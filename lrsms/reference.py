@@ -122,9 +122,9 @@ def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]
 
 
 def keep(goals: Sequence[Goal], results: Path) -> None:
-    """Notes in the folder of each study that has begun what it is made of, so that ``regenerate`` makes its tables."""
+    """Notes in the folder of each study whose goal is reached what it is made of: ``regenerate`` makes its tables."""
     for goal in goals:
-        if len(goal.missing) < len(goal.files):
+        if not goal.missing:
             folder = results / folder_name(goal.project)
             folder.mkdir(parents=True, exist_ok=True)
             save_project(goal.project, folder)

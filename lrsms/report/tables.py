@@ -167,7 +167,9 @@ def _scored_columns(summary: Summary) -> list[Column]:
 
     rates = scored(lambda cell: _text(cell.scores[primary].wer, digits, 100), None)
     columns = [Column(f"WER %{_which(summary, primary)} [95%]", rates)]
-    columns += [Column(f"WER %{_which(summary, key)}", scored(percent(key)), 2) for key in summary.keys[1:]]
+    for key in summary.keys[1:]:
+        # Other conditions say more than other decoders.
+        columns.append(Column(f"WER %{_which(summary, key)}", scored(percent(key)), 4 if key[0] == primary[0] else 2))
     changes = scored(lambda c: _text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
     if any(cell.baseline for cell in cells):
         columns.append(Column("WER change [95%]", changes))
