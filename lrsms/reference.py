@@ -195,7 +195,7 @@ def _run_until(deadline: float, command: Sequence[str]) -> bool:
         return True
     except BaseException:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGTERM)  # SIGINT is ignored by what was started in the background
             process.wait()
         raise
     finally:
