@@ -38,14 +38,13 @@ def main(arguments: list[str] | None = None) -> None:
         assert module.__doc__ is not None
         question = module.__doc__.splitlines()[0]
         figures = module.measure(device, options.small)
-        path = write(options.output, name, question, figures, device, options.small)
-        index.write(options.output)
-        show(question, figures)
-        print(path, file=sys.stderr)
+        publish(options.output, name, question, figures, device, options.small)
 
 
-def show(question: str, figures: list[Figure]) -> None:
-    """Prints what one benchmark found."""
+def publish(folder: Path, name: str, question: str, figures: list[Figure], device: torch.device, small: bool) -> None:
+    """Writes what one benchmark found (see ``figure.write``), and prints it."""
+    path = write(folder, name, question, figures, device, small)
+    index.write(folder)
     table = Table(title=question, title_justify="left")
     for column in ("figure", "value", "unit", "aim"):
         table.add_column(column, justify="right" if column == "value" else "left")
@@ -53,6 +52,7 @@ def show(question: str, figures: list[Figure]) -> None:
         value = "-" if figure.value is None else f"{figure.value:.4g}"
         table.add_row(figure.name, value, figure.unit, figure.aim)
     Console().print(table)
+    print(path, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -18,16 +18,14 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from benchmarks import index
-from benchmarks.__main__ import show
-from benchmarks.figure import Figure, write
+from benchmarks.__main__ import publish
+from benchmarks.figure import Figure
 from lrsms.config import Run
 from lrsms.data.batch import Batch, network_inputs
 from lrsms.statistics.stats import median_ratio
 from lrsms.stepbench import TrainingStep, in_turns, vocabulary
 from lrsms.stepcase import Row, arithmetic, compile_blocks, free, many_graphs, network, variant
-from lrsms.study import CONFIG_FOLDER
-from lrsms.verbs.looking import preset_run
+from lrsms.study import preset_run
 from lrsms.yamlfile import read_yaml
 
 PACKAGE = "espnet.nets.pytorch_backend"
@@ -97,7 +95,7 @@ def their_model(path: Path, task: str, size: int) -> nn.Module:
 
 def compare(path: Path, task: str, frames: int, device: torch.device, seconds: float) -> list[Figure]:
     """Their step beside ours, one setting of ours after another, since each pair fills the memory."""
-    preset = preset_run(f"paper-{task}", [], CONFIG_FOLDER)
+    preset = preset_run(f"paper-{task}")
     settings = [("float32", "eager")]
     if device.type == "cuda":
         settings = [("bfloat16", "eager"), ("bfloat16", "compiled"), ("float32", "eager")]
@@ -150,10 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
             figures += compare(options.path.resolve(), task, frames, device, options.seconds)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    path = write(options.output, "compare_auto_avsr", question, figures, device, options.small)
-    index.write(options.output)
-    show(question, figures)
-    print(path, file=sys.stderr)
+    publish(options.output, "compare_auto_avsr", question, figures, device, options.small)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,7 @@ from lrsms.data.batch import network_inputs
 from lrsms.models.decoder import Decoder, DecoderState
 from lrsms.models.recognizer import build
 from lrsms.stepbench import random_batch, timed, vocabulary
-from lrsms.study import CONFIG_FOLDER
-from lrsms.verbs.looking import preset_run
+from lrsms.study import preset_run
 
 PRESETS = {"tiny-asr": 4, "mini-asr": 6}
 """With the frames from one token to the next: characters come faster than pieces of words."""
@@ -43,7 +42,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     aim = "> 10" if device.type == "cuda" else "> 3"
     figures: list[Figure] = []
     for preset, frames_per_token in PRESETS.items():
-        run = preset_run(preset, [], CONFIG_FOLDER)
+        run = preset_run(preset)
         frames, number = (SMALL_FRAMES, SMALL_NUM_UTTERANCES) if small else (FRAMES, NUM_UTTERANCES)
         task = make_task(run.model, vocabulary(run), number, frames, frames_per_token, device)
         speech = int(task.lengths.sum()) / FRAMES_PER_SECOND

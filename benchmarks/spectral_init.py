@@ -16,6 +16,7 @@ from lrsms.lowrank.factorize import all_factors
 from lrsms.lowrank.plan import Matrix, make_plan
 from lrsms.models.initial import fill_matrix
 from lrsms.models.recognizer import Recognizer
+from lrsms.stepbench import vocabulary
 from lrsms.streams import stream
 from lrsms.yamlfile import read_yaml
 
@@ -54,7 +55,7 @@ def paper_plan() -> list[Matrix]:
     experiments = study.load(config.parse(Project, read_yaml(path) | asked, str(path)), folder)
     run = next(e.run for e in experiments if e.run.lowrank is not None)
     with torch.device("meta"):
-        model = Recognizer(run.model, (run.tokenizer.pieces or 0) + 2)
+        model = Recognizer(run.model, vocabulary(run))
     return [matrix for matrix in make_plan(model, run.lowrank) if matrix.rank is not None]
 
 

@@ -10,8 +10,7 @@ import torch
 from benchmarks.figure import Figure
 from lrsms.stepcase import Row
 from lrsms.stepgrid import FULL, MOST, SMALL, measure_grid
-from lrsms.study import CONFIG_FOLDER
-from lrsms.verbs.looking import preset_run
+from lrsms.study import preset_run
 
 SECONDS = 480.0
 AIMS = {"paper-asr": "> 1.3", "paper-avsr": "> 1.15"}
@@ -23,7 +22,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     grid = FULL if device.type == "cuda" else SMALL
     if small:
         grid = replace(SMALL, presets=("demo-asr",), frames=(100,))
-    runs = {name: preset_run(name, [], CONFIG_FOLDER) for name in grid.presets}
+    runs = {name: preset_run(name) for name in grid.presets}
     result = measure_grid(grid, runs, device, SECONDS)
     largest = {
         (row.preset, row.precision): row.frames for row in result.rows if MOST in grid.frames

@@ -21,8 +21,7 @@ from lrsms.models.initial import initialise
 from lrsms.models.norm import update_running_statistics
 from lrsms.models.recognizer import ctc_loss
 from lrsms.stepbench import CHARACTERS_PER_UTTERANCE, FRAMES, NUM_CHARACTERS, timed
-from lrsms.study import CONFIG_FOLDER
-from lrsms.verbs.looking import preset_run
+from lrsms.study import preset_run
 
 PRESETS = ("tiny-asr", "mini-asr")
 REPETITIONS = 8
@@ -34,7 +33,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 
 def _compare(preset: str, device: torch.device, small: bool) -> Figure:
-    model = preset_run(preset, [], CONFIG_FOLDER).model
+    model = preset_run(preset).model
     num_utterances = 1 if small else 4 if device.type == "cpu" else 64
     batch = _random_batch(num_utterances, model.dim, device)
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from lrsms.data.prepare import source_hash
 from lrsms.data.prepared import SUMMARY
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
-from lrsms.stepbench import NUM_CHARACTERS
+from lrsms.stepbench import vocabulary
 from lrsms.study import Experiment
 
 
@@ -69,7 +69,7 @@ def _dense_structure(run: Run) -> Recognizer:
     if run.model.mels is not None:
         log_mel(torch.zeros(1, SAMPLES_PER_FRAME), torch.ones(1, dtype=torch.long), run.model.mels)
     with torch.device("meta"):
-        return Recognizer(run.model, (run.tokenizer.pieces or NUM_CHARACTERS) + 2)
+        return Recognizer(run.model, vocabulary(run))
 
 
 def _check_decoders(run: Run, decoding: Decoding) -> None:

@@ -90,7 +90,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
             f"{folder}: was trained on other data than {prepared.folder} holds now; delete it to train again"
         )
     rows: list[dict[str, Any]] = []
-    times = {name: _Times(device) for name in decoding.conditions} if outcome["status"] == "finished" else {}
+    times: dict[str, _Times] = {}
     if outcome["status"] == "finished":
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
@@ -99,7 +99,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
         total = sum(len(items) for items in items_by_name.values()) * len(decoding.decoders)
         with progress(f"decode {run_title(folder)}") as show:
             for name, items in items_by_name.items():
-                condition = decoding.conditions[name]
+                condition, times[name] = decoding.conditions[name], _Times(device)
                 for row in _decode_items(model, run, prepared, items, condition, decoding, times[name]):
                     rows.append({**row, "condition": name})
                     show(len(rows), total)

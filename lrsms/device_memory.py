@@ -21,7 +21,7 @@ from lrsms.build import build_structure
 from lrsms.config import Run
 from lrsms.cost import inputs_without_memory
 from lrsms.models.recognizer import Recognizer
-from lrsms.stepbench import CHARACTERS_PER_UTTERANCE, FRAMES, NUM_CHARACTERS, PIECES_PER_UTTERANCE
+from lrsms.stepbench import FRAMES, num_tokens, vocabulary
 
 LONGEST = 400
 """Frames of every utterance of the group: 16 s. Longer ones hardly change the sum, there being fewer in a group."""
@@ -34,7 +34,7 @@ PROCESS_MB = 600
 
 def device_memory_mb(run: Run) -> int:
     """Megabytes (2^20 bytes) of device memory that training ``run`` takes at most; decoding takes less."""
-    network, _ = build_structure(run, (run.tokenizer.pieces or NUM_CHARACTERS) + 2)
+    network, _ = build_structure(run, vocabulary(run))
     frames = min(LONGEST, run.train.group_frames)
     num_utterances = -(-run.train.group_frames // frames)
     states = BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in network.parameters())
@@ -51,8 +51,9 @@ def activation_bytes(run: Run, network: Recognizer, num_utterances: int, frames:
         num_utterances: of the group.
         frames: of each utterance.
     """
-    per_utterance = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
-    audio, video, lengths, tokens = inputs_without_memory(run, num_utterances, frames, per_utterance * frames // FRAMES)
+    audio, video, lengths, tokens = inputs_without_memory(
+        run, num_utterances, frames, num_tokens(run) * frames // FRAMES
+    )
 
     def forward() -> tuple[Tensor, ...]:
         memory, mask = network.encode(audio, video, lengths)

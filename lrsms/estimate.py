@@ -15,7 +15,7 @@ from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.data.schedule import num_steps
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
-from lrsms.stepbench import NUM_CHARACTERS
+from lrsms.stepbench import vocabulary
 from lrsms.steprate import measure_steps
 from lrsms.strict import canonical_json
 from lrsms.study import Experiment, step_shape
@@ -165,8 +165,7 @@ class _Parameters:
         lowrank = canonical_json(run.lowrank.model_dump(exclude={"init"}) if run.lowrank else {})
         if (model, lowrank) not in self.counts:
             if model not in self.dense:
-                size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
-                structure, _ = build_structure(run.model_copy(update={"lowrank": None}), size)
+                structure, _ = build_structure(run.model_copy(update={"lowrank": None}), vocabulary(run))
                 self.dense[model] = structure, sum(parameter.numel() for parameter in structure.parameters())
             structure, total = self.dense[model]
             saved = sum(matrix.parameters_dense - matrix.parameters for matrix in make_plan(structure, run.lowrank))

@@ -9,7 +9,7 @@ from rich.table import Table
 from lrsms.build import build_structure
 from lrsms.config import Run
 from lrsms.cost import parameters_by_part, plan_summary
-from lrsms.stepbench import NUM_CHARACTERS
+from lrsms.stepbench import vocabulary
 
 
 def show_parameters(run: Run, as_json: bool) -> None:
@@ -20,7 +20,7 @@ def show_parameters(run: Run, as_json: bool) -> None:
     Raises:
         ValueError: a low-rank target matches nothing or a rank leaves [1, full].
     """
-    size = (run.tokenizer.pieces or NUM_CHARACTERS) + 2
+    size = vocabulary(run)
     model, plan = build_structure(run, size)
     dense, _ = build_structure(run.model_copy(update={"lowrank": None}), size)
     parts, parts_dense = parameters_by_part(model), parameters_by_part(dense)

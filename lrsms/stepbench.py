@@ -104,7 +104,7 @@ class TrainingStep:
     def __init__(self, run: Run, device: torch.device, model: Recognizer | None = None) -> None:
         self.run, self.device = run, device
         self.size = vocabulary(run)
-        self.num_tokens = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
+        self.num_tokens = num_tokens(run)
         self.model = build_model(run, self.size)[0].to(device).train() if model is None else model
         train = run.train
         self.optimizer = torch.optim.AdamW(
@@ -127,6 +127,11 @@ class TrainingStep:
 def vocabulary(run: Run) -> int:
     """Vocabulary size V of the network of random data: pieces or characters, the blank, and sos/eos."""
     return (run.tokenizer.pieces or NUM_CHARACTERS) + 2
+
+
+def num_tokens(run: Run) -> int:
+    """Length of the random transcripts, of utterances of ``FRAMES`` frames."""
+    return PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
 
 
 def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:

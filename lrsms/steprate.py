@@ -17,14 +17,7 @@ from lrsms.config import Run
 from lrsms.cost import multiply_adds_per_second
 from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.progress import progress
-from lrsms.stepbench import (
-    CHARACTERS_PER_UTTERANCE,
-    FRAMES,
-    PIECES_PER_UTTERANCE,
-    TrainingStep,
-    timed,
-    vocabulary,
-)
+from lrsms.stepbench import FRAMES, TrainingStep, num_tokens, timed, vocabulary
 
 SECONDS = 20.0
 """About how long one shape may take."""
@@ -88,8 +81,7 @@ def multiply_adds_per_step(run: Run) -> float:
     """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames."""
     size = vocabulary(run)
     frames = min(FRAMES, run.train.group_frames)
-    tokens = PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
-    per_second = multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)
+    per_second = multiply_adds_per_second(run, build_structure(run, size)[0], frames, num_tokens(run))
     seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
     return FORWARD_AND_BACKWARD * per_second * seconds
 

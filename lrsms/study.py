@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -15,7 +15,7 @@ from pydantic import Field
 from lrsms import config
 from lrsms.config import Corpus, Frozen, Project, Run
 from lrsms.fields import describe, difference, overlay, value_of, without
-from lrsms.yamlfile import read_yaml
+from lrsms.yamlfile import parse_yaml, read_yaml
 
 CONFIG_FOLDER = Path("workflow/config")
 Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
@@ -132,6 +132,24 @@ def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str
     if unknown:
         raise ValueError(f"{path}: unknown key '{min(unknown)}'; a preset has tokenizer, model, train and seed")
     return path, preset
+
+
+def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Run:
+    """The run of a preset, whose corpus does not matter, with dotted fields set as ``field=value``.
+
+    Raises:
+        ValueError: one line: there is no such preset, or a setting is none.
+    """
+    path, preset = load_preset(name, folder)
+    scale, _, task = name.rpartition("-")
+    point = {}
+    for setting in settings:
+        field, separator, value = setting.partition("=")
+        if not separator:
+            raise ValueError(f"--set {setting}: must be field=value, such as lowrank.ratio=0.25")
+        point[field] = parse_yaml(value, f"--set {setting}")
+    base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
+    return config.parse(Run, overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
 
 
 def load_corpus(name: str, folder: Path = CONFIG_FOLDER) -> Any:

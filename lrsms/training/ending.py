@@ -19,10 +19,10 @@ import torch
 from lrsms.data.prepared import Prepared
 from lrsms.files import file_hash, write_json
 from lrsms.provenance import processor, provenance
+from lrsms.record import OUTCOME
 from lrsms.training.checkpoint import remove_checkpoints
 from lrsms.training.distributed import Ranks
 
-OUTCOME = "run.json"
 WEIGHTS = "weights.safetensors"
 _ENDED = "ended.json"
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsms.verbs.looking import preset_run
+from lrsms.study import preset_run
 from lrsms.verbs.options import Verb, chosen_device, on_device
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lrsms import config, study
-from lrsms.config import Run
+from lrsms import study
 from lrsms.verbs.options import (
     Verb,
     asked_study,
@@ -16,7 +15,6 @@ from lrsms.verbs.options import (
     on_steptimes,
     with_study,
 )
-from lrsms.yamlfile import parse_yaml
 
 
 def add(verb: Verb) -> None:
@@ -70,18 +68,4 @@ def params(options: argparse.Namespace) -> None:
     """Prints the parameters of a preset by part and by matrix, dense and factorised, with break-even ranks."""
     from lrsms.params import show_parameters
 
-    show_parameters(preset_run(options.preset, options.set, options.config_folder), options.json)
-
-
-def preset_run(name: str, settings: list[str], folder: Path) -> Run:
-    """A preset with dotted fields set from the command line; its corpus does not matter."""
-    path, preset = study.load_preset(name, folder)
-    scale, _, task = name.rpartition("-")
-    point = {}
-    for setting in settings:
-        field, separator, value = setting.partition("=")
-        if not separator:
-            raise ValueError(f"--set {setting}: must be field=value, such as lowrank.ratio=0.25")
-        point[field] = parse_yaml(value, f"--set {setting}")
-    base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
-    return config.parse(Run, study.overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
+    show_parameters(study.preset_run(options.preset, options.set, options.config_folder), options.json)
