@@ -66,11 +66,11 @@ def readable(outcomes: Sequence[Outcome]) -> Readable:
     columns = [
         Column("claim", tuple(outcome.id for outcome in outcomes), numeric=False),
         Column("verdict", tuple(outcome.verdict for outcome in outcomes), numeric=False),
-        Column("effect [95%]", tuple("; ".join(_effects(outcome)) or "-" for outcome in outcomes), numeric=False),
-        Column("beyond margin [95%]", tuple(_excess(outcome) for outcome in outcomes)),
+        Column("effect [95%]", tuple("; ".join(effects(outcome)) or "-" for outcome in outcomes), numeric=False),
+        Column("beyond margin [95%]", tuple(excess(outcome) for outcome in outcomes)),
         Column("p", tuple(_p(_largest_p(outcome)) for outcome in outcomes)),
         Column("p (Holm)", tuple(_p(outcome.p_holm) for outcome in outcomes)),
-        Column("n", tuple(_sample(outcome) or "-" for outcome in outcomes), numeric=False),
+        Column("n", tuple(sample(outcome) or "-" for outcome in outcomes), numeric=False),
     ]
     if not any(columns[3].texts):
         del columns[3]
@@ -89,9 +89,35 @@ def sentence(outcome: Outcome) -> str:
         said = "; ".join(text for text in (_effect(finding), finding.because) if text)
         test = f" (one-sided p {_p(finding.p)}, Holm {_p(outcome.p_holm)})" if not math.isnan(finding.p) else ""
         words.append(f"{_RULE[finding.rule]}{part}: {said}{test}.")
-    if n := _sample(outcome, words=True):
+    if n := sample(outcome, words=True):
         words.append(f"n: {n}.")
     return " ".join([*words, outcome.needs]).strip()
+
+
+def reason(outcome: Outcome) -> str:
+    """What the verdict rests on, and what would decide it, without the numbers."""
+    found = "; ".join(finding.because for finding in outcome.findings if finding.because)
+    return f"{found}. {outcome.needs}".strip()
+
+
+def effects(outcome: Outcome) -> list[str]:
+    """What was found, a short text for each rule that found anything."""
+    return [text for finding in outcome.findings if (text := _effect(finding, short=True))]
+
+
+def excess(outcome: Outcome) -> str:
+    """By how many points the word error rate exceeds the margin, with its interval."""
+    texts = [_with_interval(f.excess, f.excess_interval) for f in outcome.findings if f.excess is not None]
+    return "; ".join(texts)
+
+
+def sample(outcome: Outcome, words: bool = False) -> str:
+    """How many seeds and units, and words if asked; empty where no rates are compared."""
+    finding = next((finding for finding in outcome.findings if finding.seeds), None)
+    if finding is None:
+        return ""
+    parts = [number(finding.seeds, "seed"), number(finding.units, finding.unit)]
+    return ", ".join([*parts, number(finding.words, "word")] if words else parts)
 
 
 def page(table: Readable, title: str) -> str:
@@ -143,10 +169,6 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     return notes
 
 
-def _effects(outcome: Outcome) -> list[str]:
-    return [text for finding in outcome.findings if (text := _effect(finding, short=True))]
-
-
 def _effect(finding: Finding, short: bool = False) -> str:
     if math.isnan(finding.value):
         return ""
@@ -163,11 +185,6 @@ def _effect(finding: Finding, short: bool = False) -> str:
     return text
 
 
-def _excess(outcome: Outcome) -> str:
-    texts = [_with_interval(f.excess, f.excess_interval) for f in outcome.findings if f.excess is not None]
-    return "; ".join(texts)
-
-
 def _with_interval(value: float, interval: Interval, sign: str = "+") -> str:
     if math.isnan(interval.low):
         return f"{value:{sign}.2f}"
@@ -176,14 +193,6 @@ def _with_interval(value: float, interval: Interval, sign: str = "+") -> str:
 
 def _tested(outcome: Outcome) -> str:
     return f" ({outcome.decoder} decoding, {outcome.condition})" if outcome.decoder else ""
-
-
-def _sample(outcome: Outcome, words: bool = False) -> str:
-    finding = next((finding for finding in outcome.findings if finding.seeds), None)
-    if finding is None:
-        return ""
-    parts = [number(finding.seeds, "seed"), number(finding.units, finding.unit)]
-    return ", ".join([*parts, number(finding.words, "word")] if words else parts)
 
 
 def _largest_p(outcome: Outcome) -> float:

@@ -143,7 +143,7 @@ def pages(options: argparse.Namespace) -> None:
 def regenerate(options: argparse.Namespace) -> None:
     """Makes committed tables, verdicts and figures again from the records, of every study that has a project.json."""
     from lrsms.report import claims as hypotheses
-    from lrsms.report import index
+    from lrsms.report import findings, index
     from lrsms.report.results import committed, load_project, selection_name
     from lrsms.report.tables import write as write_tables
 
@@ -151,7 +151,7 @@ def regenerate(options: argparse.Namespace) -> None:
     folders = options.folders or committed(options.results)
     if not folders:
         print(f"nothing to regenerate: there is no {options.results}/*/project.json; run a study first")
-    entries = []
+    entries, decided = [], []
     for folder in folders:
         project = load_project(folder)
         experiments = study.load(project, options.config_folder)
@@ -159,13 +159,14 @@ def regenerate(options: argparse.Namespace) -> None:
         stated = hypotheses.claims_of(everything, project.study, project.task)
         _aggregate(project, experiments, folder, folder / selection_name(project, experiments, stated), options)
         write_tables(folder)
-        if stated:
-            _claims(project, [project.study], folder.parent, options.config_folder)
+        outcomes = _claims(project, [project.study], folder.parent, options.config_folder) if stated else []
+        decided += outcomes if project.scale != "demo" else []
         _figures(folder, options.figures / folder.name, experiments, project, options)
         print(f"regenerated {folder}")
     kept = [entry for entry in entries if entry.project.scale != "demo"]  # which is never committed
     if kept and not options.folders:
         index.write(kept, options.results, options.records, options.steptimes)
+        findings.write(decided, everything, options.results)
 
 
 def show(options: argparse.Namespace) -> None:

@@ -1,0 +1,63 @@
+"""``results/FINDINGS.md``: the verdicts of all studies on one page, and below them what people wrote about them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lrsms.files import write_atomically
+from lrsms.report.claims import Claim
+from lrsms.report.outcomes import Outcome
+from lrsms.report.readable import Column, Readable, markdown
+from lrsms.report.verdict_table import effects, excess, reason, sample
+
+FILE = "FINDINGS.md"
+MARK = "<!-- Up to here made by `snakemake --cores all regenerate`; below it, written by hand and kept. -->"
+_HEAD = "# What was found of the paper's findings\n\n"
+
+
+def write(outcomes: Sequence[Outcome], claims: Mapping[str, Claim], results: Path) -> None:
+    """Writes the page anew down to ``MARK``; what stands below it stays.
+
+    Args:
+        outcomes: of every study that there are results of.
+        claims: all of ``claims.yaml``, in whose order the rows are.
+        results: the folder of the page.
+    """
+    path = results / FILE
+    _, _, written = (path.read_text() if path.is_file() else "").partition(MARK)
+    write_atomically(path, (_HEAD + markdown(table(outcomes, claims)) + f"\n{MARK}{written or chr(10)}").encode())
+
+
+def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
+    """A row for each claim and place where it was tested; below it, what each verdict rests on and would decide it."""
+    rows: list[tuple[str, ...]] = []
+    notes = []
+    for name, claim in claims.items():
+        finding = claim.finding.rstrip(".")
+        tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
+        for outcome in tested:
+            beyond = excess(outcome) or "-"
+            shown = "; ".join(effects(outcome)) or "-"
+            rows.append((name, finding, place(outcome), outcome.verdict, shown, beyond, sample(outcome) or "-"))
+            notes.append(f"{name}, {place(outcome)}: {reason(outcome)}")
+            finding = ""
+        if not tested:
+            rows.append((name, finding, "-", "not run", "-", "-", "-"))
+    headers = ("claim", "finding", "tested on", "verdict", "effect [95%]", "beyond margin [95%]", "n")
+    columns = [
+        Column(header, texts, numeric=False) for header, texts in zip(headers, zip(*rows, strict=True), strict=True)
+    ]
+    return Readable(tuple(columns), (*notes, _HOW))
+
+
+def place(outcome: Outcome) -> str:
+    """Corpus, scale and task."""
+    _, task, scale, corpus = outcome.folder.split("-", 3)
+    return f"{corpus}, {scale}, {task.upper()}"
+
+
+_HOW = (
+    "Effects are WER changes in points, on the test split without added noise; intervals are what other seeds and other"
+    " units would give. Beyond margin: the WER minus what the claim's margin allows; wholly below zero is parity."
+    " Claims, rules and margins: `workflow/config/claims.yaml`, stated before the runs. Tests: `claims.md` of a study;"
+    " other conditions: its `table.md`."
+)

@@ -1,0 +1,41 @@
+"""One page of all verdicts: numbers come from the results, words below them stay."""
+
+from pathlib import Path
+
+import pytest
+from test_verdict_table import CLAIM, COUNTED, FASTER, OUTCOMES, PARITY, outcome
+
+from lrsms.report import findings
+
+CLAIMS = dict.fromkeys(("F1", "F5", "F6"), CLAIM)
+
+
+def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
+    elsewhere = outcome(PARITY, COUNTED, name="F5")
+    frame = findings.table([OUTCOMES[0], elsewhere, OUTCOMES[2]], CLAIMS).frame()
+    assert list(frame["claim"]) == ["F1", "F5", "F5", "F6"]
+    assert list(frame["finding"]) == ["It is on a par", "It is on a par", "", "It is on a par"]
+    assert list(frame["verdict"]) == ["not run", "contradicted", "supported", "not run"]
+    assert list(frame.loc[0, "tested on":]) == ["-", "not run", "-", "-", "-"]
+    assert list(frame.loc[1, "tested on":]) == [
+        "speech, tiny, ASR", "contradicted", "WER +0.20 [-0.30, 0.70]; 1.50x fewer", "-0.50 [-0.90, -0.10]",
+        "3 seeds, 48 speakers",
+    ]  # fmt: skip
+
+
+def test_a_note_says_what_a_verdict_rests_on_and_what_would_decide_it() -> None:
+    undecided = outcome(FASTER, name="F6", verdict="undecided", needs="To decide: wait.")
+    note, _ = findings.table([undecided], CLAIMS).notes
+    assert note == "F6, speech, tiny, ASR: not below 1.3. To decide: wait."
+
+
+@pytest.mark.parametrize("written", ["", "\n## Why\nBecause.\n"])
+def test_what_is_written_below_the_mark_stays(tmp_path: Path, written: str) -> None:
+    findings.write(OUTCOMES, CLAIMS, tmp_path)
+    page = tmp_path / findings.FILE
+    first = page.read_text()
+    assert first.endswith(f"{findings.MARK}\n")
+    page.write_text(first + written)
+    findings.write([], CLAIMS, tmp_path)
+    made, _, below = page.read_text().partition(findings.MARK)
+    assert "supported" not in made.partition("\n- ")[0] and below == "\n" + written
