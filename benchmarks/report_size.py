@@ -1,12 +1,15 @@
 """What does the report of 1,000 runs take? Seconds and memory of each verb, from records to tables, figures and pages.
 
-Records are made up: of a study over ``tiny-asr`` with two decoders, and score tables as large as the demo corpus's.
+Once the records are aggregated, two of the other verbs run side by side, as the workflow does on two cores. Records are
+made up: of a study over ``tiny-asr`` with two decoders, and score tables as large as the demo corpus's.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from lrsms.report.results import folder_name
 from lrsms.score import Alignment, Score, write_scores
 from lrsms.study import Experiment
 
+JOBS = 2
 VOCABULARY = 30
 WORDS = 6
 SPEAKERS = 48
@@ -51,7 +55,7 @@ class Cost:
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Seconds and megabytes of each verb, and of all of them; the small form has few runs and their aggregate only."""
+    """Seconds and megabytes of each verb and of all of them; the small form has few runs and their aggregate only."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         project, experiments = write_project(folder, small)
@@ -59,20 +63,24 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
         write_records(folder, experiments, project.decoding, sizes)
         results = f"results/{folder_name(project)}"
         of_project = ["--project", project.model_dump_json()]
-        verbs = {"aggregate": ["aggregate", *of_project, results, f"{results}/runs.txt"]}
+        began = time.perf_counter()
+        costs = {"aggregate": cost(folder, "aggregate", *of_project, results, f"{results}/runs.txt")}
         if not small:
-            verbs |= {"tables": ["tables", results], "figures": ["figures", results, "figures"]}
+            verbs = {"tables": ["tables", results], "figures": ["figures", results, "figures"]}
             verbs |= {"pages": ["pages", *of_project, results, "pages"]}
-        costs = {name: cost(folder, *words) for name, words in verbs.items()}
+            with ThreadPoolExecutor(min(JOBS, os.cpu_count() or 1)) as jobs:  # as the workflow runs them
+                begun = {name: jobs.submit(cost, folder, *words) for name, words in verbs.items()}
+                costs |= {name: job.result() for name, job in begun.items()}
+        taken = time.perf_counter() - began
     details = {"runs": len(experiments), "utterances": sum(sizes.values()) * len(project.decoders)}
     figures = []
     for name, one in costs.items():
         more = details | {"processor_seconds": one.processor_seconds}
         figures += [Figure(name, one.seconds, "s", details=more), Figure(f"{name}: memory", one.megabytes, "MB")]
     aims = ("", "") if small else ("< 60", "< 2000")
-    most = max(one.megabytes for one in costs.values())
-    figures.append(Figure("all", sum(one.seconds for one in costs.values()), "s", aims[0], details))
-    figures.append(Figure("all: memory", most, "MB", aims[1]))
+    figures.append(Figure("all", taken, "s", aims[0], details))
+    most = sum(sorted(one.megabytes for one in costs.values())[-JOBS:])
+    figures.append(Figure("all: memory, at most", most, "MB", aims[1]))
     return figures
 
 

@@ -25,8 +25,8 @@ from lrsms.curve import read_curve, training_curve, write_curve
 from lrsms.files import read_json, write_atomically
 from lrsms.realtime import times_path
 from lrsms.score import score
+from lrsms.study import OUTCOME
 
-OUTCOME = "run.json"
 PARTS = ("config.json", "plan.json", OUTCOME)
 SPECTRA, CURVE = "spectra.json", "curve.csv"
 OPTIONAL_PARTS = (SPECTRA, CURVE)

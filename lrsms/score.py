@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -160,6 +161,29 @@ def read_scores(path: Path) -> pandas.DataFrame:
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, ValueError) as error:
         raise ValueError(f"{path}: not a complete score table ({error}); score the run again") from None
     return table
+
+
+def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """By decoder and condition the alignments by utterance, of a table that ``read_scores`` has found right.
+
+    Nothing of an old table, which has none.
+
+    Raises:
+        ValueError: the file is torn.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            if "alignment" not in header:
+                return {}
+            places = [header.index(name) for name in ("decoder", "condition", "id", "alignment")]
+            for decoder, condition, utterance, alignment in map(itemgetter(*places), rows):
+                found.setdefault((decoder, condition), {})[utterance] = alignment
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, LookupError) as error:
+        raise ValueError(f"{path}: not a complete score table ({error}); score the run again") from None
+    return found
 
 
 def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:

@@ -18,6 +18,8 @@ from lrsms.fields import describe, difference, overlay, value_of, without
 from lrsms.yamlfile import parse_yaml, read_yaml
 
 CONFIG_FOLDER = Path("workflow/config")
+OUTCOME = "run.json"
+"""The file of a run that says how it ended."""
 Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
 
 

@@ -14,6 +14,7 @@ from lrsms.score import (
     Alignment,
     Score,
     align,
+    read_alignments,
     read_scores,
     score,
     word_error_rate,
@@ -241,12 +242,28 @@ def test_refuses_what_is_not_a_score_table(tmp_path, content):
     assert "\n" not in str(refusal.value)
 
 
-def test_refuses_a_torn_table(tmp_path):
+@pytest.mark.parametrize("read", [read_scores, read_alignments])
+def test_refuses_a_torn_table(tmp_path, read):
     write_scores(tmp_path / "scores.csv.gz", [Score("a", "x", str(i), "s", Alignment("C", 1, 0)) for i in range(99)])
     content = (tmp_path / "scores.csv.gz").read_bytes()
     (tmp_path / "scores.csv.gz").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="not a complete score table"):
-        read_scores(tmp_path / "scores.csv.gz")
+        read(tmp_path / "scores.csv.gz")
+
+
+def test_alignments_are_those_of_the_table(tmp_path):
+    letters = {"007": "CC", "a,b": "CSI", 'say "x"': "D"}
+    rows = [
+        Score(decoder, condition, name, "s", Alignment(text, 9, 3))
+        for decoder, condition in (("greedy", "clean"), ("beam", "clean"), ("beam", "0 dB"))
+        for name, text in letters.items()
+    ]
+    write_scores(tmp_path / "scores.csv.gz", rows)
+    expected: dict = {}
+    for row in read_scores(tmp_path / "scores.csv.gz").to_dict("records"):
+        expected.setdefault((row["decoder"], row["condition"]), {})[row["id"]] = row["alignment"]
+    found = read_alignments(tmp_path / "scores.csv.gz")
+    assert found == expected and found["beam", "0 dB"] == letters
 
 
 def write_table(path, *lines):
@@ -259,6 +276,7 @@ def test_a_table_from_before_alignments_were_kept_is_read_without_them(tmp_path)
     table = read_scores(path)
     assert tuple(table.columns) == COLUMNS[:-1]
     assert table.values.tolist() == [["greedy", "clean", "007", "nan", 6, 1, 0, 0, 21, 1]]
+    assert read_alignments(path) == {}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from typing import Any
 
 from lrsms.config import Project
 from lrsms.files import read_json, write_atomically
-from lrsms.record import OUTCOME
-from lrsms.study import Experiment
+from lrsms.study import OUTCOME, Experiment
 
 FILE = "README.md"
 _HEAD = """# Results

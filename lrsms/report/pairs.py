@@ -12,7 +12,7 @@ import pandas as pd
 from lrsms.config import Decoding
 from lrsms.files import write_atomically
 from lrsms.report.paired import Key
-from lrsms.score import read_scores
+from lrsms.score import read_alignments
 from lrsms.statistics.mapsswe import mapsswe
 
 FILE = "pairs.csv"
@@ -43,8 +43,8 @@ def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -
         if before is None:
             continue
         if before not in references:
-            references[before] = _alignments(records / before / decoding.scores)
-        ours = _alignments(records / run / decoding.scores)
+            references[before] = read_alignments(records / before / decoding.scores)
+        ours = read_alignments(records / run / decoding.scores)
         for key in zip(tested["decoder"], tested["condition"], strict=True):
             if key not in references[before] or key not in ours:
                 continue
@@ -54,15 +54,3 @@ def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -
             rows.append(dict(zip(COLUMNS, (cell, seed, run, before, *key, *counted), strict=True)))
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_atomically(folder / FILE, table.to_csv(index=False, lineterminator="\n").encode())
-
-
-def _alignments(path: Path) -> dict[Key, dict[str, str]]:
-    """By decoder and condition the alignments by utterance; nothing in an old table, which has none."""
-    scores = read_scores(path)
-    if "alignment" not in scores.columns:
-        return {}
-    found: dict[Key, dict[str, str]] = {}
-    columns = (scores[name].tolist() for name in ("decoder", "condition", "id", "alignment"))
-    for decoder, condition, utterance, alignment in zip(*columns, strict=True):
-        found.setdefault((decoder, condition), {})[utterance] = alignment
-    return found

@@ -19,7 +19,7 @@ import torch
 from lrsms.data.prepared import Prepared
 from lrsms.files import file_hash, write_json
 from lrsms.provenance import processor, provenance
-from lrsms.record import OUTCOME
+from lrsms.study import OUTCOME
 from lrsms.training.checkpoint import remove_checkpoints
 from lrsms.training.distributed import Ranks
 
