@@ -12,6 +12,7 @@ from lrsms.models.conformer import (
     ConformerEncoder,
     ConvolutionModule,
     RelativeAttention,
+    attend,
     offsets_to_keys,
     relative_positions,
 )
@@ -78,6 +79,18 @@ def test_relative_attention_equals_a_double_loop():
             heads.append(torch.stack(rows))
         expected[b] = attention.out(torch.cat(heads, dim=-1))
     torch.testing.assert_close(attention(x, positions, PADDING), expected, rtol=0, atol=1e-12)
+
+
+def test_attention_with_a_bias_equals_pytorchs_and_has_its_gradients():
+    inputs = [noise(2, HEADS, 7, 4).mul(factor).requires_grad_() for factor in (1, 2, 3)]
+    bias = noise(2, HEADS, 7, 7).requires_grad_()
+    mask = PADDING[:, None, None, :]
+    ours = attend(*inputs, bias.masked_fill(mask, -math.inf))
+    theirs = nn.functional.scaled_dot_product_attention(*inputs, attn_mask=bias.masked_fill(mask, -math.inf) / 2)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    gradients = (torch.autograd.grad(y.square().sum(), (*inputs, bias)) for y in (ours, theirs))
+    for own, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, reference, rtol=1e-12, atol=1e-12)
 
 
 def test_convolution_module_equals_plain_convolutions():

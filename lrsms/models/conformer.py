@@ -85,13 +85,31 @@ class RelativeAttention(nn.Module):
         query, key, value = (y.view(batch, time, self.heads, -1).transpose(1, 2) for y in self.qkv(x))
         position = self.position(positions).view(2 * time - 1, self.heads, -1).transpose(0, 1)
         by_offset = (query + self.position_bias.unsqueeze(1)) @ position.transpose(-2, -1)
-        # The position term enters the fused kernel as an additive bias, which must carry the same 1/sqrt(d).
-        bias = offsets_to_keys(by_offset) / math.sqrt(dim // self.heads)
-        bias = bias.masked_fill(padding_mask[:, None, None, :], -math.inf)
-        # Autocast may hand the fused kernel a bias of another type than its queries.
+        by_key = offsets_to_keys(by_offset).masked_fill(padding_mask[:, None, None, :], -math.inf)
+        # Autocast may hand the product a position term of another type than its queries.
         query = (query + self.content_bias.unsqueeze(1)).to(value.dtype)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(value.dtype))
+        mixed = attend(query, key, value, by_key.to(value.dtype))
         return self.out(mixed.transpose(1, 2).reshape(batch, time, dim))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """``softmax((query key^T + bias) / sqrt(d)) value``, for scores to which every head adds a bias of its own.
+
+    On a CPU the fused kernel has no gradient of a bias: what PyTorch takes in its place also looks for queries that may
+    look at nothing, which do not occur, and a step takes longer.
+
+    Args:
+        query: ``(B, H, T, d)``.
+        key: ``(B, H, T, d)``.
+        value: ``(B, H, T, d)``.
+        bias: ``(B, H, T, T)``, -inf where a query must not look; not everywhere.
+    """
+    scale = 1 / math.sqrt(query.shape[-1])
+    if query.is_cuda:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias * scale)
+    bias, queries, keys, values = (x.flatten(0, 1) for x in (bias, query, key, value))
+    weights = torch.baddbmm(bias, queries, keys.transpose(1, 2), beta=scale, alpha=scale).softmax(-1)
+    return (weights @ values).unflatten(0, query.shape[:2])
 
 
 class ConvolutionModule(nn.Module):
