@@ -1,0 +1,43 @@
+"""The committed results are what their records make of them, and the README quotes them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lrsms.report.results import committed
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+FOLDERS = [folder for folder in committed(RESULTS) if "-demo-" not in folder.name]
+
+
+def test_every_verdict_that_the_readme_quotes_is_one_of_the_findings() -> None:
+    findings = (RESULTS / "FINDINGS.md").read_text().splitlines()
+    quoted = re.findall(r"^\| F\d.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert quoted and [row for row in quoted if row not in findings] == []
+
+
+def test_every_study_of_which_there_are_results_is_listed() -> None:
+    listed = re.findall(r"^\| \[([^\]]+)\]", (RESULTS / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == [folder.name for folder in FOLDERS]
+
+
+@pytest.mark.slow
+def test_regenerating_changes_nothing_that_people_read(tmp_path: Path) -> None:
+    for folder in FOLDERS:
+        (tmp_path / "results" / folder.name).mkdir(parents=True)
+        shutil.copy(folder / "project.json", tmp_path / "results" / folder.name)
+    for name in ("records", "steptime"):
+        shutil.copytree(RESULTS / name, tmp_path / "results" / name)
+    shutil.copy(RESULTS / "FINDINGS.md", tmp_path / "results")
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    subprocess.run([sys.executable, "-m", "lrsms", "regenerate"], cwd=tmp_path, check=True, capture_output=True)
+    read = [*RESULTS.glob("*.md"), *(path for folder in FOLDERS for path in folder.glob("*.md"))]
+    captions = [path for folder in FOLDERS for path in (ROOT / "figures" / folder.name).glob("*.rst")]
+    assert captions
+    for path in [*read, *captions]:
+        assert (tmp_path / path.relative_to(ROOT)).read_text() == path.read_text(), path
