@@ -4,7 +4,8 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -155,12 +156,8 @@ def read_scores(path: Path) -> pandas.DataFrame:
         ValueError: the file is torn, is not a score table, or its counts are not those of its alignments.
     """
     types = dict.fromkeys((*KEYS, "alignment"), "str") | dict.fromkeys(COUNTS, "int64")
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            table = _read_table(file, types)
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(f"{path}: not a complete score table ({error}); score the run again") from None
-    return table
+    with _opened(path) as file:
+        return _read_table(file, types)
 
 
 def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
@@ -172,18 +169,24 @@ def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
         ValueError: the file is torn.
     """
     found: dict[tuple[str, str], dict[str, str]] = {}
+    with _opened(path) as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if "alignment" in header:
+            named = itemgetter(*map(header.index, ("decoder", "condition", "id", "alignment")))
+            for decoder, condition, utterance, alignment in map(named, rows):
+                found.setdefault((decoder, condition), {})[utterance] = alignment
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """A score table; an error of reading it is said in one line."""
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            if "alignment" not in header:
-                return {}
-            places = [header.index(name) for name in ("decoder", "condition", "id", "alignment")]
-            for decoder, condition, utterance, alignment in map(itemgetter(*places), rows):
-                found.setdefault((decoder, condition), {})[utterance] = alignment
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, LookupError) as error:
+            yield file
+    except (EOFError, gzip.BadGzipFile, LookupError, ValueError) as error:
         raise ValueError(f"{path}: not a complete score table ({error}); score the run again") from None
-    return found
 
 
 def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:

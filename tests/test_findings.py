@@ -29,6 +29,12 @@ def test_a_note_says_what_a_verdict_rests_on_and_what_would_decide_it() -> None:
     assert note == "F6, speech, tiny, ASR: not below 1.3. To decide: wait."
 
 
+def test_a_page_without_a_mark_was_written_by_hand_and_stays(tmp_path: Path) -> None:
+    (tmp_path / findings.FILE).write_text("# Ours\n")
+    findings.write(OUTCOMES, CLAIMS, tmp_path)
+    assert (tmp_path / findings.FILE).read_text().endswith(f"{findings.MARK}\n# Ours\n")
+
+
 @pytest.mark.parametrize("written", ["", "\n## Why\nBecause.\n"])
 def test_what_is_written_below_the_mark_stays(tmp_path: Path, written: str) -> None:
     findings.write(OUTCOMES, CLAIMS, tmp_path)

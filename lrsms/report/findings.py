@@ -23,8 +23,9 @@ def write(outcomes: Sequence[Outcome], claims: Mapping[str, Claim], results: Pat
         results: the folder of the page.
     """
     path = results / FILE
-    _, _, written = (path.read_text() if path.is_file() else "").partition(MARK)
-    write_atomically(path, (_HEAD + markdown(table(outcomes, claims)) + f"\n{MARK}{written or chr(10)}").encode())
+    _, _, written = (path.read_text() if path.is_file() else "").rpartition(MARK)  # all of it where there is no mark
+    page = f"{_HEAD}{markdown(table(outcomes, claims))}\n{MARK}\n{written.removeprefix(chr(10))}"
+    write_atomically(path, page.encode())
 
 
 def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
@@ -35,9 +36,8 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
         finding = claim.finding.rstrip(".")
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
         for outcome in tested:
-            beyond = excess(outcome) or "-"
-            shown = "; ".join(effects(outcome)) or "-"
-            rows.append((name, finding, place(outcome), outcome.verdict, shown, beyond, sample(outcome) or "-"))
+            found = (text or "-" for text in (effects(outcome), excess(outcome), sample(outcome)))
+            rows.append((name, finding, place(outcome), outcome.verdict, *found))
             notes.append(f"{name}, {place(outcome)}: {reason(outcome)}")
             finding = ""
         if not tested:

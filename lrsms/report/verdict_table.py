@@ -66,7 +66,7 @@ def readable(outcomes: Sequence[Outcome]) -> Readable:
     columns = [
         Column("claim", tuple(outcome.id for outcome in outcomes), numeric=False),
         Column("verdict", tuple(outcome.verdict for outcome in outcomes), numeric=False),
-        Column("effect [95%]", tuple("; ".join(effects(outcome)) or "-" for outcome in outcomes), numeric=False),
+        Column("effect [95%]", tuple(effects(outcome) or "-" for outcome in outcomes), numeric=False),
         Column("beyond margin [95%]", tuple(excess(outcome) for outcome in outcomes)),
         Column("p", tuple(_p(_largest_p(outcome)) for outcome in outcomes)),
         Column("p (Holm)", tuple(_p(outcome.p_holm) for outcome in outcomes)),
@@ -100,9 +100,9 @@ def reason(outcome: Outcome) -> str:
     return f"{found}. {outcome.needs}".strip()
 
 
-def effects(outcome: Outcome) -> list[str]:
-    """What was found, a short text for each rule that found anything."""
-    return [text for finding in outcome.findings if (text := _effect(finding, short=True))]
+def effects(outcome: Outcome) -> str:
+    """What was found, in short, by each rule that found anything."""
+    return "; ".join(text for finding in outcome.findings if (text := _effect(finding, short=True)))
 
 
 def excess(outcome: Outcome) -> str:

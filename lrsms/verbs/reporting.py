@@ -155,17 +155,17 @@ def regenerate(options: argparse.Namespace) -> None:
     for folder in folders:
         project = load_project(folder)
         experiments = study.load(project, options.config_folder)
-        entries.append(index.Entry(project, folder, experiments))
         stated = hypotheses.claims_of(everything, project.study, project.task)
         _aggregate(project, experiments, folder, folder / selection_name(project, experiments, stated), options)
         write_tables(folder)
         outcomes = _claims(project, [project.study], folder.parent, options.config_folder) if stated else []
-        decided += outcomes if project.scale != "demo" else []
+        if project.scale != "demo":  # which is never committed
+            entries.append(index.Entry(project, folder, experiments))
+            decided += outcomes
         _figures(folder, options.figures / folder.name, experiments, project, options)
         print(f"regenerated {folder}")
-    kept = [entry for entry in entries if entry.project.scale != "demo"]  # which is never committed
-    if kept and not options.folders:
-        index.write(kept, options.results, options.records, options.steptimes)
+    if entries and not options.folders:
+        index.write(entries, options.results, options.records, options.steptimes)
         findings.write(decided, everything, options.results)
 
 

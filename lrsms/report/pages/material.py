@@ -72,8 +72,8 @@ class Material:
         if self.scores is None:
             return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
         found = [row for row in self._wrong if row[:2] == (decoder, condition)]
-        rows = [row[-1] for row in nsmallest(NUM_WORST, found, key=lambda row: row[2:5])]
-        return self.scores.iloc[rows].assign(edits=self.scores[_EDITS].to_numpy()[rows].sum(axis=1))
+        worst = nsmallest(NUM_WORST, found, key=lambda row: row[2:5])
+        return self.scores.iloc[[row[-1] for row in worst]].assign(edits=[-row[2] for row in worst])
 
     @cached_property
     def _wrong(self) -> list[tuple[str, str, int, int, str, int]]:
