@@ -28,25 +28,22 @@ class DecoderState:
     attended: Tensor
     """``(B, 1, 1, T)``, True where the memory is not padding."""
     past: tuple[KeyValue, ...]
-    """Per block, of the tokens so far ``(B * K, heads, U, dim / heads)``."""
+    """Per block, of the tokens so far ``(N, heads, U, dim / heads)``: of hypotheses before they were last chosen."""
+    rows: Tensor
+    """``(B * K,)``: the row of the past that each hypothesis goes on from. The next token's step copies it, once."""
 
     def reorder(self, rows: Tensor) -> "DecoderState":
         """The hypotheses in ``rows (B * K',)``, grouped by utterance as before; K' may differ from K."""
-        # A row is copied as one piece, which indexing by ``[rows]`` does not.
-        past = tuple((keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.past)
-        return replace(self, past=past)
+        return replace(self, rows=self.rows[rows])
 
     def keep(self, utterances: Tensor) -> "DecoderState":
         """Only the ``utterances (B',)``, with all their hypotheses."""
         num_utterances = self.attended.shape[0]
-
-        def rows(x: Tensor) -> Tensor:
-            return x.unflatten(0, (num_utterances, -1))[utterances].flatten(0, 1)
-
         return DecoderState(
             memory=tuple((keys[utterances], values[utterances]) for keys, values in self.memory),
             attended=self.attended[utterances],
-            past=tuple((rows(keys), rows(values)) for keys, values in self.past),
+            past=self.past,
+            rows=self.rows.view(num_utterances, -1)[utterances].flatten(),
         )
 
 
@@ -97,10 +94,11 @@ class Decoder(nn.Module):
         """
         projected = tuple(block.cross_attention.project(memory) for block in self._stack())
         past = tuple((keys[:, :, :0], values[:, :, :0]) for keys, values in projected)
-        return DecoderState(projected, _attended(padding_mask), past)
+        return DecoderState(projected, _attended(padding_mask), past, torch.arange(len(memory), device=memory.device))
 
+    @torch.no_grad()
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Appends one token to every hypothesis.
+        """Appends one token to every hypothesis, without gradients.
 
         Args:
             tokens: ``(N,)`` with N = B * K, grouped by utterance.
@@ -115,9 +113,10 @@ class Decoder(nn.Module):
         x = self._embed(tokens[:, None], first_position=num_past).view(num_utterances, -1, self.embedding.embedding_dim)
         past = []
         for block, projected, block_past in zip(self._stack(), state.memory, state.past, strict=True):
-            x, block_past = block.step(x, projected, state.attended, block_past)
+            x, block_past = block.step(x, projected, state.attended, block_past, state.rows)
             past.append(block_past)
-        return self.output(self.norm(x)).flatten(0, 1), replace(state, past=tuple(past))
+        after = replace(state, past=tuple(past), rows=torch.arange(len(tokens), device=tokens.device))
+        return self.output(self.norm(x)).flatten(0, 1), after
 
     def _stack(self) -> Iterator["DecoderBlock"]:
         return iter(cast("Iterable[DecoderBlock]", self.blocks))
@@ -147,9 +146,11 @@ class DecoderBlock(nn.Module):
         x = x + self.dropout(self.self_attention(self.norm_self(x)))
         return self._after_self_attention(x, self.cross_attention.project(memory), attended)
 
-    def step(self, x: Tensor, memory: KeyValue, attended: Tensor, past: KeyValue) -> tuple[Tensor, KeyValue]:
+    def step(
+        self, x: Tensor, memory: KeyValue, attended: Tensor, past: KeyValue, rows: Tensor
+    ) -> tuple[Tensor, KeyValue]:
         """Maps the newest tokens of K hypotheses, ``(B, K, D)``, to ``(B, K, D)`` and the past including them."""
-        y, past = self.self_attention.step(self.norm_self(x).flatten(0, 1)[:, None], past)
+        y, past = self.self_attention.step(self.norm_self(x).flatten(0, 1)[:, None], past, rows)
         return self._after_self_attention(x + self.dropout(y.view_as(x)), memory, attended), past
 
     def _after_self_attention(self, x: Tensor, memory: KeyValue, attended: Tensor) -> Tensor:
@@ -175,10 +176,10 @@ class SelfAttention(nn.Module):
             _merge(F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout, is_causal=True))
         )
 
-    def step(self, x: Tensor, past: KeyValue) -> tuple[Tensor, KeyValue]:
-        """Maps one token per row, ``(N, 1, D)``, given the keys and values of the U tokens before it."""
+    def step(self, x: Tensor, past: KeyValue, rows: Tensor) -> tuple[Tensor, KeyValue]:
+        """Maps one token per row, ``(N, 1, D)``, given keys and values of the U tokens before it in ``rows (N,)``."""
         queries, keys, values = (_split(part, self.heads) for part in self.qkv(x))
-        keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
+        keys, values = _append(past[0], rows, keys), _append(past[1], rows, values)
         return self.out(_merge(F.scaled_dot_product_attention(queries, keys, values))), (keys, values)
 
 
@@ -208,6 +209,14 @@ class CrossAttention(nn.Module):
 def _split(x: Tensor, heads: int) -> Tensor:
     """``(B, T, D)`` to ``(B, heads, T, D / heads)``."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _append(past: Tensor, rows: Tensor, newest: Tensor) -> Tensor:
+    """``(N, heads, U + 1, d)``: ``rows (N,)`` of the past ``(N', heads, U, d)``, each with its newest, copied once."""
+    out = past.new_empty((*newest.shape[:2], past.shape[2] + 1, past.shape[3]))
+    torch.index_select(past, 0, rows, out=out[:, :, :-1])
+    out[:, :, -1:] = newest
+    return out
 
 
 def _merge(x: Tensor) -> Tensor:
