@@ -60,10 +60,10 @@ class ConformerBlock(nn.Module):
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
         """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
-        x = x + 0.5 * self.dropout(self.feedforward_in(self.norm_feedforward_in(x)))
+        x = torch.add(x, self.dropout(self.feedforward_in(self.norm_feedforward_in(x))), alpha=0.5)
         x = x + self.dropout(self.attention(self.norm_attention(x), positions, padding_mask))
         x = x + self.dropout(self.convolution(self.norm_convolution(x), padding_mask))
-        x = x + 0.5 * self.dropout(self.feedforward_out(self.norm_feedforward_out(x)))
+        x = torch.add(x, self.dropout(self.feedforward_out(self.norm_feedforward_out(x))), alpha=0.5)
         return self.norm(x)
 
 
@@ -85,7 +85,9 @@ class RelativeAttention(nn.Module):
         query, key, value = (y.view(batch, time, self.heads, -1).transpose(1, 2) for y in self.qkv(x))
         position = self.position(positions).view(2 * time - 1, self.heads, -1).transpose(0, 1)
         by_offset = (query + self.position_bias.unsqueeze(1)) @ position.transpose(-2, -1)
-        by_key = offsets_to_keys(by_offset).masked_fill(padding_mask[:, None, None, :], -math.inf)
+        # Added, not filled in: a sum hands its gradient on as it is, and where a weight is zero that is zero anyway.
+        looked_at = by_offset.new_zeros(batch, 1, 1, time).masked_fill(padding_mask[:, None, None, :], -math.inf)
+        by_key = offsets_to_keys(by_offset) + looked_at
         # Autocast may hand the product a position term of another type than its queries.
         query = (query + self.content_bias.unsqueeze(1)).to(value.dtype)
         mixed = attend(query, key, value, by_key.to(value.dtype))
@@ -142,11 +144,10 @@ def offsets_to_keys(by_offset: Tensor) -> Tensor:
         by_offset: ``(..., T, 2T-1)``, column c standing for the offset T-1-c of query minus key.
 
     Returns:
-        ``(..., T, T)``. Read row after row, the wanted scores of row i start at T-1 + i (2T-2): after dropping the
-        first T-1 numbers and the last, rows of length 2T-2 begin where they should, so no index tensor is needed.
+        ``(..., T, T)``, a view. Read row after row, the wanted scores of row i start at T-1 + i (2T-2): one row is
+        2T-2 numbers after the other, so no index tensor is needed.
     """
     time = by_offset.shape[-2]
-    if time == 1:
-        return by_offset
-    rows = by_offset.flatten(-2)[..., time - 1 : -1].unflatten(-1, (time, 2 * time - 2))
-    return rows[..., :time]
+    by_offset = by_offset.contiguous()
+    strides = (*by_offset.stride()[:-2], 2 * time - 2, 1)
+    return by_offset.as_strided((*by_offset.shape[:-1], time), strides, by_offset.storage_offset() + time - 1)
