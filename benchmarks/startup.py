@@ -91,8 +91,9 @@ def without_slurm(folder: Path) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """In which a command finds this package from any folder."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{folder / BIN}{os.pathsep}{os.environ['PATH']}"}
+    """In which a command finds this package from any folder, and keeps what it compiled, as Python does by default."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": str(ROOT), "PATH": f"{folder / BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
 def seconds(folder: Path, *words: str) -> float:

@@ -129,7 +129,8 @@ def estimate(
     cells: dict[tuple[str, str], list[Experiment]] = {}
     for experiment in experiments:
         cells.setdefault((experiment.cell, repr(experiment.nuisance)), []).append(experiment)
-    recorded = {e.name for e in experiments if _is_done(e, decoding, folders)}
+    scores = decoding.scores
+    recorded = {e.name for e in experiments if _is_done(e, scores, folders)}
     times = _Times(folders, device)
     times.read(members[0] for members in cells.values())
     if measure:
@@ -215,9 +216,9 @@ def _shape(run: Run) -> str:
     return canonical_json(step_shape(run))
 
 
-def _is_done(experiment: Experiment, decoding: Decoding, folders: Folders) -> bool:
+def _is_done(experiment: Experiment, scores: str, folders: Folders) -> bool:
     if experiment.trained:
-        return (folders.records / experiment.name / decoding.scores).is_file()
+        return (folders.records / experiment.name / scores).is_file()
     return (folders.steptimes / f"{experiment.steptime}.json").is_file()
 
 

@@ -36,9 +36,11 @@ def difference(baseline: Run, run: Run) -> dict[str, Any]:
 
     None is a field or section that the run switches off.
     """
+    # Most runs of a study differ from its baseline in one section.
+    changed = {name for name in Run.model_fields if name != "seed" and getattr(run, name) != getattr(baseline, name)}
     usual = {f"lowrank.{name}": field.default for name, field in LowRank.model_fields.items() if name != "targets"}
     set_before = {
-        key: value for key, value in _flatten(baseline.model_dump(exclude={"seed"})).items() if value is not None
+        key: value for key, value in _flatten(baseline.model_dump(include=changed)).items() if value is not None
     }
     before = usual | set_before
     sections_before = {key[:dot] for key in set_before for dot in range(len(key)) if key[dot] == "."}
@@ -48,7 +50,7 @@ def difference(baseline: Run, run: Run) -> dict[str, Any]:
             return key in set_before or key in sections_before
         return before.get(key) != value
 
-    after = _flatten(run.model_dump(exclude={"seed"}))
+    after = _flatten(run.model_dump(include=changed))
     return {key: value for key, value in after.items() if differs(key, value)}
 
 

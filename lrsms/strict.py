@@ -25,15 +25,24 @@ def digest(content: Any, digits: int) -> str:
 
 def canonical_json(content: Any) -> str:
     """One text per content: sorted keys, no blanks, None left out."""
-    return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_without_none(content), sort_keys=True, separators=(",", ":"), allow_nan=False, default=_dumped)
 
 
-def _plain(content: Any) -> Any:
+def _without_none(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_none(value) for key, value in content.items() if value is not None}
+    return content
+
+
+def _dumped(content: Any) -> Any:
+    """A model, which JSON does not know, as plain data.
+
+    Raises:
+        TypeError: it is no model.
+    """
     if isinstance(content, BaseModel):
         return content.model_dump(mode="json", exclude_none=True)
-    if isinstance(content, dict):
-        return {key: _plain(value) for key, value in content.items() if value is not None}
-    return content
+    raise TypeError(f"{type(content).__name__} is not plain data")
 
 
 Parsed = TypeVar("Parsed", bound=BaseModel)

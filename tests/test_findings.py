@@ -1,11 +1,13 @@
 """One page of all verdicts: numbers come from the results, words below them stay."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from test_verdict_table import CLAIM, COUNTED, FASTER, OUTCOMES, PARITY, outcome
 
 from lrsms.report import findings
+from lrsms.report.verdicts import Finding
 
 CLAIMS = dict.fromkeys(("F1", "F5", "F6"), CLAIM)
 
@@ -21,6 +23,18 @@ def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
         "speech, tiny, ASR", "contradicted", "WER +0.20 [-0.30, 0.70]; 1.50x fewer", "-0.50 [-0.90, -0.10]",
         "3 seeds, 48 speakers",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "places"),
+    [(FASTER, ["speech and song, tiny, ASR"]), (PARITY, ["speech, tiny, ASR", "song, tiny, ASR"])],
+)
+def test_what_no_corpus_is_part_of_is_one_row(rule: Finding, places: list[str]) -> None:
+    """A step is timed once for all corpora; rates of two corpora are two findings even where they are equal."""
+    one = outcome(rule, name="F5")
+    other = replace(one, folder=one.folder.replace("-speech", "-song"))
+    frame = findings.table([one, other], {"F5": CLAIM}).frame()
+    assert list(frame["tested on"]) == places
 
 
 def test_a_note_says_what_a_verdict_rests_on_and_what_would_decide_it() -> None:

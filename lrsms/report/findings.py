@@ -35,10 +35,11 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     for name, claim in claims.items():
         finding = claim.finding.rstrip(".")
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
-        for outcome in tested:
+        for alike in _measured_once(tested):
+            outcome, where = alike[0], place(*alike)
             found = (text or "-" for text in (effects(outcome), excess(outcome), sample(outcome)))
-            rows.append((name, finding, place(outcome), outcome.verdict, *found))
-            notes.append(f"{name}, {place(outcome)}: {reason(outcome)}")
+            rows.append((name, finding, where, outcome.verdict, *found))
+            notes.append(f"{name}, {where}: {reason(outcome)}")
             finding = ""
         if not tested:
             rows.append((name, finding, "-", "not run", "-", "-", "-"))
@@ -49,10 +50,21 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     return Readable(tuple(columns), (*notes, _HOW))
 
 
-def place(outcome: Outcome) -> str:
-    """Corpus, scale and task."""
-    _, task, scale, corpus = outcome.folder.split("-", 3)
-    return f"{corpus}, {scale}, {task.upper()}"
+def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
+    """Outcomes that are one measurement: of step times or parameters, which no corpus is part of."""
+    groups: dict[tuple[str, ...], list[Outcome]] = {}
+    for outcome in tested:
+        _, task, scale, corpus = outcome.folder.split("-", 3)
+        key = (task, scale, outcome.verdict, effects(outcome), corpus if sample(outcome) else "")
+        groups.setdefault(key, []).append(outcome)
+    return list(groups.values())
+
+
+def place(*alike: Outcome) -> str:
+    """Corpora, scale and task."""
+    _, task, scale, _ = alike[0].folder.split("-", 3)
+    corpora = dict.fromkeys(outcome.folder.split("-", 3)[3] for outcome in alike)
+    return f"{' and '.join(corpora)}, {scale}, {task.upper()}"
 
 
 _HOW = (

@@ -109,4 +109,5 @@ def _panel(axes: Axes, material: Material, panel: Panel, condition: str, cost: C
     best = [cells[index] for index in front(places)]
     heights = [material.wer(cell, condition).value for cell in best]
     where = [at[cell.name] for cell in best]
-    axes.plot(where, heights, color="0.6", linewidth=3.5, alpha=0.5, zorder=1, label=FRONT, solid_capstyle="round")
+    if best[1:]:  # one point is no line
+        axes.plot(where, heights, color="0.6", linewidth=3.5, alpha=0.5, zorder=1, label=FRONT, solid_capstyle="round")
