@@ -1,5 +1,6 @@
 """A corpus of a few seconds and a run that trains in about a second, made once per session."""
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -108,3 +109,10 @@ def trained(
     folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
     train(run, prepared, folder, torch.device("cpu"))
     return folder
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path, resolve_run: Callable[[Run, Path], Path]) -> Callable[[Run], Path]:
+    """Makes a new folder of a run at each call, of the same run too."""
+    numbers = itertools.count()
+    return lambda run: resolve_run(run, tmp_path / str(next(numbers)))

@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import soundfile
 
+from lrsms import config
 from lrsms.data import video
+from lrsms.data.prepare import prepare
+from lrsms.data.prepared import Prepared
+
+CORPUS = config.Manifest(kind="manifest", name="mine")
+CHARACTERS = config.Tokenizer(kind="characters")
+AUDIO: tuple[config.Modality, ...] = ("audio",)
+VIDEO: tuple[config.Modality, ...] = ("video",)
+BOTH: tuple[config.Modality, ...] = ("audio", "video")
 
 HEADER = "id\tsplit\taudio\tvideo\tspeaker\ttext\n"
 SPLITS = ["train"] * 8 + ["valid", "test"]
@@ -40,6 +50,18 @@ def make(root: Path, num_utterances: int = 20, audio: bool = True, pictures: boo
         lines.append("\t".join((name, SPLITS[number % 10], *cells, texts.get(name, "ab cd"))) + "\n")
     (root / "manifest.tsv").write_text(HEADER + "".join(lines), encoding="utf-8")
     return root
+
+
+def prepared_from(
+    root: Path,
+    folder: Path,
+    tokenizer: config.Tokenizer = CHARACTERS,
+    modalities: tuple[config.Modality, ...] = AUDIO,
+    **options: Any,
+) -> Prepared:
+    """Prepares a corpus of ``make`` and opens it."""
+    prepare(CORPUS, tokenizer, modalities, root, folder, **options)
+    return Prepared(folder)
 
 
 def write_any(path: Path, pictures: np.ndarray, ticks: Sequence[int] | None = None, rate: int = 25) -> None:

@@ -1,8 +1,7 @@
-"""Facts about prepared corpora: what is kept exactly, what is skipped, what is refused, and that none is half-done."""
+"""Facts about preparing a corpus: what is kept exactly, what is skipped, what is refused; and none is half-done."""
 
 import dataclasses
 import errno
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,28 +10,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from talking import FRAMES, damage, make, pictures_of, samples_of, write_any, write_sound
+from talking import (
+    AUDIO,
+    BOTH,
+    CHARACTERS,
+    CORPUS,
+    FRAMES,
+    VIDEO,
+    damage,
+    make,
+    pictures_of,
+    prepared_from,
+    samples_of,
+    write_any,
+    write_sound,
+)
 
 from lrsms import config
-from lrsms.corpus import LibriSpeech
 from lrsms.data import prepare as prepare_module
 from lrsms.data import video
 from lrsms.data.corpora import manifest
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 
-CORPUS = config.Manifest(kind="manifest", name="mine")
-CHARACTERS = config.Tokenizer(kind="characters")
-AUDIO, VIDEO, BOTH = ("audio",), ("video",), ("audio", "video")
-
-
-def run(root: Path, folder: Path, tokenizer: config.Tokenizer = CHARACTERS, modalities=AUDIO, **options) -> Prepared:
-    prepare(CORPUS, tokenizer, modalities, root, folder, **options)
-    return Prepared(folder)
-
 
 def test_audio_text_and_speakers_come_back_exactly_in_corpus_order(tmp_path):
-    prepared = run(make(tmp_path / "root", u0="  AB  Cd "), tmp_path / "out")
+    prepared = prepared_from(make(tmp_path / "root", u0="  AB  Cd "), tmp_path / "out")
     train = prepared.items("train")
     assert [item.id for item in train] == [f"u{number}" for number in range(20) if number % 10 < 8]
     for item in train:
@@ -50,7 +53,7 @@ def test_audio_text_and_speakers_come_back_exactly_in_corpus_order(tmp_path):
 
 
 def test_the_summary_counts_each_split(tmp_path):
-    prepared = run(make(tmp_path / "root"), tmp_path / "out")
+    prepared = prepared_from(make(tmp_path / "root"), tmp_path / "out")
     hours = pytest.approx(16 * 8 / 25 / 3600, abs=1e-6)
     assert prepared.summary["splits"]["train"] == {"utterances": 16, "speakers": 2, "words": 32, "hours": hours}
     assert prepared.summary["corpus"] == {"kind": "manifest", "name": "mine"}
@@ -60,29 +63,29 @@ def test_the_summary_counts_each_split(tmp_path):
 def test_whole_frames_get_no_padding(tmp_path):
     root = make(tmp_path / "root")
     soundfile.write(root / "u0.wav", samples_of(0, 640 * 7), 16_000)
-    assert run(root, tmp_path / "out").items("train")[0].frames == 7
+    assert prepared_from(root, tmp_path / "out").items("train")[0].frames == 7
 
 
 def test_a_wave_beyond_full_scale_is_scaled_not_clipped(tmp_path):
     root = make(tmp_path / "root")
     wave = 4 * np.sin(np.arange(6_400) / 9)
     soundfile.write(root / "u0.wav", wave, 16_000, subtype="FLOAT")
-    prepared = run(root, tmp_path / "out")
+    prepared = prepared_from(root, tmp_path / "out")
     np.testing.assert_allclose(prepared.wave(prepared.items("train")[0]), wave / np.abs(wave).max(), atol=1e-4)
 
 
 def test_the_hash_is_of_the_content(tmp_path):
-    one = run(make(tmp_path / "one"), tmp_path / "out1").hash
-    assert run(make(tmp_path / "two"), tmp_path / "out2").hash == one
-    assert run(make(tmp_path / "three", u3="ab dc"), tmp_path / "out3").hash != one
-    assert run(tmp_path / "one", tmp_path / "out4", config.Tokenizer(kind="unigram", pieces=6)).hash != one
+    one = prepared_from(make(tmp_path / "one"), tmp_path / "out1").hash
+    assert prepared_from(make(tmp_path / "two"), tmp_path / "out2").hash == one
+    assert prepared_from(make(tmp_path / "three", u3="ab dc"), tmp_path / "out3").hash != one
+    assert prepared_from(tmp_path / "one", tmp_path / "out4", config.Tokenizer(kind="unigram", pieces=6)).hash != one
     soundfile.write(tmp_path / "two" / "u0.wav", samples_of(77), 16_000)
-    assert run(tmp_path / "two", tmp_path / "out2").hash != one
+    assert prepared_from(tmp_path / "two", tmp_path / "out2").hash != one
 
 
 def test_progress_ends_at_all_of_them(tmp_path):
     seen: list[tuple[int, int]] = []
-    run(make(tmp_path / "root"), tmp_path / "out", report=lambda done, total: seen.append((done, total)))
+    prepared_from(make(tmp_path / "root"), tmp_path / "out", report=lambda done, total: seen.append((done, total)))
     assert seen == [(done, 20) for done in range(1, 21)]
 
 
@@ -109,7 +112,7 @@ def break_audio(path: Path, how: str) -> None:
 def test_bad_audio_is_skipped_counted_and_listed(tmp_path, how, reason):
     root = make(tmp_path / "root", 100)
     break_audio(root / "u17.wav", how)
-    prepared = run(root, tmp_path / "out")
+    prepared = prepared_from(root, tmp_path / "out")
     (skipped,) = prepared.summary["skipped"]
     assert (skipped["id"], skipped["split"]) == ("u17", "train")
     assert reason in skipped["reason"]
@@ -130,7 +133,7 @@ def test_bad_audio_is_skipped_counted_and_listed(tmp_path, how, reason):
     ],
 )
 def test_a_transcript_that_cannot_be_spelt_or_aligned_is_skipped(tmp_path, text, reason):
-    prepared = run(make(tmp_path / "root", 100, u18=text), tmp_path / "out")
+    prepared = prepared_from(make(tmp_path / "root", 100, u18=text), tmp_path / "out")
     assert len(prepared.items("valid")) == (10 if reason is None else 9)
     if reason:
         (skipped,) = prepared.summary["skipped"]
@@ -142,14 +145,14 @@ def test_more_than_one_percent_is_refused_with_the_list(tmp_path):
     root = make(tmp_path / "root", 100, u29="xyz")
     break_audio(root / "u3.wav", "nan")
     with pytest.raises(ValueError, match=r"^2 of 100 utterances cannot be used, more than 1%; 'u3': .*NaN") as caught:
-        run(root, tmp_path / "out")
+        prepared_from(root, tmp_path / "out")
     listed = tmp_path / "out.skipped.tsv"
     assert str(listed) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [line.split("\t")[:2] for line in listed.read_text().splitlines()[1:]] == [["u3", "train"], ["u29", "test"]]
     assert not (tmp_path / "out").exists()
     soundfile.write(root / "u3.wav", samples_of(3), 16_000)
-    run(root, tmp_path / "out")
+    prepared_from(root, tmp_path / "out")
     assert not listed.exists()
 
 
@@ -159,7 +162,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     (root / "manifest.tsv").write_text(text)
     break_audio(root / "u0.wav", "nan")
     with pytest.raises(ValueError, match="corpus 'mine': no usable utterance is left in split 'valid'"):
-        run(root, tmp_path / "out")
+        prepared_from(root, tmp_path / "out")
 
 
 def test_a_corpus_without_a_root_is_refused_and_leaves_nothing(tmp_path):
@@ -171,7 +174,7 @@ def test_a_corpus_without_a_root_is_refused_and_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_a_full_disk_or_an_interrupt_leaves_what_was_there(tmp_path, monkeypatch, error):
     root = make(tmp_path / "root")
-    before = run(root, tmp_path / "out").hash
+    before = prepared_from(root, tmp_path / "out").hash
     whole = manifest.utterances
 
     def stops_midway(*arguments) -> Iterator:
@@ -194,88 +197,31 @@ def test_what_is_left_of_a_killed_run_is_not_taken_for_finished(tmp_path):
     (tmp_path / "out.partial" / "audio.npy").write_bytes(b"half")
     with pytest.raises(ValueError, match=r"out: is not a prepared corpus \(no corpus.json in it\)"):
         Prepared(tmp_path / "out")
-    run(make(tmp_path / "root"), tmp_path / "out")
+    prepared_from(make(tmp_path / "root"), tmp_path / "out")
     assert not (tmp_path / "out.partial").exists()
 
 
 def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path):
     root = make(tmp_path / "root")
     (tmp_path / "out").mkdir()
-    run(root, tmp_path / "out")  # an empty one is
+    prepared_from(root, tmp_path / "out")  # an empty one is
     (tmp_path / "out" / "thesis.tex").touch()
     with pytest.raises(ValueError, match=r"out: holds 'thesis\.tex'"):
-        run(root, tmp_path / "out")
+        prepared_from(root, tmp_path / "out")
     with pytest.raises(ValueError, match=r"manifest\.tsv: is a file"):
-        run(root, root / "manifest.tsv")
-
-
-def drop_audio(folder: Path) -> None:
-    (folder / "audio.npy").unlink()
-
-
-def drop_babble(folder: Path) -> None:
-    (folder / "babble.npy").unlink()
-
-
-def cut_audio(folder: Path) -> None:
-    content = (folder / "audio.npy").read_bytes()
-    (folder / "audio.npy").write_bytes(content[:-2_000])
-
-
-def shorten_audio(folder: Path) -> None:
-    np.save(folder / "audio.npy", np.load(folder / "audio.npy")[:-640])
-
-
-def edit_manifest(folder: Path) -> None:
-    text = (folder / "manifest.tsv").read_text()
-    (folder / "manifest.tsv").write_text(text.replace("ab cd", "ab dc", 1))
-
-
-def edit_hash(folder: Path) -> None:
-    summary = json.loads((folder / "corpus.json").read_text())
-    (folder / "corpus.json").write_text(json.dumps(summary | {"hash": "0" * 64}))
-
-
-def cut_summary(folder: Path) -> None:
-    (folder / "corpus.json").write_text((folder / "corpus.json").read_text()[:-9])
-
-
-def drop_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (drop_audio, "is torn"),
-        (drop_babble, "is torn"),
-        (cut_audio, "is torn"),
-        (shorten_audio, "is shorter than its manifest says"),
-        (edit_manifest, "was changed after it was prepared"),
-        (edit_hash, "was changed after it was prepared"),
-        (cut_summary, "is torn"),
-        (drop_tokenizer, "is torn"),
-    ],
-)
-def test_a_damaged_folder_is_refused_in_one_line(tmp_path, damage, message):
-    run(make(tmp_path / "root"), tmp_path / "out")
-    damage(tmp_path / "out")
-    with pytest.raises(ValueError, match=message) as caught:
-        Prepared(tmp_path / "out")
-    assert str(tmp_path / "out") in str(caught.value)
-    assert "\n" not in str(caught.value)
+        prepared_from(root, root / "manifest.tsv")
 
 
 def test_a_copy_of_a_recording_in_another_split_is_refused(tmp_path):
     root = make(tmp_path / "root")
     shutil.copy(root / "u8.wav", root / "u9.wav")  # valid and test
     with pytest.raises(ValueError, match=r"^'u9' of split 'test' is the same recording as 'u8' of split 'valid'"):
-        run(root, tmp_path / "out")
+        prepared_from(root, tmp_path / "out")
 
 
 def test_audio_and_video_come_back_exactly_with_any_number_of_threads(tmp_path):
     root = make(tmp_path / "root", pictures=True)
-    one, many = (run(root, tmp_path / f"out{n}", modalities=BOTH, threads=n) for n in (1, 3))
+    one, many = (prepared_from(root, tmp_path / f"out{n}", modalities=BOTH, threads=n) for n in (1, 3))
     assert one.hash == many.hash
     assert one.modalities == BOTH
     for item in one.items("train"):
@@ -291,11 +237,11 @@ def test_only_what_is_wanted_is_opened(tmp_path):
     root = make(tmp_path / "root", pictures=True)
     for path in root.glob("*.mp4"):
         path.write_bytes(b"")
-    heard = run(root, tmp_path / "heard")
+    heard = prepared_from(root, tmp_path / "heard")
     assert not (tmp_path / "heard" / "video.npy").exists()
     assert heard.babble is not None
     root = make(tmp_path / "silent", audio=False, pictures=True)
-    seen = run(root, tmp_path / "seen", modalities=VIDEO)
+    seen = prepared_from(root, tmp_path / "seen", modalities=VIDEO)
     assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
         "corpus.json", "manifest.tsv", "tokenizer.json", "video.npy",
     ]  # fmt: skip
@@ -307,7 +253,7 @@ def test_only_what_is_wanted_is_opened(tmp_path):
 def test_lengths_that_differ_by_two_frames_are_cut_to_the_shorter(tmp_path, num_pictures):
     root = make(tmp_path / "root", pictures=True)
     video.write(root / "u2.mp4", pictures_of(2, num_pictures))
-    prepared = run(root, tmp_path / "out", modalities=BOTH)
+    prepared = prepared_from(root, tmp_path / "out", modalities=BOTH)
     item = prepared.items("train")[2]
     assert item.frames == min(num_pictures, 8)
     assert prepared.wave(item).shape == (640 * item.frames,)
@@ -323,7 +269,7 @@ def test_a_video_file_may_also_be_the_audio(tmp_path):
     write_sound(root / "u2.mov", samples_of(2))
     text = (root / "manifest.tsv").read_text()
     (root / "manifest.tsv").write_text(text.replace("u2.wav", "u2.mov"))
-    prepared = run(root, tmp_path / "out")
+    prepared = prepared_from(root, tmp_path / "out")
     np.testing.assert_array_equal(prepared.wave(prepared.items("train")[2])[:5_000] * 32_768, samples_of(2))
 
 
@@ -331,7 +277,7 @@ def test_video_of_another_split_is_refused_where_nothing_is_heard(tmp_path):
     root = make(tmp_path / "root", audio=False, pictures=True)
     shutil.copy(root / "u8.mp4", root / "u9.mp4")
     with pytest.raises(ValueError, match=r"^'u9' of split 'test' is the same recording as 'u8' of split 'valid'"):
-        run(root, tmp_path / "out", modalities=VIDEO)
+        prepared_from(root, tmp_path / "out", modalities=VIDEO)
 
 
 def spoil(root: Path) -> dict[str, str]:
@@ -369,7 +315,7 @@ def test_everything_that_can_be_wrong_is_named_in_one_line_and_in_the_list(tmp_p
     root = make(tmp_path / "root", pictures=True)
     reasons = spoil(root)
     with pytest.raises(ValueError, match=r"^11 of 20 utterances cannot be used, more than 1%") as caught:
-        run(root, tmp_path / "out", modalities=BOTH)
+        prepared_from(root, tmp_path / "out", modalities=BOTH)
     assert "\n" not in str(caught.value)
     assert str(root) not in str(caught.value)
     _, *lines = (tmp_path / "out.skipped.tsv").read_text().splitlines()
@@ -416,82 +362,26 @@ def test_rendering_happens_where_video_is_wanted_and_its_failure_is_named(tmp_pa
         return dataclasses.replace(utterance, video=path, render=render)
 
     monkeypatch.setattr(manifest, "utterances", lambda *_: map(with_video, listed))
-    run(root, tmp_path / "heard")
+    prepared_from(root, tmp_path / "heard")
     assert rendered == []
-    prepared = run(root, tmp_path / "both", modalities=BOTH, threads=2)
+    prepared = prepared_from(root, tmp_path / "both", modalities=BOTH, threads=2)
     assert sorted(rendered) == [number for number in range(20) if number != 5]
     assert [one["reason"] for one in prepared.summary["skipped"]] == ["no face fits"]
 
 
-IN_PLACE = LibriSpeech(kind="librispeech", name="there", train=("a",), valid=("b",), test=("c",))
-
-
-@pytest.fixture
-def in_place(tmp_path, monkeypatch) -> Path:
-    """The root of a corpus that is prepared in place."""
-    root = make(tmp_path / "root", pictures=True)
-    listed = list(manifest.utterances(CORPUS, root, tmp_path))
-    monkeypatch.setattr(prepare_module.corpora, "utterances", lambda *_: iter(listed))
-    return root
-
-
-def test_a_corpus_in_place_reads_as_its_copy_does(tmp_path, in_place):
-    copied = run(in_place, tmp_path / "copied", modalities=BOTH)
-    prepare(IN_PLACE, CHARACTERS, BOTH, in_place, tmp_path / "there", threads=2)
-    there = Prepared(tmp_path / "there")
-    assert not (tmp_path / "there" / "audio.npy").exists()
-    assert not (tmp_path / "there" / "video.npy").exists()
-    assert there.hash == copied.hash
-    for split in ("train", "valid", "test"):
-        assert there.items(split) == copied.items(split)
-        for item in there.items(split):
-            np.testing.assert_array_equal(there.wave(item), copied.wave(item))
-            np.testing.assert_array_equal(there.video(item), copied.video(item))
-    np.testing.assert_array_equal(there.babble.tracks, copied.babble.tracks)
-
-
-def test_paths_are_not_part_of_a_corpus_s_identity(tmp_path, in_place):
-    prepare(IN_PLACE, CHARACTERS, BOTH, in_place, tmp_path / "there")
-    before = Prepared(tmp_path / "there")
-    shutil.copytree(in_place, tmp_path / "moved")
-    sources = tmp_path / "there" / "sources.tsv"
-    sources.write_text(sources.read_text().replace(str(in_place), str(tmp_path / "moved")))
-    shutil.rmtree(in_place)
-    after = Prepared(tmp_path / "there")
-    assert (after.hash, after.manifest_hash) == (before.hash, before.manifest_hash)
-    np.testing.assert_array_equal(after.wave(after.items("test")[0])[:5_000] * 32_768, samples_of(9))
-
-
-def test_a_recording_in_place_that_is_gone_or_shorter_is_named(tmp_path, in_place):
-    prepare(IN_PLACE, CHARACTERS, BOTH, in_place, tmp_path / "there")
-    prepared = Prepared(tmp_path / "there")
-    gone, shorter, unlisted = prepared.items("train")[:3]
-    (in_place / f"{gone.id}.wav").unlink()
-    video.write(in_place / f"{shorter.id}.mp4", pictures_of(1, 6))
-    with pytest.raises(ValueError, match=r"u0\.wav: no such file"):
-        prepared.wave(gone)
-    with pytest.raises(ValueError, match=r"u1\.mp4: has 6 frames, but 8 when it was prepared"):
-        prepared.video(shorter)
-    sources = tmp_path / "there" / "sources.tsv"
-    lines = sources.read_text().splitlines(keepends=True)
-    sources.write_text("".join(line for line in lines if not line.startswith(f"{unlisted.id}\t")))
-    with pytest.raises(ValueError, match=r"sources\.tsv: has no line for 'u2'"):
-        Prepared(tmp_path / "there")
-
-
 def test_babble_comes_from_the_train_split_or_from_a_file(tmp_path):
     root = make(tmp_path / "root")
-    own = run(root, tmp_path / "own")
+    own = prepared_from(root, tmp_path / "own")
     assert own.babble.tracks.shape == (16, 16 * 8 * 640)  # as long as the train split
     assert {speaker for heard in own.babble.speakers for speaker in heard} == {"s0", "s1"}
     soundfile.write(tmp_path / "crowd.wav", samples_of(99, 40_000), 16_000)
-    given = run(root, tmp_path / "given", babble=tmp_path / "crowd.wav")
+    given = prepared_from(root, tmp_path / "given", babble=tmp_path / "crowd.wav")
     assert given.babble.tracks.shape == (1, 40_000)
     assert given.babble.speakers == ((),)
     assert given.hash != own.hash
     assert given.manifest_hash == own.manifest_hash
     with pytest.raises(ValueError, match=r"nowhere\.wav: no such file"):
-        run(root, tmp_path / "given", babble=tmp_path / "nowhere.wav")
+        prepared_from(root, tmp_path / "given", babble=tmp_path / "nowhere.wav")
 
 
 @pytest.mark.parametrize(
