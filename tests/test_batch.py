@@ -1,6 +1,8 @@
 """Facts about groups: what is padded, masked, cropped and mixed in, and loading ahead that changes nothing."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -260,8 +262,26 @@ def test_closing_ends_the_thread():
     assert next(loader) == 0
     (thread,) = [thread for thread in set(threading.enumerate()) - before if thread.name == "load_ahead"]
     loader.close()
-    thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+def test_a_process_that_leaves_while_pytorch_loads_leaves_in_good_order():
+    """Python unwinds what is left of a daemon thread as it ends, which C++ answers by aborting the process."""
+    code = """if True:
+        import contextlib, sys, torch
+        from lrsms.data.batch import load_ahead
+
+        def load(number):
+            for _ in range(300):
+                torch.ones(300, 300).cumsum(0)
+            return number
+
+        with contextlib.closing(load_ahead(range(1000), load)) as loaded:
+            next(loaded)
+        sys.exit(75)
+    """
+    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert ended.returncode == 75, ended.stderr
 
 
 @pytest.fixture(scope="module")

@@ -200,6 +200,8 @@ def load_ahead(
 ) -> Generator[Loaded, None, None]:
     """``map(load, wanted)`` in a thread that keeps ``ahead`` results ready; its errors are raised here.
 
+    To be closed by who does not take all: then the thread ends with what it is loading.
+
     Raises:
         OSError: the thread has ended without a word.
     """
@@ -242,3 +244,4 @@ def load_ahead(
             yield content[0]
     finally:
         stopped.set()
+        thread.join()  # a thread that is still in PyTorch when Python ends has the whole process aborted
