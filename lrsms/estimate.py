@@ -149,7 +149,7 @@ def estimate(
         names = tuple(e.name for e in members)
         costs.append(CellCost(label, names, done, parameters, preset / parameters, steps, step_ms, hours, source, disk))
     trains = any(e.trained for e in experiments)
-    prepared = dict.fromkeys(e.run.prepared for e in experiments if e.trained)
+    prepared = dict.fromkeys(first.run.prepared for first, *_ in cells.values() if first.trained)
     sizes = {name: _megabytes(folders.corpora / name) for name in prepared}
     return Estimate(device_name(device), torch.get_num_threads(), device.type == "cuda", trains, tuple(costs), sizes)
 

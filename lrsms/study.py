@@ -59,11 +59,16 @@ class Experiment:
     trained: bool = True
 
     @cached_property
+    def digest(self) -> str:
+        """The run's own, computed once."""
+        return self.run.digest
+
+    @cached_property
     def name(self) -> str:
         """``<scale>-<task>-<corpus>-<what varies>-<digest>``: the run's folder, the same in every study."""
         run = self.run
         varies = describe(difference(self.baseline, run)) if self.nuisance else self.cell
-        return f"{run.scale}-{run.task}-{run.corpus.name}-{file_name(varies)}-s{run.seed}-{run.digest}"
+        return f"{run.scale}-{run.task}-{run.corpus.name}-{file_name(varies)}-s{run.seed}-{self.digest}"
 
     @cached_property
     def steptime(self) -> str:
@@ -120,7 +125,8 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
             nuisance = {name: axes[name] for name in study.nuisance if name in axes}
             varies = difference(baseline, run)
             cell = describe({name: value for name, value in varies.items() if name not in nuisance})
-            experiments.setdefault(run.digest, Experiment(run, baseline, cell, axes, nuisance, study.training))
+            experiment = Experiment(run, baseline, cell, axes, nuisance, study.training)
+            experiments.setdefault(experiment.digest, experiment)
     _check_names(list(experiments.values()))
     _check_seeds(list(experiments.values()), path)
     return list(experiments.values())

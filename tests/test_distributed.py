@@ -146,7 +146,7 @@ def test_the_number_of_devices_is_no_part_of_the_result_in_float64(
 
 @pytest.mark.slow
 def test_nor_but_for_rounding_in_float32(make_run, prepared, corpora, resolve_run, tmp_path):
-    """Which the weights' course multiplies, by more on some processors than on others; a wrong share is 33 % and more."""
+    """Which training multiplies, on some processors more than on others; a wrong share would be a third and more."""
     run = make_run(train__steps=20, train__groups_per_step=3)
     alone = resolve_run(run, tmp_path / "1")
     train(run, prepared, alone, CPU)
