@@ -16,8 +16,9 @@ from torch import Tensor
 from lrsms.beam import greedy, search
 from lrsms.build import build_structure
 from lrsms.config import Condition, Decoder, Decoding, Run
+from lrsms.data.ahead import load_ahead
 from lrsms.data.audio import FRAMES_PER_SECOND
-from lrsms.data.batch import Batch, condition_batch, in_batches, load_ahead, network_inputs
+from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
 from lrsms.data.prepared import Item, Prepared
 from lrsms.files import write_atomically, write_json
 from lrsms.models.recognizer import Recognizer

@@ -1,10 +1,7 @@
-"""Facts about groups: what is padded, masked, cropped and mixed in, and loading ahead that changes nothing."""
+"""Facts about groups: what is padded, masked, cropped and mixed in."""
 
 import dataclasses
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +19,6 @@ from lrsms.data.batch import (
     collate,
     condition_batch,
     in_batches,
-    load_ahead,
     network_inputs,
     normalise_video,
     training_batch,
@@ -212,76 +208,6 @@ def test_decoding_batches_hold_everything_once_within_the_limit(prepared, limit)
 
 def test_no_utterances_make_no_batches():
     assert list(in_batches([], 100)) == []
-
-
-def test_loading_ahead_is_map_in_order():
-    def load(number):
-        time.sleep(0.001 * (number % 3))
-        return number * number or None
-
-    assert list(load_ahead(range(30), load)) == [number * number or None for number in range(30)]
-    assert list(load_ahead([], load)) == []
-
-
-@pytest.mark.parametrize("error", [ValueError("torn"), KeyError("x"), StopIteration(), OSError(28, "full")])
-def test_an_error_of_loading_is_raised_after_what_came_before(error):
-    def load(number):
-        if number == 3:
-            raise error
-        return number
-
-    loaded = []
-    # A generator turns a StopIteration that passes through it into a RuntimeError: it is no quiet end.
-    with pytest.raises(RuntimeError if isinstance(error, StopIteration) else type(error)):
-        for number in load_ahead(range(9), load):
-            loaded.append(number)
-    assert loaded == [0, 1, 2]
-
-
-def test_an_error_of_what_is_wanted_is_raised_too():
-    def wanted():
-        yield 1
-        raise ValueError("no more")
-
-    with pytest.raises(ValueError, match="no more"):
-        list(load_ahead(wanted(), lambda number: number))
-
-
-def test_no_more_is_loaded_than_is_kept_ready():
-    loaded = []
-    loader = load_ahead(range(100), lambda number: loaded.append(number) or number, ahead=2)
-    next(loader)
-    time.sleep(0.3)
-    assert len(loaded) <= 5
-    loader.close()
-
-
-def test_closing_ends_the_thread():
-    loader = load_ahead(range(10**9), lambda number: number)
-    before = set(threading.enumerate())
-    assert next(loader) == 0
-    (thread,) = [thread for thread in set(threading.enumerate()) - before if thread.name == "load_ahead"]
-    loader.close()
-    assert not thread.is_alive()
-
-
-def test_a_process_that_leaves_while_pytorch_loads_leaves_in_good_order():
-    """Python unwinds what is left of a daemon thread as it ends, which C++ answers by aborting the process."""
-    code = """if True:
-        import contextlib, sys, torch
-        from lrsms.data.batch import load_ahead
-
-        def load(number):
-            for _ in range(300):
-                torch.ones(300, 300).cumsum(0)
-            return number
-
-        with contextlib.closing(load_ahead(range(1000), load)) as loaded:
-            next(loaded)
-        sys.exit(75)
-    """
-    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60)
-    assert ended.returncode == 75, ended.stderr
 
 
 @pytest.fixture(scope="module")

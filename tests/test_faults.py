@@ -6,13 +6,12 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
 import torch
 
 from lrsms.build import build_model
-from lrsms.data.batch import collate, load_ahead
+from lrsms.data.batch import collate
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 from lrsms.models.norm import group_statistics
@@ -132,25 +131,6 @@ def test_other_errors_are_no_lack_of_memory(make_run, prepared):
         attempts.attempt(wrong)
     assert not attempts.recomputing
     assert memory.BLOCKS
-
-
-def test_an_error_while_loading_is_raised_by_who_waits():
-    def load(number):
-        if number == 2:
-            raise ValueError("a.wav: cannot be read")
-        return number
-
-    results = load_ahead(range(5), load)
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(ValueError, match=r"^a.wav: cannot be read$"):
-        next(results)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_loader_that_dies_without_a_word_is_noticed(monkeypatch):
-    monkeypatch.setattr(threading.Thread, "run", lambda self: None)
-    with pytest.raises(OSError, match="the thread that loads the data has died; run again to go on"):
-        next(load_ahead([1], lambda x: x))
 
 
 def test_a_prepared_corpus_that_is_deleted_is_read_to_the_end(trained, make_run, prepared, resolve_run, tmp_path):

@@ -26,7 +26,8 @@ import torch
 from lrsms.build import build_model, build_structure
 from lrsms.config import Run, Train
 from lrsms.cost import multiply_adds_per_second, plan_summary
-from lrsms.data.batch import Batch, load_ahead, training_batch
+from lrsms.data.ahead import load_ahead
+from lrsms.data.batch import Batch, training_batch
 from lrsms.data.prepared import Item, Prepared
 from lrsms.data.schedule import Group, num_steps, steps
 from lrsms.files import write_json

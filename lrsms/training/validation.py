@@ -6,7 +6,8 @@ import torch
 
 from lrsms.beam import greedy
 from lrsms.config import Run
-from lrsms.data.batch import Batch, collate, in_batches, load_ahead
+from lrsms.data.ahead import load_ahead
+from lrsms.data.batch import Batch, collate, in_batches
 from lrsms.data.prepared import Item, Prepared
 from lrsms.models.recognizer import Recognizer
 from lrsms.score import align
