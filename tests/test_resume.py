@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_a_signal_to_the_whole_pipeline_costs_no_checkpoint(make_run, prepared, 
     """As the workflow's shell has it: tee, to which messages go, is ended by the same signal."""
     run = make_run(train__steps=40)
     folder, whole = resolve_run(run, tmp_path / "stopped"), resolve_run(run, tmp_path / "whole")
-    command = " ".join([*TRAIN, "--corpora", str(corpora), "--checkpoint-seconds", "999", str(folder)])
+    command = shlex.join([*TRAIN, "--corpora", str(corpora), "--checkpoint-seconds", "999", str(folder)])
     process = subprocess.Popen(
         ["bash", "-c", f"{command} 2>&1 | tee {tmp_path}/log"],
         env=ENVIRONMENT,
