@@ -34,6 +34,18 @@ def test_an_error_of_loading_is_raised_after_what_came_before(error):
     assert loaded == [0, 1, 2]
 
 
+def test_an_error_while_loading_is_raised_by_who_waits():
+    def load(number):
+        if number == 2:
+            raise ValueError("a.wav: cannot be read")
+        return number
+
+    results = load_ahead(range(5), load)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match=r"^a.wav: cannot be read$"):
+        next(results)
+
+
 def test_an_error_of_what_is_wanted_is_raised_too():
     def wanted():
         yield 1
