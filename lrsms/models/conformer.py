@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrsms.models.dropout import Dropout
 from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
 from lrsms.models.norm import MaskedBatchNorm
 
@@ -29,7 +30,7 @@ class ConformerEncoder(nn.Module):
     def __init__(self, dim: int, heads: int, feedforward: int, layers: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.scale = math.sqrt(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(ConformerBlock(dim, heads, feedforward, kernel, dropout) for _ in range(layers))
         self.norm = layer_norm(dim)
 
@@ -56,7 +57,7 @@ class ConformerBlock(nn.Module):
         self.norm_convolution = layer_norm(dim)
         self.norm_feedforward_out = layer_norm(dim)
         self.norm = layer_norm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
         """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""

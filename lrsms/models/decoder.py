@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lrsms.models.dropout import Dropout
 from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
 
 KeyValue = tuple[Tensor, Tensor]
@@ -63,7 +64,7 @@ class Decoder(nn.Module):
         super().__init__()
         # `initialise` fills it. PyTorch's own start, normal, would load its compiler on the meta device: seconds.
         self.embedding = nn.Embedding.from_pretrained(torch.empty(size, dim).uniform_(-1, 1), freeze=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
         self.norm = layer_norm(dim)
         self.output = nn.Linear(dim, size)
@@ -139,7 +140,7 @@ class DecoderBlock(nn.Module):
         self.cross_attention = CrossAttention(dim, heads, dropout)
         self.norm_feedforward = layer_norm(dim)
         self.feedforward = FeedForward(dim, feedforward, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, attended: Tensor) -> Tensor:
         """Maps ``(B, U, D)`` to ``(B, U, D)``, causally in U, given the memory ``(B, T, D)``."""

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrsms.models.dropout import Dropout
+
 
 def layer_norm(dim: int) -> nn.LayerNorm:
     """Auto-AVSR's: with PyTorch's default epsilon of 1e-5 the logits would differ."""
@@ -43,7 +45,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.expand = nn.Linear(dim, inner)
         self.contract = nn.Linear(inner, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., D)`` -> ``(..., D)``."""

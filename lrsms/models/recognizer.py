@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lrsms import config
 from lrsms.models.conformer import ConformerEncoder
 from lrsms.models.decoder import Decoder
+from lrsms.models.dropout import Dropout
 from lrsms.models.frontends import LogMelFrontend, WaveFrontend, padding_mask
 from lrsms.models.fusion import Fusion
 from lrsms.models.initial import initialise
@@ -65,7 +66,7 @@ class Recognizer(nn.Module):
         self.fusion: Fusion | None = None
         if model.fusion is not None:
             self.fusion = Fusion(model.dim, model.fusion)
-        self.dropout = nn.Dropout(model.dropout)
+        self.dropout = Dropout(model.dropout)
         self.ctc = nn.Linear(model.dim, size)
         self.decoder: Decoder | None = None
         if model.decoder_layers:

@@ -1,0 +1,48 @@
+"""Dropout (Srivastava et al. 2014), with a faster draw on processors.
+
+``torch.nn.functional.dropout`` draws each number of its mask on its own, but for Intel's processors one after another:
+a fifth of a small network's training step. Here one draw of 64 bits decides on four numbers.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_LEVELS = 1 << 16
+_LOWEST = torch.iinfo(torch.int64).min
+
+
+class Dropout(nn.Module):
+    """Zeroes each number with a probability while it trains, and scales the others so that the mean stays.
+
+    Args:
+        probability: of a zero, in [0, 1); on a processor rounded to whole 65,536ths, as is the scale that goes with it.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape; in eval mode ``x`` itself."""
+        if not self.training or self.probability == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.probability)
+        return x * keep_mask(x, self.probability)
+
+    def extra_repr(self) -> str:
+        """The probability, for ``print(model)``."""
+        return f"{self.probability:g}"
+
+
+def keep_mask(x: Tensor, probability: float) -> Tensor:
+    """What dropout multiplies ``x`` by: 0 with the probability, else 1 / (1 - probability), in the shape of ``x``.
+
+    Independent from number to number, drawn from PyTorch's own generator, on a processor.
+    """
+    dropped = min(round(probability * _LEVELS), _LEVELS - 1)
+    draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(_LOWEST, None)  # all 64 bits
+    levels = draws.view(torch.int16)[: x.numel()].view(x.shape)
+    kept = levels >= dropped - _LEVELS // 2
+    return kept.to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
