@@ -31,6 +31,10 @@ NUM_CHARACTERS = 30
 """Vocabulary of a character tokenizer, whose true size depends on a corpus."""
 WARMUP_STEPS = 3
 MIN_PAIRS = 8
+PRECISION = 0.03
+"""What the interval of a speed-up may be away from it, as a share, for no more pairs to be measured."""
+PATIENCE = 8
+"""On a machine too restless for that, at most this many times the seconds asked for are measured."""
 
 
 PARTS = ("data", "forward", "backward", "optimizer")
@@ -42,8 +46,8 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
 
     Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by
-    one, the device synchronised, for about ``seconds``. Their parts are timed apart from that, since waiting for the
-    device between them slows a step.
+    one, the device synchronised, for about ``seconds``, and on until the speed-up is known to within ``PRECISION`` or
+    ``PATIENCE`` is over. Their parts are timed apart from that, since waiting for the device between them slows a step.
 
     Returns:
         The content of the measurement's file: milliseconds of every step of both, in pairs; the baseline itself has no
@@ -54,7 +58,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     first()
     memory = peak_memory_mb(device) if device.type == "cuda" else None
     steps = [first] if same else [TrainingStep(baseline, device), first]
-    times = in_turns(steps, device, seconds)
+    times = in_turns(steps, device, seconds, PATIENCE * seconds)
     parts = [parts_of(step, device) for step in steps]
     return {
         "baseline": same,
@@ -75,21 +79,44 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     }
 
 
-def in_turns(steps: Sequence[Callable[[], object]], device: torch.device, seconds: float) -> list[list[float]]:
-    """Milliseconds of every step of each, measured in turns for about ``seconds``; as many of each."""
+def in_turns(
+    steps: Sequence[Callable[[], object]], device: torch.device, seconds: float, patience: float = 0.0
+) -> list[list[float]]:
+    """Milliseconds of every step of each, measured in turns for about ``seconds``; as many of each.
+
+    With ``patience``, two steps are measured for up to as many seconds, until the interval of their ratio is narrow.
+    """
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(WARMUP_STEPS):
         for step in steps:
             timed(step, device)
     began = time.monotonic()
     with progress("step time") as show:
-        while len(times[0]) < MIN_PAIRS or time.monotonic() - began < seconds:
+        while (
+            len(times[0]) < MIN_PAIRS
+            or (elapsed := time.monotonic() - began) < seconds
+            or (elapsed < patience and not _is_narrow(times))
+        ):
             order = range(len(steps)) if len(times[0]) % 2 == 0 else reversed(range(len(steps)))
             for index in order:  # taking turns at going first
                 times[index].append(timed(steps[index], device))
             if (elapsed := time.monotonic() - began) < seconds:
                 show(int(elapsed), round(seconds))
     return times
+
+
+def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
+    """Whether the 95% interval of the ratio of two steps' medians is within ``PRECISION`` of it; of one, there is none.
+
+    To stop where an interval is narrow leaves it nearly as often right (Chow and Robbins 1965).
+    """
+    from lrsms.statistics.stats import median_ratio  # SciPy, which `plan`, that imports this module, does not wait for
+
+    if len(times) < 2:
+        return True
+    first, second = times
+    ratio, interval = median_ratio(first, second)
+    return max(ratio - interval.low, interval.high - ratio) <= PRECISION * ratio
 
 
 class TrainingStep:

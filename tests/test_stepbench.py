@@ -1,8 +1,10 @@
 """Step time: pairs of whole steps, taking turns, on random data that fills the groups."""
 
+import random
 import statistics
 import time
 
+import pytest
 import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
@@ -40,6 +42,30 @@ def test_they_take_turns_at_going_first(monkeypatch):
     step_time(small_run(LOWRANK), small_run(), CPU, seconds=0)
     measured = order[1 + 2 * WARMUP_STEPS :]
     assert measured == ["baseline", "run", "run", "baseline"] * (MIN_PAIRS // 2)
+
+
+@pytest.mark.parametrize(("noise", "pairs"), [(0.0, MIN_PAIRS), (0.5, 40)], ids=["quiet", "restless"])
+def test_a_restless_machine_is_measured_longer_until_patience_is_over(monkeypatch, noise, pairs):
+    """A clock that steps move on: 1 s each, give or take the noise."""
+    now, draws = [0.0], random.Random(0)
+    monkeypatch.setattr(stepbench.time, "monotonic", lambda: now[0])
+
+    def timed_by_that_clock(_step, _device):
+        taken = 1.0 + noise * draws.uniform(-1, 1)
+        now[0] += taken
+        return 1e3 * taken
+
+    monkeypatch.setattr(stepbench, "timed", timed_by_that_clock)
+    first, second = stepbench.in_turns([int, int], CPU, seconds=4.0, patience=80.0)
+    assert len(first) == len(second) == pytest.approx(pairs, abs=2)
+    alone, other = stepbench.in_turns([int, int], CPU, seconds=4.0)
+    assert len(alone) == len(other) == MIN_PAIRS
+    assert len(stepbench.in_turns([int], CPU, 4.0, 80.0)[0]) == MIN_PAIRS, "one step has no ratio to wait for"
+
+
+def test_a_ratio_is_narrow_by_its_interval():
+    assert stepbench._is_narrow([[2.0] * 8, [1.0] * 8])
+    assert not stepbench._is_narrow([[1.0, 2.0] * 4, [1.0] * 8])
 
 
 def test_the_parts_make_the_whole():
