@@ -1,6 +1,7 @@
 """The training curve: the logs of a run, a line for every step, put together as a row for every snapshot."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def read_curve(path: Path) -> pandas.DataFrame:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: not a training curve ({reason}); restore it, or delete it to do without") from None
     return curve
+
+
+def halfway_and_end(curve: pandas.DataFrame) -> tuple[float, float]:
+    """WER on validation, a fraction, at the last snapshot of the first half of training and at the last of all.
+
+    NaN where there is no such snapshot.
+    """
+    validated = curve.dropna(subset=["valid_wer"])
+    if validated.empty:
+        return math.nan, math.nan
+    first_half = validated[validated["step"] <= validated["step"].iloc[-1] / 2]
+    halfway = math.nan if first_half.empty else float(first_half["valid_wer"].iloc[-1])
+    return halfway, float(validated["valid_wer"].iloc[-1])
 
 
 def _read_log(path: Path, keys: Sequence[str]) -> pandas.DataFrame:

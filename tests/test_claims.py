@@ -1,5 +1,6 @@
 """The shipped claims fit the shipped studies; what does not fit is refused in one line."""
 
+import math
 from pathlib import Path
 
 import fabricate
@@ -84,6 +85,22 @@ def test_a_pair_is_compared_on_its_own_counts(folder):
     assert finding.value == pytest.approx(100 * expected.difference)
     assert finding.interval.low == pytest.approx(100 * expected.interval.low)
     assert (finding.seeds, finding.units, finding.words) == (3, 12, 720)
+
+
+def test_how_far_the_compared_models_were_trained_is_said(folder):
+    """The fabricated curves fall by e^(1/2) from half-way, to the WER on validation of each run."""
+    runs = aggregate.read_runs(folder).drop_duplicates("run").groupby("cell", sort=False)[["valid_wer_end"]].mean()
+    outcome = judged(folder, claim())
+    against, group = (100 * runs.loc[name, "valid_wer_end"] for name in ("dense", outcome.compared.split("'")[1]))
+    assert against != group
+    course = [f"{math.sqrt(math.e) * end:.1f} and {end:.1f}%" for end in (group, against)]
+    said = f"Validation WER half-way through training and at its end: {course[0]}, against {course[1]}."
+    assert outcome.training == said
+
+
+def test_of_step_times_no_training_is_said(folder):
+    outcome = judged(folder, claim(rules=["faster"], margin=None, speedup={"asr": 1.3}))
+    assert outcome.training == ""
 
 
 def test_single_cells_are_the_pair(folder):

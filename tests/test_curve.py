@@ -7,7 +7,7 @@ import fabricate
 import pandas
 import pytest
 
-from lrsms.curve import COLUMNS, read_curve, training_curve, write_curve
+from lrsms.curve import COLUMNS, halfway_and_end, read_curve, training_curve, write_curve
 
 
 @pytest.fixture
@@ -79,6 +79,21 @@ def test_a_trained_run_s_curve_ends_at_its_last_step(trained):
     assert curve["step"].tolist() == [row["step"] for row in rows if "valid_wer" in row] == [2, 4, 6, 8]
     assert curve["valid_wer"].tolist() == [row["valid_wer"] for row in rows if "valid_wer" in row]
     assert math.isclose(curve["loss"].mean(), sum(row["loss"] for row in rows) / 8, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("steps", "snapshots", "expected"),
+    [
+        (8, (2, 4, 6, 8), (1 / 4, 1 / 8)),
+        (9, (2, 4, 6, 8), (1 / 4, 1 / 8)),  # as of a diverged run: the steps since its last snapshot are not validated
+        (7, (3, 5, 7), (1 / 3, 1 / 7)),  # half of 7 steps lies between 3 and 5
+        (8, (8,), (None, 1 / 8)),
+        (8, (), (None, None)),
+    ],
+)
+def test_half_way_is_the_last_snapshot_before_the_half(logs, steps, snapshots, expected):
+    found = halfway_and_end(training_curve(*logs(steps, snapshots)))
+    assert [None if math.isnan(value) else value for value in found] == list(expected)
 
 
 @pytest.mark.parametrize("damage", ['{"step": 9', "[1]", '{"step": 9, "frames": "many"}', "{}", ""])

@@ -30,7 +30,7 @@ def outcome(*findings, name="F1", verdict="supported", **changes):
 
 
 OUTCOMES = [
-    outcome(PARITY, COUNTED, name="F5", verdict="contradicted"),
+    outcome(PARITY, COUNTED, name="F5", verdict="contradicted", training="Validation WER: 9%."),
     outcome(FASTER, name="F6", decoder="", condition="", p_holm=float("nan")),
     outcome(Finding("parity", "not run", ""), verdict="not run", needs="Missing: 'a' <b>.", p_holm=float("nan")),
 ]
@@ -41,7 +41,7 @@ def test_a_sentence_has_all_that_the_verdict_rests_on():
         "F5 contradicted: It is on a par. 'a' against 'dense' (beam decoding, clean). Parity supported: WER +0.20"
         " [-0.30, 0.70] points, beyond the margin -0.50 [-0.90, -0.10]; what exceeds 10% of the baseline's WER lies"
         " below zero (one-sided p 0.010, Holm 0.020). Fewer parameters contradicted: 1.50x fewer parameters; counted."
-        " n: 3 seeds, 48 speakers, 2,400 words."
+        " n: 3 seeds, 48 speakers, 2,400 words. Validation WER: 9%."
     )
     assert verdict_table.sentence(OUTCOMES[1]) == (
         "F6 supported: It is on a par. 'a' against 'dense'. Faster: step 1.40 [1.35, 1.45] times as fast; not below"

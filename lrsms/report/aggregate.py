@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrsms import config
+from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json, write_atomically
-from lrsms.record import PARTS
+from lrsms.record import PARTS, load_curve
 from lrsms.report import nuisance, pairs
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
@@ -28,9 +29,11 @@ _NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
 _LOWRANK = ["targets", "ratio", "mapping", "init"]
 _PLANNED = ["parameters", "parameters_dense", "factorised", "factorised_dense"]
 _COST = [*_PLANNED, "macs_per_second", "peak_memory_mb", "device"]
+_COURSE = ["valid_wer_halfway", "valid_wer_end"]
+"""WER on validation, a fraction, half-way through training and at its end: whether a model was trained to its end."""
 _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *COUNTS]
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
-FIXED = [*_NAMES, *_LOWRANK, *_COST, *_TESTED, *_STEP]
+FIXED = [*_NAMES, *_LOWRANK, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
@@ -38,6 +41,7 @@ SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "wor
 _REMEDY = "delete it to make it again"
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
+    *_COURSE,
     "ratio",
     "macs_per_second",
     "peak_memory_mb",
@@ -103,7 +107,7 @@ def aggregate(
         edits[name] = {key: utterances.edits(key, counts) for key in keys}
         rows += [described | _tested(decoding, key) | numbers | utterances.summed(key, counts) for key in keys]
     axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
-    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_TESTED, *_STEP])
+    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *_TESTED, *_STEP])
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
@@ -196,6 +200,8 @@ def _read_record(
     if run["status"] not in ("finished", "diverged"):
         raise ValueError(f"{run_path}: 'status' is '{run['status']}', expected 'finished' or 'diverged'")
     numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
+    if (curve := load_curve(folder)) is not None:
+        numbers |= dict(zip(_COURSE, halfway_and_end(curve), strict=True))
     if run["status"] == "diverged":
         numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
     scores = _read_scores(scores_path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import isnan, nan
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 
@@ -33,6 +34,7 @@ class Outcome:
         decoder: whose hypotheses were scored; empty where no rates are compared.
         condition: likewise.
         p_holm: p of the conjunction, adjusted for the other claims of the table; NaN where no part is a test.
+        training: how far the compared models were trained, in a sentence; empty where no rates are compared.
         needs: what would decide it, or what is missing; empty if it is decided.
     """
 
@@ -45,6 +47,7 @@ class Outcome:
     decoder: str = ""
     condition: str = ""
     p_holm: float = nan
+    training: str = ""
     needs: str = ""
 
 
@@ -95,7 +98,8 @@ def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFra
     verdict = combine(findings)
     if verdict == "contradicted":  # whatever a part still lacks
         needs = ""
-    return Outcome(name, claim, folder.name, verdict, tuple(findings), compared, *key, needs=needs)
+    training = _training(pairs) if numbers.paired is not None else ""
+    return Outcome(name, claim, folder.name, verdict, tuple(findings), compared, *key, training=training, needs=needs)
 
 
 def _not_run(name: str, claim: Claim, folder: str, needs: str) -> Outcome:
@@ -152,6 +156,18 @@ def _compared(pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: pair
     if before.parameters is not None and after.parameters is not None:
         sizes = before.parameters, after.parameters
     return Compared(found, sizes, after.speedup, after.speedup_interval)
+
+
+def _training(pairs: Sequence[tuple[Cell, Cell]]) -> str:
+    """WER on validation in the course of training: a verdict on models that still learn is one on how soon they do."""
+    before, after = (
+        [100 * fmean(cell.valid_wer[moment] for cell in cells) for moment in (0, 1)]
+        for cells in zip(*pairs, strict=True)
+    )
+    if any(map(isnan, before + after)):
+        return ""
+    course = "{:.1f} and {:.1f}%".format
+    return f"Validation WER half-way through training and at its end: {course(*after)}, against {course(*before)}."
 
 
 def _words(claim: Claim, pairs: Sequence[tuple[Cell, Cell]]) -> str:

@@ -32,6 +32,7 @@ class Cell:
         diverged: of them.
         runs: names of the runs by seed.
         parameters: of the whole model; None while unknown.
+        valid_wer: on validation, half-way through training and at its end, means over the seeds; NaN while unknown.
         speedup: the preset's median step time over this cell's; None while unknown.
         speedup_interval: of that ratio.
     """
@@ -45,6 +46,7 @@ class Cell:
     diverged: int
     runs: Mapping[int, str]
     parameters: int | None
+    valid_wer: tuple[float, float]
     speedup: float | None
     speedup_interval: Interval
 
@@ -133,6 +135,7 @@ def _cell(rows: pd.DataFrame, varied: Sequence[str], chosen: Collection[str]) ->
         diverged=status.count("diverged"),
         runs={int(seed): str(run) for seed, run in zip(by_run["seed"], by_run["run"], strict=True)},
         parameters=None if parameters.empty else int(parameters.iloc[0]),
+        valid_wer=(by_run["valid_wer_halfway"].mean(), by_run["valid_wer_end"].mean()),
         speedup=None if measured is None else float(measured["speedup"]),
         speedup_interval=UNKNOWN
         if measured is None

@@ -57,7 +57,8 @@ def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             row |= {"excess_high": finding.excess_interval.high, "df": finding.df, "p": finding.p}
             row |= {"p_holm": outcome.p_holm if not math.isnan(finding.p) else math.nan}
             row |= {"seeds": finding.seeds, "units": finding.units, "unit": finding.unit if finding.units else ""}
-            rows.append(row | {"words": finding.words, "needs": outcome.needs})
+            row |= {"words": finding.words, "training": outcome.training}
+            rows.append(row | {"needs": outcome.needs})
     return pd.DataFrame(rows)
 
 
@@ -91,13 +92,13 @@ def sentence(outcome: Outcome) -> str:
         words.append(f"{_RULE[finding.rule]}{part}: {said}{test}.")
     if n := sample(outcome, words=True):
         words.append(f"n: {n}.")
-    return " ".join([*words, outcome.needs]).strip()
+    return " ".join(text for text in (*words, outcome.training, outcome.needs) if text)
 
 
 def reason(outcome: Outcome) -> str:
-    """What the verdict rests on, and what would decide it, without the numbers."""
+    """What the verdict rests on, how far models were trained, and what would decide it, without the effects."""
     found = "; ".join(finding.because for finding in outcome.findings if finding.because)
-    return f"{found}. {outcome.needs}".strip()
+    return " ".join(text for text in (f"{found}.", outcome.training, outcome.needs) if text)
 
 
 def effects(outcome: Outcome) -> str:
