@@ -154,6 +154,8 @@ def test_nor_but_for_rounding_in_float32(make_run, prepared, corpora, resolve_ru
         folder = resolve_run(run, tmp_path / str(size))
         error = finish(start([sys.executable, "-m", "lrsms"], folder, corpora, "--devices", str(size)))
         assert "error" not in error
+        first, expected = (lines(each / "metrics.jsonl")[0] for each in (folder, alone))
+        assert first["loss"] == pytest.approx(expected["loss"], rel=1e-6)  # no update yet: nothing has multiplied
         assert_same_course(folder, alone, 1e-3)
         assert json.loads((folder / "run.json").read_text())["sessions"][0]["num_devices"] == size
 
