@@ -4,19 +4,28 @@ Everything lies in one folder, except for the two links in /etc/slurm: Snakemake
 """
 
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 DAEMONS = ("munged", "slurmctld", "slurmd")
 SYSTEM = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
 SECONDS = 30.0
+
+needs_a_plain_path = pytest.mark.skipif(
+    shlex.quote(sys.executable) != sys.executable,
+    reason="Python's path has a blank: from there no job is submitted",
+)
 
 # MinJobAge: ended jobs are remembered for the tests, and for Snakemake, which waits for ever for a forgotten one.
 _CONFIG = """

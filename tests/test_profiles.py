@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from one_machine_slurm import needs_a_plain_path
 from test_workflow import CORPUS, PRESET, ROOT, STUDY
 
 from lrsms import study
@@ -45,11 +46,13 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str, path: Path | None = None, **asked: str) -> str:
+def snakemake(
+    folder: Path, *arguments: str, path: Path | None = None, python: str | Path = sys.executable, **asked: str
+) -> str:
     """What Snakemake prints."""
     settings = ["--config", *(f"{key}={value}" for key, value in (ASKED | asked).items())]
     environment = os.environ | {"PATH": f"{path}:{os.environ['PATH']}" if path else os.environ["PATH"]}
-    command = [sys.executable, "-m", "snakemake", "--cores", "8", *arguments, *settings]
+    command = [str(python), "-m", "snakemake", "--cores", "8", *arguments, *settings]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return done.stdout + done.stderr
 
@@ -67,8 +70,8 @@ def tools(tmp_path: Path) -> Path:
     return folder
 
 
-def on_slurm(folder: Path, tools: Path, **asked: str) -> str:
-    return snakemake(folder, "--profile", "slurm", "--retries", "0", path=tools, **asked)
+def on_slurm(folder: Path, tools: Path, python: str | Path = sys.executable, **asked: str) -> str:
+    return snakemake(folder, "--profile", "slurm", "--retries", "0", path=tools, python=python, **asked)
 
 
 def submitted(tools: Path) -> dict[str, tuple[list[str], str]]:
@@ -87,6 +90,7 @@ def value(options: list[str], name: str) -> str:
 
 
 @pytest.mark.slow
+@needs_a_plain_path
 def test_jobs_on_slurm_ask_for_gpus_memory_time_partition_and_a_warning(folder: Path, tools: Path) -> None:
     profile = folder / "slurm/config.yaml"
     text = profile.read_text()
@@ -111,6 +115,18 @@ def test_what_would_not_reach_a_clusters_jobs_is_refused(folder: Path, tools: Pa
     assert last.startswith("error: ") and last.endswith(
         "write it into workflow/config/config.yaml, or rename the folder"
     )
+
+
+def test_an_environment_in_a_folder_that_a_shell_would_split_is_refused(folder: Path, tools: Path) -> None:
+    environment = folder.parent / "an environment"
+    environment.symlink_to(sys.prefix)
+    python = environment / Path(sys.executable).relative_to(sys.prefix)
+    last = on_slurm(folder, tools, python).strip().splitlines()[-1]
+    assert last == (
+        f"error: {python}: a blank, or what else a shell reads, in Python's path does not reach a cluster's jobs; make"
+        " the environment in another folder"
+    )
+    assert not (tools / "sbatch.calls").exists()
 
 
 def test_a_job_that_is_tried_again_asks_for_more() -> None:

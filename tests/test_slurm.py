@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from one_machine_slurm import Unavailable, ask, slurm, wait_until
+from one_machine_slurm import Unavailable, ask, needs_a_plain_path, slurm, wait_until
 from test_workflow import CORPUS, PRESET, ROOT
 
 pytestmark = [
     pytest.mark.slow,
+    needs_a_plain_path,
     pytest.mark.skipif(
         os.environ.get("LRSMS_SYSTEM_TESTS") != "1", reason="starts a Slurm on this machine: set LRSMS_SYSTEM_TESTS=1"
     ),

@@ -67,7 +67,7 @@ def check_study():
     What is made from records alone needs neither a corpus nor ranks that fit: nothing is checked for it.
 
     Snakemake quotes what it passes on to such jobs as Python would, which a shell takes as it is only where nothing in it
-    needs more than a pair of quotation marks.
+    needs more than a pair of quotation marks; the path of Python it does not quote.
     """
     passed = [str(workflow.main_snakefile), *(workflow.config_settings.config_args or [])]
     unsafe = [text for text in passed if repr(text) != f"'{text}'"]
@@ -75,6 +75,11 @@ def check_study():
         sys.exit(
             f"error: {unsafe[0]!r}: a quotation mark, a backslash or a line break does not reach a cluster's jobs; "
             "write it into workflow/config/config.yaml, or rename the folder"
+        )
+    if shlex.quote(sys.executable) != sys.executable and workflow.non_local_exec:
+        sys.exit(
+            f"error: {sys.executable}: a blank, or what else a shell reads, in Python's path does not reach a cluster's "
+            "jobs; make the environment in another folder"
         )
     asked = set(workflow.dag_settings.targets)
     if (asked and asked <= FROM_RECORDS) or all(Path(file).is_file() for file in RECORDED):
