@@ -1,9 +1,11 @@
 """From counts to rates: seeds, units, baselines, and what is not finished."""
 
+import math
 from dataclasses import replace
 
 import fabricate
 import numpy as np
+import pandas as pd
 import pytest
 
 from lrsms.report import aggregate, cells, tables
@@ -71,7 +73,8 @@ def test_identical_systems_differ_by_nothing(tmp_path):
     for experiment in experiments:
         fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.2, 4))
     score = summarise(tmp_path, experiments).cells[1].scores[TEST]
-    assert score.change == cells.Estimate(0, stats.Interval(0, 0)) and score.improvement == 0
+    assert score.change is not None and score.change.value == 0 and score.improvement == 0
+    assert math.isnan(score.change.interval.low) and math.isnan(score.change.interval.high)
 
 
 def test_a_cell_is_never_averaged_over_what_is_missing(tmp_path):
@@ -139,6 +142,17 @@ def test_the_sentence_on_intervals_says_what_was_done(tmp_path, seeds, speakers,
     (sentence,) = cells.describe_samples(summarise(tmp_path, experiments))
     assert words in sentence
     assert ("given these models" in sentence) == (len(seeds) == 1)
+
+
+def test_a_speaker_with_most_of_the_words_is_said_to_weigh_more(tmp_path):
+    experiments = [experiment for _, experiment in fabricate.demo()[:1]]
+    table = fabricate.scores(0.1, 1)
+    long = table[table["speaker"] == fabricate.SPEAKERS[0]]
+    more = [long.assign(id=long["id"] + f"-{copy}") for copy in range(10)]
+    fabricate.record(tmp_path / "records", experiments[0], pd.concat([table, *more], ignore_index=True))
+    (sentence,) = cells.describe_samples(summarise(tmp_path, experiments))
+    # 11 parts for one speaker, one for each of the 11 others: 22^2 / (11^2 + 11).
+    assert "12 test speakers (weigh as 3.7 of equal length)" in sentence
 
 
 def test_an_empty_study_is_refused(tmp_path):

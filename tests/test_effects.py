@@ -39,7 +39,6 @@ def test_the_analysis_of_variance_worked_by_hand():
     assert effect.se == pytest.approx(math.sqrt((19 / 6) / 6) / 10)
     df = (19 / 6) ** 2 / (seed**2 * 3 / 1 + unit**2 * 2 / 2 + residual**2 * 2 / 2)
     assert df < 1 and effect.df == 1  # not below min(S, K) - 1
-    assert effect.p == pytest.approx(2 * scipy_stats.t.cdf(effect.difference / effect.se, 1))
     half = scipy_stats.t.ppf(0.975, 1) * effect.se
     assert (effect.interval.low, effect.interval.high) == pytest.approx((-4 / 30 - half, -4 / 30 + half))
     assert effect.components == Components(0, 0, pytest.approx(19 / 600))
@@ -159,6 +158,47 @@ def test_what_determines_no_interval_is_undecided(a, b):
     assert str(effect.interval) == str(UNKNOWN)
     assert all(math.isnan(x) for x in (effect.se, effect.df, effect.p, effect.p_below(0.1), effect.p_above(0.1)))
     assert not effect.p_below() < 0.025
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3])
+def test_fewer_than_three_seeds_have_an_interval_but_no_p(num_seeds):
+    a, b, words = draw(9, num_seeds)
+    effect = difference(a, b, words)
+    p_values = (effect.p, effect.p_below(), effect.p_above(0.01))
+    assert math.isfinite(effect.interval.low)
+    assert all(math.isnan(p) == (num_seeds < 3) for p in p_values)
+    if num_seeds == 3:
+        assert effect.p == pytest.approx(2 * scipy_stats.t.sf(abs(effect.difference / effect.se), effect.df))
+
+
+def test_the_deviation_of_a_long_unit_is_that_of_the_jackknife():
+    # Seeds alike, so that units alone vary: the standard error is that of a ratio by the jackknife, whose
+    # pseudo-deviations are (R - R without unit k) (sum w - w_k) / sum w.
+    edits, words = np.array([30, 9, 1, 5, 2, 7]), np.array([300, 40, 20, 60, 30, 50])
+    effect = difference(np.zeros((3, 6)), np.tile(edits, (3, 1)), words)
+    rate = edits.sum() / words.sum()
+    left_out = (edits.sum() - edits) / (words.sum() - words)
+    deviations = (5 / 6) * (rate - left_out) * words.sum() / words.mean()
+    # The factor turns (d_k - R w_k) / mean(w) into (1 - 1/K) (sum w / mean(w)) (R - R_without_k).
+    assert effect.se == pytest.approx(math.sqrt(np.sum((deviations) ** 2) / 5 / 6))
+    assert effect.effective_units == pytest.approx(500**2 / (300**2 + 40**2 + 20**2 + 60**2 + 30**2 + 50**2))
+
+
+def test_units_of_equal_length_have_no_leverage():
+    a, b, _ = draw(4)
+    words = np.full(12, 37)
+    effect = difference(a, b, words)
+    assert effect.effective_units == pytest.approx(12)
+    gains = (b - a) / 37
+    squares = 12 * np.var(gains.mean(1), ddof=1), 3 * np.var(gains.mean(0), ddof=1)
+    residuals = gains - gains.mean(1, keepdims=True) - gains.mean(0, keepdims=True) + gains.mean()
+    se, df = standard_error(*map(np.array, squares), np.sum(residuals**2) / 22, 3, 12)
+    assert (effect.se, effect.df) == pytest.approx((float(se), float(df)))
+
+
+def test_a_unit_that_holds_all_words_is_one_unit():
+    effect = difference([[3, 0], [2, 0], [4, 0]], [[1, 0], [1, 0], [1, 0]], [100, 0])
+    assert effect.effective_units == 1 and str(effect.interval) == str(UNKNOWN)
 
 
 def test_noninferiority_allows_the_margin_and_counts_its_chance():

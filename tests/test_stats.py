@@ -81,8 +81,33 @@ def test_resamples_do_not_depend_on_how_they_are_chunked(monkeypatch):
     assert stats.bootstrap_rate(edits, words, seed=11) == whole
 
 
-def test_no_errors_give_a_rate_of_zero_throughout():
-    assert stats.bootstrap_rate([0, 0, 0], [5, 6, 7]) == stats.Interval(0, 0)
+@pytest.mark.parametrize("num_units", [2, 3, 48, 1000])
+def test_no_errors_on_n_units_leave_room_for_those_that_n_units_would_not_show(num_units):
+    interval = stats.bootstrap_rate([0] * num_units, [5] * num_units)
+    # A share `high` of units with errors would stay unseen with a probability of 2.5%.
+    assert interval.low == 0 and scipy_stats.binom.pmf(0, num_units, interval.high) == pytest.approx(0.025)
+    every = stats.bootstrap_rate([5] * num_units, [5] * num_units)
+    assert (every.low, every.high) == (pytest.approx(1 - interval.high), 1)
+
+
+def test_units_of_one_rate_are_no_certainty_of_it():
+    interval = stats.bootstrap_rate([1, 2, 3], [10, 20, 30])
+    unseen = 1 - 0.025 ** (1 / 3)
+    assert (interval.low, interval.high) == pytest.approx((0.1 * (1 - unseen), 0.1 + 0.9 * unseen))
+
+
+def test_units_without_words_are_no_evidence_of_no_errors():
+    assert stats.bootstrap_rate([0, 0, 0], [5, 5, 0]) == stats.bootstrap_rate([0, 0], [5, 5])
+    assert math.isnan(stats.bootstrap_rate([0, 0, 0], [5, 0, 0]).low)
+
+
+def test_seeds_of_one_rate_determine_no_interval():
+    assert math.isnan(stats.t_interval([0.0, 0.0, 0.0]).low)
+
+
+def test_effective_units_of_unequal_lengths():
+    assert stats.effective_units([7, 7, 7]) == pytest.approx(3)
+    assert stats.effective_units([90, 10, 10, 10]) == pytest.approx(120**2 / 8400)
 
 
 def test_one_unit_determines_no_interval():
@@ -101,13 +126,14 @@ def test_a_unit_without_words_is_allowed_where_others_have_some():
 
 def test_a_system_against_itself_differs_by_nothing_and_improves_never():
     edits = [3, 1, 4, 1, 5]
-    assert stats.bootstrap_difference(edits, edits, [10] * 5) == (stats.Interval(0, 0), 0)
+    interval, improvement = stats.bootstrap_difference(edits, edits, [10] * 5)
+    assert math.isnan(interval.low) and improvement == 0
 
 
-def test_a_constant_gain_on_equal_units_has_no_spread():
-    # One error fewer in each unit of ten words is 10 points fewer in every resample.
+def test_a_constant_gain_on_equal_units_determines_no_interval():
+    # One error fewer in each unit of ten words is 10 points fewer in every resample: equal, not certain.
     interval, improvement = stats.bootstrap_difference([3, 2, 9, 4], [2, 1, 8, 3], [10] * 4)
-    assert (interval.low, interval.high, improvement) == (pytest.approx(-0.1), pytest.approx(-0.1), 1)
+    assert math.isnan(interval.low) and math.isnan(interval.high) and improvement == 1
 
 
 def test_pairing_removes_what_is_hard_for_both():
@@ -124,7 +150,7 @@ def test_difference_is_antisymmetric(units):
     a, b, words = (list(column) for column in zip(*units, strict=True))
     forward, better = stats.bootstrap_difference(a, b, words, resamples=200)
     backward, worse = stats.bootstrap_difference(b, a, words, resamples=200)
-    assert forward.low == pytest.approx(-backward.high) and forward.high == pytest.approx(-backward.low)
+    assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low), nan_ok=True)
     assert better + worse <= 1 + 1e-12
 
 

@@ -1,6 +1,7 @@
 """Verdicts can be read, and what is read is what was found."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ PARITY = Finding(
     "supported",
     "WER change (points)",
     *(0.2, Interval(-0.3, 0.7), "what exceeds 10% of the baseline's WER lies below zero"),
-    *(-0.5, Interval(-0.9, -0.1), 0.01, 4.2, 3, 48, "speaker", 2400),
+    *(-0.5, Interval(-0.9, -0.1), 0.01, 4.2, 3, 48, "speaker", 2400, 48.0),
 )
 COUNTED = Finding("fewer_parameters", "contradicted", "times fewer parameters", 1.5, Interval(1.5, 1.5), "counted")
 FASTER = Finding("faster", "supported", "speed-up of a training step", 1.4, Interval(1.35, 1.45), "not below 1.3")
@@ -84,3 +85,9 @@ def test_files_hold_the_same_verdicts(tmp_path):
     first = {path: path.read_bytes() for path in folder.iterdir()}
     verdict_table.write(OUTCOMES, folder, "Does it <work>?")
     assert first == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_n_says_where_a_few_speakers_hold_most_of_the_words():
+    assert verdict_table.sample(outcome(PARITY)) == "3 seeds, 48 speakers"
+    few = replace(PARITY, effective_units=4.2)
+    assert verdict_table.sample(outcome(few)) == "3 seeds, 48 speakers (weigh as 4.2 of equal length)"

@@ -100,13 +100,23 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a condition's error rates were counted on; ``speakers`` is None where they are unknown."""
+    """What a condition's error rates were counted on.
+
+    Attributes:
+        split: of the corpus.
+        utterances: how many.
+        words: of all references.
+        speakers: None where they are unknown.
+        unit: speaker or utterance, which intervals resample.
+        effective_units: how many units of equal length weigh as much as these.
+    """
 
     split: str
     utterances: int
     words: int
     speakers: int | None
     unit: str
+    effective_units: float
 
     def __str__(self) -> str:
         speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
@@ -160,7 +170,7 @@ def summarise(folder: Path) -> Summary:
         cells=tuple(_cell(rows[name], rows.get(rows[name]["baseline"].iloc[0]), edits, axes) for name in names),
         decoders=tuple(decoder for decoder in runs["decoder"].unique() if decoder),
         conditions=tuple(condition for condition in conditions if condition),
-        samples={condition: sample for condition in conditions if (sample := _sample(runs, condition))},
+        samples={condition: sample for condition in conditions if (sample := _sample(runs, condition, edits))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
         choices=tuple(nuisance.describe_choices(folder)),
     )
@@ -169,7 +179,7 @@ def summarise(folder: Path) -> Summary:
 def holm(summary: Summary) -> dict[str, float]:
     """By cell the p of its change with the primary decoder and condition, adjusted for the other cells of the table.
 
-    Cells without the crossed model (one seed, no baseline, unfinished) are no comparisons and have no p.
+    Cells without a p of the crossed model (fewer than ``MIN_SEEDS`` seeds, no baseline, unfinished) are no comparisons.
     """
     changed = {
         cell.name: score.effect.p
@@ -183,6 +193,11 @@ def holm(summary: Summary) -> dict[str, float]:
 def number(count: int, noun: str) -> str:
     """For example ``1,321 utterances``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def weigh_as(units: int, effective: float) -> str:
+    """For example `` (weigh as 4.2 of equal length)``; nothing unless a few units hold most of the words."""
+    return f" (weigh as {effective:.1f} of equal length)" if 2 * effective < units else ""
 
 
 def describe_samples(summary: Summary) -> list[str]:
@@ -199,6 +214,7 @@ def describe_samples(summary: Summary) -> list[str]:
 def _intervals(summary: Summary, sample: Sample) -> str:
     seeds = sorted({cell.seeds for cell in summary.cells})
     units = number(_num_units(sample), f"{sample.split} {sample.unit}")
+    units += weigh_as(_num_units(sample), sample.effective_units)
     level = f"{100 * stats.LEVEL:g}% intervals"
     one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
     if seeds == [1]:
@@ -222,13 +238,14 @@ def _num_units(sample: Sample) -> int:
     return sample.speakers if sample.unit == "speaker" and sample.speakers is not None else sample.utterances
 
 
-def _sample(runs: pd.DataFrame, condition: str) -> Sample | None:
+def _sample(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample | None:
     part = runs[(runs["condition"] == condition) & (runs["status"] == "finished")]
     if part.empty:
         return None
     row = part.iloc[0]
     speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
-    return Sample(row["split"], int(row["utterances"]), int(row["words"]), speakers, row["unit"])
+    effective = stats.effective_units(units_of(edits, row["run"], (row["decoder"], condition)).words)
+    return Sample(row["split"], int(row["utterances"]), int(row["words"]), speakers, row["unit"], effective)
 
 
 def _cell(

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from lrsms.files import write_atomically, write_json
-from lrsms.report.cells import number
+from lrsms.report.cells import number, weigh_as
 from lrsms.report.claims import Rule
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
-from lrsms.report.verdicts import MIN_SEEDS, Finding
+from lrsms.report.verdicts import Finding
 from lrsms.statistics import stats
+from lrsms.statistics.effects import MIN_SEEDS
 from lrsms.statistics.stats import Interval
 
 NAME = "claims"
@@ -57,6 +58,7 @@ def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             row |= {"excess_high": finding.excess_interval.high, "df": finding.df, "p": finding.p}
             row |= {"p_holm": outcome.p_holm if not math.isnan(finding.p) else math.nan}
             row |= {"seeds": finding.seeds, "units": finding.units, "unit": finding.unit if finding.units else ""}
+            row |= {"effective_units": finding.effective_units}
             row |= {"words": finding.words, "training": outcome.training}
             rows.append(row | {"needs": outcome.needs})
     return pd.DataFrame(rows)
@@ -117,7 +119,8 @@ def sample(outcome: Outcome, words: bool = False) -> str:
     finding = next((finding for finding in outcome.findings if finding.seeds), None)
     if finding is None:
         return ""
-    parts = [number(finding.seeds, "seed"), number(finding.units, finding.unit)]
+    units = number(finding.units, finding.unit) + weigh_as(finding.units, finding.effective_units)
+    parts = [number(finding.seeds, "seed"), units]
     return ", ".join([*parts, number(finding.words, "word")] if words else parts)
 
 

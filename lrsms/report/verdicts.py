@@ -16,11 +16,10 @@ from typing import Literal
 from lrsms.report.claims import Rule
 from lrsms.report.paired import Paired
 from lrsms.statistics import effects, power
-from lrsms.statistics.effects import Effect, Unit
+from lrsms.statistics.effects import MIN_SEEDS, Effect, Unit
 from lrsms.statistics.stats import UNKNOWN, Interval
 
 Verdict = Literal["supported", "contradicted", "undecided", "not run"]
-MIN_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ class Finding:
         units: speakers or utterances.
         unit: which of them.
         words: reference words of the test set, counted once.
+        effective_units: how many units of equal length weigh as much as these; 0 likewise.
         needs: what would decide it, in a sentence; empty unless undecided or not run.
     """
 
@@ -91,6 +91,7 @@ class Finding:
     units: int = 0
     unit: Unit = "speaker"
     words: int = 0
+    effective_units: float = 0.0
     needs: str = ""
 
 
@@ -274,6 +275,7 @@ def _finding(rule: Rule, difference: Effect, excess: Effect | None, pairs: int, 
         difference.units,
         difference.unit,
         difference.words // pairs,
+        difference.effective_units,
     )
 
 

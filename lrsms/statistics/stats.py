@@ -59,6 +59,16 @@ def error_rate(edits: Numbers, words: Numbers) -> float:
     return float(edits.sum() / words.sum())
 
 
+def effective_units(words: Numbers) -> float:
+    """How many units of equal length weigh as much as these: (sum w)^2 / sum w^2 (Kish 1965, *Survey Sampling*).
+
+    Args:
+        words: ``(units,)`` reference words; some must be above zero.
+    """
+    counts = np.asarray(words, dtype=np.float64)
+    return float(counts.sum() ** 2 / np.sum(counts**2))
+
+
 def bootstrap_rate(edits: Numbers, words: Numbers, seed: int = SEED, resamples: int = RESAMPLES) -> Interval:
     """Percentile bootstrap of a corpus error rate over units (Bisani and Ney 2004, section 2).
 
@@ -70,6 +80,8 @@ def bootstrap_rate(edits: Numbers, words: Numbers, seed: int = SEED, resamples: 
 
     Returns:
         The interval of the rate; ``UNKNOWN`` for a single unit, whose resamples are all alike and feign certainty.
+        Where all units have one rate (no errors at all, say), resamples are alike too: the interval is then that of
+        ``alike_rates``.
 
     Raises:
         ValueError: lengths differ, a count is negative, or there are no reference words.
@@ -77,8 +89,23 @@ def bootstrap_rate(edits: Numbers, words: Numbers, seed: int = SEED, resamples: 
     edits, words = _counts(edits, words)
     if len(edits) == 1:
         return UNKNOWN
+    if not _spread(edits, words):
+        return alike_rates(float(edits.sum() / words.sum()), int(np.count_nonzero(words)))
     sums = _resampled_sums(np.stack([edits, words], axis=1), seed, resamples)
     return _percentiles(_ratio(sums[:, 0], sums[:, 1]))
+
+
+def alike_rates(rate: float, num_units: int) -> Interval:
+    """An interval of the mean rate where each of ``num_units`` units has the same rate, such as 0 or 1.
+
+    By chance alone, that would happen at least ``(1 - LEVEL) / 2`` of the time if a share q of all units had another
+    rate, (1 - q)^n = (1 - LEVEL) / 2 (Clopper and Pearson 1934; for no errors at 95% the "rule of three", q = 3.7 / n).
+    Their rates are taken to lie between 0 and 1, so that the mean lies between (1 - q) rate and (1 - q) rate + q.
+    """
+    if num_units < 2:
+        return UNKNOWN
+    unseen = 1 - ((1 - LEVEL) / 2) ** (1 / num_units)
+    return Interval((1 - unseen) * rate, (1 - unseen) * rate + unseen)
 
 
 def bootstrap_difference(
@@ -97,7 +124,8 @@ def bootstrap_difference(
 
     Returns:
         The interval of ``rate_b - rate_a``, and the probability of improvement: the share of resamples in which B makes
-        fewer errors than A. ``UNKNOWN`` and NaN for a single unit.
+        fewer errors than A. ``UNKNOWN`` and NaN for a single unit; ``UNKNOWN`` where all units differ alike, since
+        equal resamples feign certainty.
 
     Raises:
         ValueError: lengths differ, a count is negative, or there are no reference words.
@@ -108,13 +136,16 @@ def bootstrap_difference(
         return UNKNOWN, math.nan
     sums = _resampled_sums(np.stack([edits_b - edits_a, words], axis=1), seed, resamples)
     # A difference of integer sums is exact, so that a tie counts as a tie.
-    return _percentiles(_ratio(sums[:, 0], sums[:, 1])), float(np.mean(sums[:, 0] < 0))
+    improvement = float(np.mean(sums[:, 0] < 0))
+    if not _spread(edits_b - edits_a, words):
+        return UNKNOWN, improvement
+    return _percentiles(_ratio(sums[:, 0], sums[:, 1])), improvement
 
 
 def t_interval(values: Numbers) -> Interval:
-    """Student's t interval of the mean over seeds; ``UNKNOWN`` for fewer than two values."""
+    """Student's t interval of the mean over seeds; ``UNKNOWN`` for fewer than two values, or where all are equal."""
     data = np.asarray(values, dtype=np.float64)
-    if len(data) < 2:
+    if len(data) < 2 or not np.ptp(data):
         return UNKNOWN
     half = stats.t.ppf((1 + LEVEL) / 2, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data))
     return Interval(float(data.mean() - half), float(data.mean() + half))
@@ -201,6 +232,11 @@ def _columns(first: Numbers, second: Numbers, first_name: str, second_name: str)
             f"{first_name} and {second_name} must be equally long and not empty, got {len(first)} and {len(second)}"
         )
     return np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)], axis=1)
+
+
+def _spread(edits: npt.NDArray[np.float64], words: npt.NDArray[np.float64]) -> bool:
+    """Whether any unit's rate differs from that of all: exactly, for counts."""
+    return bool((edits * words.sum() != words * edits.sum()).any())
 
 
 def _resampled_sums(columns: npt.NDArray[np.float64], seed: int, resamples: int) -> npt.NDArray[np.float64]:
