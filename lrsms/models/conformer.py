@@ -151,4 +151,7 @@ def offsets_to_keys(by_offset: Tensor) -> Tensor:
     time = by_offset.shape[-2]
     by_offset = by_offset.contiguous()
     strides = (*by_offset.stride()[:-2], 2 * time - 2, 1)
-    return by_offset.as_strided((*by_offset.shape[:-1], time), strides, by_offset.storage_offset() + time - 1)
+    # A compiler cannot know where a storage begins, and would break the graph at the question; what it makes itself, as
+    # the scores of a block, begins at 0.
+    begins = 0 if torch.compiler.is_compiling() else by_offset.storage_offset()
+    return by_offset.as_strided((*by_offset.shape[:-1], time), strides, begins + time - 1)
