@@ -16,7 +16,7 @@ from lrsms.roofline import Device, break_even, layers_seconds, run_layers, updat
 from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.stepbench import FRAMES, TrainingStep, in_turns, parts_of, vocabulary
 from lrsms.steprate import FORWARD_AND_BACKWARD
-from lrsms.training.memory import BLOCKS
+from lrsms.training.memory import BLOCKS, is_out_of_memory
 
 TARGETS = (
     "encoder.attention",
@@ -109,12 +109,11 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
             for i, row in enumerate(cases)
         ]
         return _worked_out(rows, steps, roof)
-    except torch.OutOfMemoryError:
-        why_not = "out of memory"
     except Exception as error:  # a compiler has many ways to fail, one being that there is none
-        if cases[0].mode != "compiled":
+        full = isinstance(error, RuntimeError) and is_out_of_memory(error)
+        if not full and cases[0].mode != "compiled":
             raise
-        why_not = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        why_not = "out of memory" if full else next(iter(str(error).strip().splitlines()), type(error).__name__)
     finally:
         steps.clear()
         free(device)
@@ -222,10 +221,13 @@ def many_graphs() -> Iterator[None]:
 
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Until the block ends, float32 products are in TF32 if that is the precision, and in float32 otherwise."""
+    """Until the block ends, matrix products and convolutions of float32 numbers are as ``stepgrid.PRECISIONS`` says.
+
+    Under ``bfloat16``, what autocast leaves in float32 is as by default.
+    """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
     try:
         yield
     finally:

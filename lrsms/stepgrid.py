@@ -19,8 +19,11 @@ from lrsms.roofline import Device, measure_device
 from lrsms.stepbench import FRAMES, TrainingStep
 from lrsms.stepcase import Row, arithmetic, free, measure_case, network, variant
 from lrsms.training.ending import device_name
+from lrsms.training.memory import is_out_of_memory
 
-PRECISIONS = ("bfloat16", "tf32", "float32")
+PRECISIONS = ("default", "bfloat16", "tf32", "float32")
+"""``default`` is PyTorch's own, in which a run of ``train.precision: float32`` and Auto-AVSR's code train on a GPU:
+matrix products in float32, convolutions in TF32. ``tf32`` has both in TF32, ``float32`` neither."""
 MODES = ("eager", "compiled")
 MOST = "max"
 """In place of a number of frames: the largest that fits."""
@@ -132,7 +135,9 @@ def _fits(runs: Sequence[Run], device: torch.device) -> bool:
             steps[-1]()
         for step in steps:
             step()
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         return False
     finally:
         steps.clear()

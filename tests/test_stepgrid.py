@@ -134,10 +134,14 @@ def test_the_largest_number_of_frames_is_the_last_double_that_fits(monkeypatch):
 
 def test_arithmetic_is_as_it_was_afterwards():
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    for precision, expected in (("tf32", "high"), ("float32", "highest")):
+    for precision, expected in {
+        "tf32": ("high", True),
+        "float32": ("highest", False),
+        "default": ("highest", True),
+        "bfloat16": ("highest", True),
+    }.items():
         with arithmetic(precision):
-            assert torch.get_float32_matmul_precision() == expected
-            assert torch.backends.cudnn.allow_tf32 == (precision == "tf32")
+            assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == expected
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
@@ -156,7 +160,7 @@ def test_tables_show_what_was_measured_and_why_not(measured):
     [
         ({"frames": ["150"]}, "--frames 150: must be a multiple of 100"),
         ({"frames": ["max"]}, "'--frames max' and '--precision tf32' are for a CUDA device"),
-        ({"precision": ["float16"]}, "--precision float16: use one of bfloat16, tf32, float32"),
+        ({"precision": ["float16"]}, "--precision float16: use one of default, bfloat16, tf32, float32"),
         ({"modes": ["fast"]}, "--modes fast: use one of eager, compiled"),
         ({"ratios": [1.5]}, "--ratios 1.5: must be more than 0 and at most 1"),
     ],

@@ -22,6 +22,14 @@ from lrsms.models.norm import discard_group_statistics, without_statistics
 BLOCKS = (ConformerBlock, DecoderBlock, ResidualBlock)
 """What keeps only its input for the backward pass, which computes the rest again."""
 
+_FULL = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    "CUDA error: out of memory",
+)
+
 Result = TypeVar("Result")
 
 
@@ -46,8 +54,10 @@ class Memory:
         if not self.recomputing:
             try:
                 return step()
-            except torch.OutOfMemoryError:
-                pass  # what the failed step holds is freed only when this block has been left
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                # What the failed step holds is freed only when this block has been left.
             discard_step(self._model)
             recompute(self._model)
             self.recomputing = True
@@ -67,11 +77,18 @@ def out_of_memory(run: Run) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         raise ValueError(
             "the device's memory is full, also with recomputed activations: take a larger device, or lower "
             f"'train.group_frames', now {run.train.group_frames}, or 'model.dim', now {run.model.dim} (another run)"
         ) from None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device's memory was full. cuBLAS and cuDNN take memory of their own and report it in words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _FULL)
 
 
 def discard_step(model: nn.Module) -> None:

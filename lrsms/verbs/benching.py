@@ -19,7 +19,7 @@ def add(verb: Verb) -> None:
     added.add_argument("presets", nargs="*", metavar="PRESET", help="on a GPU, paper-asr and paper-avsr; else tiny-asr")
     added.add_argument("--frames", nargs="+", metavar="N", help="video frames of a step; max: the most that fit a GPU")
     added.add_argument("--ratios", nargs="+", type=float, metavar="R", help="of full rank, kept (0.25)")
-    added.add_argument("--precision", nargs="+", help="bfloat16, tf32 (a GPU's) or float32")
+    added.add_argument("--precision", nargs="+", help="default, bfloat16, tf32 (a GPU's) or float32")
     added.add_argument("--modes", nargs="+", help="eager, compiled")
     added.add_argument("--seconds", type=float, default=480.0, help="in which it is to be done; the first come first")
     added.add_argument("--output", type=Path, help="JSON to write (results/stepbench-<device>.json)")
