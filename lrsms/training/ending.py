@@ -19,6 +19,7 @@ import torch
 from lrsms.data.prepared import Prepared
 from lrsms.files import file_hash, write_json
 from lrsms.provenance import processor, provenance
+from lrsms.resumed import STATE_VERSION
 from lrsms.study import OUTCOME
 from lrsms.training.checkpoint import remove_checkpoints
 from lrsms.training.distributed import Ranks
@@ -49,6 +50,7 @@ class Session:
         """All sessions so far, this one included, as JSON; ``recomputing``: whether memory was short."""
         mine = {
             "start": self.start,
+            "state_version": STATE_VERSION,
             "seconds": time.monotonic() - self.began,
             "device": device_name(self.ranks.device),
             "num_devices": self.ranks.size,

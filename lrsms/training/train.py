@@ -39,7 +39,8 @@ from lrsms.training.distributed import Ranks
 from lrsms.training.ending import WEIGHTS, Session, device_name, end, has_ended, peak_memory_mb
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, out_of_memory
-from lrsms.training.resume import capture, resume
+from lrsms.training.resume import resume
+from lrsms.training.state import capture
 from lrsms.training.step import clip_and_read, summed_step
 from lrsms.training.steplog import log, open_log, sync, waited_share
 from lrsms.training.validation import validate
@@ -93,11 +94,12 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True
     )
     total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
-    begun = resume(folder, prepared, model, optimizer, total_weights, ranks)
+    begun = resume(folder, run, prepared, model, optimizer, total_weights, ranks)
     session = Session(begun.step, ranks, begun.sessions)
     row = begun.row
+    summary = plan_summary(model, plan)
     if ranks.first:
-        write_json(folder / "plan.json", plan_summary(model, plan))
+        write_json(folder / "plan.json", summary)
 
     def load(groups: list[Group]) -> Work:
         mine = ranks.share(groups)
