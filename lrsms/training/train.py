@@ -25,7 +25,7 @@ import torch
 
 from lrsms.build import build_model, build_structure
 from lrsms.config import Run, Train
-from lrsms.cost import multiply_adds_per_second, plan_summary
+from lrsms.cost import check_plan, multiply_adds_per_second, plan_summary
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, training_batch
 from lrsms.data.prepared import Item, Prepared
@@ -174,6 +174,8 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         return
     if diverged_at is None:
         weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
+        buffers = {name for name, _ in model.named_buffers()}
+        check_plan(summary, plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
         write_tensors(folder / WEIGHTS, weights)
         write_spectra(folder / SPECTRA, spectra(weights, plan))
     else:
