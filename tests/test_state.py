@@ -138,6 +138,16 @@ def test_how_an_optimizer_computes_may_change(tmp_path):
     take_steps(model, optimizer, 2, 3)
 
 
+def test_an_option_that_a_later_release_adds_keeps_its_default_and_none_may_go(tmp_path):
+    model, optimizer, checkpoint = after(2, OPTIMIZERS["AdamW, fused"], tmp_path)
+    del checkpoint.extra["optimizer"]["groups"][0]["maximize"]
+    restore(checkpoint, model, optimizer, sums_of(model))
+    assert optimizer.param_groups[0]["maximize"] is False
+    checkpoint.extra["optimizer"]["groups"][0]["other"] = 3
+    with pytest.raises(ValueError, match="the optimizer has no 'other', which was 3"):
+        restore(checkpoint, model, optimizer, sums_of(model))
+
+
 def test_a_checkpoint_from_before_there_were_notes_goes_on(tmp_path):
     model, optimizer, checkpoint = after(3, OPTIMIZERS["AdamW, fused"], tmp_path)
     again = make_model()
