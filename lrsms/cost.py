@@ -1,6 +1,6 @@
 """What a model costs: parameters by part, and multiply-adds per second of speech."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,31 @@ def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
         "factorised_dense": factorised_dense,
         "matrices": by_kind(plan),
     }
+
+
+def check_plan(plan: Mapping[str, Any], matrices: Sequence[Matrix], weights: Mapping[str, Tensor]) -> None:
+    """Refuses a plan of another model than the one that was trained.
+
+    Args:
+        plan: the content of ``plan.json``.
+        matrices: what it was made from.
+        weights: the trained model's parameters by name, without buffers.
+
+    Raises:
+        ValueError: one line: a matrix was trained at another rank than planned, or the numbers of parameters differ.
+    """
+    remedy = "tables would show a wrong size; code that changes a model must make its plan of what it ends as"
+    for matrix in matrices:
+        factor = weights.get(f"{matrix.name}.u")
+        planned, trained = (
+            "full rank" if rank is None else f"rank {rank}"
+            for rank in (matrix.rank, factor.shape[1] if factor is not None else None)
+        )
+        if planned != trained:
+            raise ValueError(f"plan.json has '{matrix.name}' at {planned}, but it was trained at {trained}: {remedy}")
+    total = sum(weight.numel() for weight in weights.values())
+    if plan["parameters"] != total:
+        raise ValueError(f"plan.json counts {plan['parameters']:,} parameters, but {total:,} were trained: {remedy}")
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, int]:

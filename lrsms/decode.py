@@ -25,8 +25,9 @@ from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
 from lrsms.realtime import times_path
 from lrsms.record import load_outcome
+from lrsms.resumed import refuse_wrongly_resumed
 from lrsms.stepbench import synchronise
-from lrsms.training.ending import device_name
+from lrsms.training.ending import check_weights, device_name
 from lrsms.training.train import WEIGHTS, run_title
 
 BATCH_FRAMES = 3200
@@ -60,10 +61,13 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
     """The trained network of a run, in eval mode.
 
     Raises:
-        ValueError: its weights are missing, damaged or of another network.
+        ValueError: its weights are missing, damaged, of another network or not those that training wrote.
     """
+    outcome = load_outcome(folder)
     model, _ = build_structure(run, size)
     path = folder / WEIGHTS
+    if path.is_file():
+        check_weights(folder, outcome)
     try:
         weights = load_file(path, device=str(device))
         model.to_empty(device=device)
@@ -82,9 +86,11 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     Decoding is in float32 without TF32, whatever training used.
 
     Raises:
-        ValueError: the run has not ended, its weights cannot be loaded, or it was trained on another corpus.
+        ValueError: the run has not ended, was resumed wrongly, or was trained on another corpus, or its weights are not
+            those that training wrote.
     """
     outcome = load_outcome(folder)
+    refuse_wrongly_resumed(run, outcome, folder, "delete it to train again")
     # Not the audio's hash: a corpus that is rendered on another machine may differ in a last bit.
     if outcome["manifest_hash"] != prepared.manifest_hash:
         raise ValueError(

@@ -24,6 +24,7 @@ from lrsms.config import Run
 from lrsms.curve import read_curve, training_curve, write_curve
 from lrsms.files import read_json, write_atomically
 from lrsms.realtime import times_path
+from lrsms.resumed import refuse_wrongly_resumed
 from lrsms.score import score
 from lrsms.study import OUTCOME
 
@@ -99,10 +100,11 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
         scores: the score table to write, in the record's folder; it comes last, since a run with one is done.
 
     Raises:
-        ValueError: the run's config, outcome or logs, or the hypotheses, are not as they were written.
+        ValueError: the run's config, outcome or logs, or the hypotheses, are not as they were written, or the run was
+            resumed wrongly.
     """
-    load_run(folder)
-    load_outcome(folder)
+    run = load_run(folder)
+    refuse_wrongly_resumed(run, load_outcome(folder), folder, "delete it to train again")
     record = scores.parent
     outcome = record / OUTCOME
     if outcome.is_file() and outcome.read_bytes() != (folder / OUTCOME).read_bytes():

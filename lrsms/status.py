@@ -20,6 +20,7 @@ from rich.text import Text
 from lrsms.config import Decoding
 from lrsms.files import write_atomically
 from lrsms.progress import LINE
+from lrsms.resumed import wrongly_resumed
 from lrsms.study import Experiment
 
 State = Literal["done", "running", "failed", "diverged", "missing"]
@@ -139,8 +140,12 @@ def _status(experiment: Experiment, decoding: Decoding, folders: Folders) -> Sta
 
     if (record / decoding.scores).is_file():
         outcome = _outcome(record / "run.json")
+        if wrong := wrongly_resumed(experiment.run, outcome):
+            return status("failed", note=f"{wrong}; delete {record}, and {folder} if there is one, to train it again")
         return status("diverged", note=_divergence(outcome)) if "diverged" in outcome else status("done")
     outcome = _outcome(folder / "run.json")
+    if wrong := wrongly_resumed(experiment.run, outcome):
+        return status("failed", note=f"{wrong}; delete {folder} to train it again")
     if "diverged" in outcome:
         return status("diverged", note=_divergence(outcome))
     if outcome:

@@ -79,25 +79,26 @@ class Experiment:
     @cached_property
     def reference(self) -> Run:
         """What a training step of the run is timed beside: the baseline, in steps as long and as exact as the run's."""
-        steps = {name: getattr(self.run.train, name) for name in _STEP_FIELDS}
-        return self.baseline.model_copy(update={"train": self.baseline.train.model_copy(update=steps)})
+        own = {name: getattr(self.baseline.train, name) for name in _TIMELESS_TRAIN}
+        return self.baseline.model_copy(update={"train": self.run.train.model_copy(update=own)})
 
 
-_STEP_FIELDS = ("group_frames", "groups_per_step", "precision")
+_TIMELESS_TRAIN = {
+    *("steps", "epochs", "lr", "betas", "weight_decay", "warmup", "clip", "ctc_weight", "label_smoothing"),
+    *("snapshots", "average", "augment", "noise", "modality_dropout"),
+}
+"""Fields of training that a step on random data takes as long without, whatever their values."""
+_TIMELESS: dict[str, Any] = {
+    **dict.fromkeys(("scale", "corpus", "seed"), True),
+    "model": {"initialiser"},
+    "lowrank": {"init"},
+    "train": _TIMELESS_TRAIN,
+}
 
 
 def step_shape(run: Run) -> dict[str, Any]:
-    """What the time of a training step depends on: not the seed, the corpus, the schedule or the factors' values."""
-    lowrank = run.lowrank.model_dump(exclude={"init"}) if run.lowrank is not None else None
-    train = run.train.model_dump(include=set(_STEP_FIELDS))
-    model = run.model.model_dump(exclude={"initialiser"})
-    return {
-        "task": run.task,
-        "model": model,
-        "lowrank": lowrank,
-        "train": train,
-        "tokenizer": run.tokenizer.model_dump(),
-    }
+    """What the time of a training step depends on: every field but those that are known to make no difference."""
+    return run.model_dump(exclude=_TIMELESS)
 
 
 def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:

@@ -57,6 +57,12 @@ def make_run() -> Callable[..., Run]:
 
 
 @pytest.fixture(scope="session")
+def make_lowrank(make_run: Callable[..., Run]) -> Callable[..., Run]:
+    """The same of low rank, with spectral factors, which do not lie row by row as dense matrices do."""
+    return lambda task="asr", **fields: make_run(task, **nano.SPECTRAL | fields)
+
+
+@pytest.fixture(scope="session")
 def decoding() -> Decoding:
     """Greedy and beam search of the test split."""
     return config.parse(config.Project, nano.PROJECT, "nano").decoding
@@ -106,6 +112,24 @@ def trained(
     from lrsms.training.train import train
 
     run = make_run()
+    folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
+    train(run, prepared, folder, torch.device("cpu"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_lowrank(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_lowrank: Callable[..., Run],
+    resolve_run: Callable[[Run, Path], Path],
+    prepared: "Prepared",
+) -> Path:
+    """The folder of the finished tiny run of low rank; not to be changed."""
+    import torch
+
+    from lrsms.training.train import train
+
+    run = make_lowrank()
     folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
     train(run, prepared, folder, torch.device("cpu"))
     return folder

@@ -64,6 +64,8 @@ STUDY: dict[str, Any] = {
     "question": "Does it run?",
     "grids": [{"seed": [1]}, {"lowrank.targets": [["encoder.attention"]], "lowrank.ratio": [0.5, 0.25], "seed": [1]}],
 }
+SPECTRAL: dict[str, Any] = {"lowrank__targets": ["encoder.attention", "encoder.feedforward"], "lowrank__ratio": 0.5}
+"""Fields that make a run one of low rank with the initialisation of the paper."""
 VIDEO: dict[str, Any] = {"video_channels": 2, "video_shrink": 4}
 HEARING: dict[str, Any] = {key: PRESET["model"][key] for key in ("frontend", "mels", "channels")}
 VSR: dict[str, Any] = PRESET | {

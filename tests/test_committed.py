@@ -1,5 +1,6 @@
 """The committed results are what their records make of them, and the README quotes them."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lrsms.report.results import committed
+from lrsms import config, study
+from lrsms.report.results import committed, load_project
+from lrsms.resumed import wrongly_resumed
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -24,6 +27,20 @@ def test_every_verdict_that_the_readme_quotes_is_one_of_the_findings() -> None:
 def test_every_study_of_which_there_are_results_is_listed() -> None:
     listed = re.findall(r"^\| \[([^\]]+)\]", (RESULTS / "README.md").read_text(), re.MULTILINE)
     assert sorted(listed) == [folder.name for folder in FOLDERS]
+
+
+def test_every_step_time_is_still_called_what_a_study_looks_for() -> None:
+    wanted = {
+        one.steptime for folder in FOLDERS for one in study.load(load_project(folder), ROOT / study.CONFIG_FOLDER)
+    }
+    kept = {path.stem for path in (RESULTS / "steptime").glob("*.json")}
+    assert kept and kept - wanted == set()
+
+
+def test_no_record_is_of_a_run_that_was_resumed_wrongly() -> None:
+    for path in (RESULTS / "records").glob("*/run.json"):
+        run = config.parse(config.Run, json.loads((path.parent / "config.json").read_text()), str(path))
+        assert wrongly_resumed(run, json.loads(path.read_text())) == "", path
 
 
 @pytest.mark.slow

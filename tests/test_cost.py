@@ -7,7 +7,7 @@ import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.build import build_model, build_structure
-from lrsms.cost import multiply_adds_per_second, parameters_by_part, plan_summary
+from lrsms.cost import check_plan, multiply_adds_per_second, parameters_by_part, plan_summary
 
 T, U = 50, 8  # frames (2 s) and tokens
 
@@ -102,3 +102,18 @@ def test_counting_takes_no_memory(model):
     multiply_adds_per_second(run, structure, T, U)
     assert all(parameter.is_meta for parameter in structure.parameters())
     assert torch.get_default_device().type == "cpu"
+
+
+@pytest.mark.parametrize("lowrank", [None, {"targets": ["encoder.*"], "ratio": 0.25, "qkv": "fused"}])
+def test_a_plan_is_of_the_model_that_was_trained(lowrank):
+    model, plan = build_model(small_run(lowrank), SIZE)
+    weights = dict(model.named_parameters())
+    check_plan(plan_summary(model, plan), plan, weights)
+    more = weights | {"extra": torch.zeros(3)}
+    with pytest.raises(ValueError, match=r"plan\.json counts [\d,]+ parameters, but [\d,]+ were trained"):
+        check_plan(plan_summary(model, plan), plan, more)
+    _, other = build_model(small_run({"targets": ["encoder.*"], "ratio": 0.5, "qkv": "fused"}), SIZE)
+    with pytest.raises(
+        ValueError, match=r"plan\.json has 'encoder\..*' at rank \d+, but it was trained at (rank 4|full)"
+    ):
+        check_plan(plan_summary(model, plan), other, weights)

@@ -87,8 +87,42 @@ def drop_a_tensor(path):
     save_file(weights, path)
 
 
+def turn(factor):
+    def damage(path):
+        save_file({name: factor * tensor for name, tensor in load_file(path).items()}, path)
+
+    return damage
+
+
+def without_hash(folder):
+    """As of a run from before its weights' hash was kept."""
+    outcome = json.loads((folder / "run.json").read_text())
+    assert len(outcome.pop("weights_hash")) == 64
+    (folder / "run.json").write_text(json.dumps(outcome))
+
+
+@pytest.mark.parametrize("damage", [turn(-1), turn(0), truncate, drop_a_tensor])
+def test_weights_that_are_not_those_of_the_training_are_refused(copy, make_run, prepared, decoding, tmp_path, damage):
+    damage(copy / "weights.safetensors")
+    with pytest.raises(
+        ValueError, match=r"weights.safetensors: is not what training wrote .*; restore it, or"
+    ) as caught:
+        decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_weights_are_decoded_without_a_hash_to_compare_with(copy, trained, make_run, prepared, decoding, tmp_path):
+    without_hash(copy)
+    for folder in (copy, trained):
+        decode(make_run(), prepared, folder, tmp_path / f"{folder.parent.name}.jsonl", decoding, CPU)
+    one, other = tmp_path.glob("*.jsonl")
+    assert one.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), truncate, drop_a_tensor])
 def test_weights_that_cannot_be_loaded_are_named(copy, make_run, prepared, decoding, tmp_path, damage):
+    without_hash(copy)
     damage(copy / "weights.safetensors")
     with pytest.raises(
         ValueError, match=r"weights.safetensors: cannot be loaded \(.+\); delete .*run.json and run"

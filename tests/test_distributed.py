@@ -61,9 +61,9 @@ def test_what_is_sent_at_a_time_is_limited():
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_the_shares_of_ranks_add_up_to_the_step(make_run, prepared, size):
+def test_the_shares_of_ranks_add_up_to_the_step(make_lowrank, prepared, size):
     """Gradients, losses and statistics, with dropout; of three groups, so that ranks have more, fewer or none."""
-    run = make_run(train__augment=None)
+    run = make_lowrank(train__augment=None)
     items = prepared.items("train")
     batches = [collate(prepared, items[i : i + 2]) for i in (0, 2, 4)]
     alone = build_model(run, prepared.tokenizer.size)[0].train()
@@ -90,9 +90,9 @@ def test_the_shares_of_ranks_add_up_to_the_step(make_run, prepared, size):
 
 
 @pytest.fixture(scope="module")
-def both(make_run, tmp_path_factory):
+def both(make_lowrank, tmp_path_factory):
     """A corpus that is heard and seen."""
-    run = make_run("avsr")
+    run = make_lowrank("avsr")
     folder = tmp_path_factory.mktemp("corpora") / run.prepared
     prepare(run.corpus, run.tokenizer, run.model.modalities, None, folder)
     return Prepared(folder)
@@ -128,11 +128,11 @@ def assert_same_course(one: Path, other: Path, tolerance: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "steps"), [("asr", 50), ("avsr", 8)])
 def test_the_number_of_devices_is_no_part_of_the_result_in_float64(
-    task, steps, make_run, both, corpora, resolve_run, tmp_path
+    task, steps, make_lowrank, both, corpora, resolve_run, tmp_path
 ):
     """Of three groups in a step, so that some ranks have two and some none, and groups that lack a modality."""
     fields = {"train__modality_dropout": 0.9} if task == "avsr" else {}
-    run = make_run(task, train__steps=steps, train__groups_per_step=3, **fields)
+    run = make_lowrank(task, train__steps=steps, train__groups_per_step=3, **fields)
     folders = {size: resolve_run(run, tmp_path / str(size)) for size in (1, 2, 4)}
     for size, folder in folders.items():
         finish(start([*TORCHRUN, str(size), DOUBLE], folder, both.folder.parent if fields else corpora))
@@ -145,9 +145,9 @@ def test_the_number_of_devices_is_no_part_of_the_result_in_float64(
 
 
 @pytest.mark.slow
-def test_nor_but_for_rounding_in_float32(make_run, prepared, corpora, resolve_run, tmp_path):
+def test_nor_but_for_rounding_in_float32(make_lowrank, prepared, corpora, resolve_run, tmp_path):
     """Which training multiplies, on some processors more than on others; a wrong share would be a third and more."""
-    run = make_run(train__steps=20, train__groups_per_step=3)
+    run = make_lowrank(train__steps=20, train__groups_per_step=3)
     alone = resolve_run(run, tmp_path / "1")
     train(run, prepared, alone, CPU)
     for size in (2, 4):
@@ -163,9 +163,9 @@ def test_nor_but_for_rounding_in_float32(make_run, prepared, corpora, resolve_ru
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_ranks_agree_on_the_step_to_stop_at_and_another_number_goes_on(
-    make_run, prepared, corpora, resolve_run, tmp_path, number
+    make_lowrank, prepared, corpora, resolve_run, tmp_path, number
 ):
-    run = make_run(train__steps=200, train__groups_per_step=2)
+    run = make_lowrank(train__steps=200, train__groups_per_step=2)
     folder, alone = resolve_run(run, tmp_path / "2"), resolve_run(run, tmp_path / "1")
     process = start([sys.executable, "-m", "lrsms"], folder, corpora, "--devices", "2", "--checkpoint-seconds", "999")
     wait_for_steps(folder, 3)
@@ -189,8 +189,8 @@ def test_ranks_agree_on_the_step_to_stop_at_and_another_number_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_fails_ends_the_others(make_run, corpora, resolve_run, tmp_path, rank):
-    folder = resolve_run(make_run(train__steps=50), tmp_path)
+def test_a_rank_that_fails_ends_the_others(make_lowrank, corpora, resolve_run, tmp_path, rank):
+    folder = resolve_run(make_lowrank(train__steps=50), tmp_path)
     process = start([*TORCHRUN, "2", DOUBLE], folder, corpora, FAILS=f"{rank},3")
     began = time.monotonic()
     error = finish(process, 1)
@@ -200,10 +200,10 @@ def test_a_rank_that_fails_ends_the_others(make_run, corpora, resolve_run, tmp_p
 
 
 @pytest.mark.slow
-def test_a_held_run_is_refused_at_all_ranks(make_run, corpora, resolve_run, tmp_path):
+def test_a_held_run_is_refused_at_all_ranks(make_lowrank, corpora, resolve_run, tmp_path):
     from lrsms.files import only_one
 
-    folder = resolve_run(make_run(), tmp_path)
+    folder = resolve_run(make_lowrank(), tmp_path)
     with only_one(folder):
         error = finish(start([sys.executable, "-m", "lrsms"], folder, corpora, "--devices", "2"), 1)
     assert error == f"error: {folder}: another process is at work on this run; wait until it ends\n"

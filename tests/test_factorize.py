@@ -42,6 +42,20 @@ def test_a_spectral_model_of_full_rank_equals_the_dense_model(frontend, qkv):
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-10)
 
 
+def test_factors_that_an_initialisation_cuts_out_of_a_larger_matrix_are_copied(monkeypatch):
+    """Fused AdamW walks a parameter and its moments as if no memory lay between its rows."""
+    monkeypatch.setitem(INITS, "sliced", lambda weight, rank, *_: (weight[:, :rank], weight[:rank]))
+    model = factorized(small_recognizer(), targets=("encoder.*",), ratio=0.5, init="spectral")
+    dense = small_recognizer()
+    sliced = deepcopy(dense)
+    plan = make_plan(sliced, LowRank(targets=("encoder.*",), ratio=0.5))
+    factorize(sliced, plan, "sliced", "default", 1)
+    for each in (model, sliced):
+        for parameter in each.parameters():
+            assert torch.empty_like(parameter).stride() == parameter.stride()
+            assert parameter.untyped_storage().nbytes() == parameter.numel() * parameter.element_size()
+
+
 @FUSED
 @pytest.mark.parametrize("init", list(INITS))
 def test_merge_undoes_factorize(init, qkv):

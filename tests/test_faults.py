@@ -31,9 +31,9 @@ def state_of(model) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def seen(make_run, tmp_path):
+def seen(make_lowrank, tmp_path):
     """A small corpus that is heard and seen."""
-    run = make_run("avsr")
+    run = make_lowrank("avsr")
     prepare(run.corpus, run.tokenizer, run.model.modalities, None, tmp_path / run.prepared)
     return run, Prepared(tmp_path / run.prepared)
 
@@ -53,8 +53,8 @@ def test_recomputed_activations_change_no_bit(seen):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-def test_recomputed_activations_are_kept_only_at_the_borders_of_blocks(make_run, prepared):
-    run = make_run(train__augment=None)
+def test_recomputed_activations_are_kept_only_at_the_borders_of_blocks(make_lowrank, prepared):
+    run = make_lowrank(train__augment=None)
     batch = collate(prepared, prepared.items("train")[:4])
     kept = []
     for recomputing in (False, True):
@@ -87,42 +87,42 @@ def short_of_memory(monkeypatch, fails):
 
 
 def test_a_step_without_memory_is_repeated_and_the_run_goes_on_so(
-    trained, make_run, prepared, resolve_run, tmp_path, monkeypatch
+    trained_lowrank, make_lowrank, prepared, resolve_run, tmp_path, monkeypatch
 ):
-    folder = resolve_run(make_run(), tmp_path)
+    folder = resolve_run(make_lowrank(), tmp_path)
     calls = short_of_memory(monkeypatch, lambda call, _: call == 6)  # the second group of the third step
     with pytest.warns(UserWarning, match=r"memory is full; going on with recomputed activations") as caught:
-        train(make_run(), prepared, folder, CPU)
+        train(make_lowrank(), prepared, folder, CPU)
     assert len(caught) == 1
     assert calls == [False] * 6 + [True] * (len(calls) - 6)
     for name in ("weights.safetensors", "metrics.jsonl"):
-        assert (folder / name).read_bytes() == (trained / name).read_bytes()
+        assert (folder / name).read_bytes() == (trained_lowrank / name).read_bytes()
     assert '"recomputed": true' in (folder / "run.json").read_text()
 
 
-def test_a_run_that_does_not_fit_says_which_field_to_lower(make_run, prepared, resolve_run, tmp_path, monkeypatch):
-    folder = resolve_run(make_run(), tmp_path)
+def test_a_run_that_does_not_fit_says_which_field_to_lower(make_lowrank, prepared, resolve_run, tmp_path, monkeypatch):
+    folder = resolve_run(make_lowrank(), tmp_path)
     short_of_memory(monkeypatch, lambda *_: True)
     with (
         pytest.warns(UserWarning, match="recomputed"),
         pytest.raises(ValueError, match=r"lower 'train.group_frames', now 400, or 'model.dim', now 16") as caught,
     ):
-        train(make_run(), prepared, folder, CPU)
+        train(make_lowrank(), prepared, folder, CPU)
     assert "\n" not in str(caught.value)
 
 
-def test_a_validation_that_does_not_fit_says_so_too(make_run, prepared, resolve_run, tmp_path, monkeypatch):
+def test_a_validation_that_does_not_fit_says_so_too(make_lowrank, prepared, resolve_run, tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("lrsms.training.train.validate", full)
     with pytest.raises(ValueError, match=r"lower 'train.group_frames', now 400"):
-        train(make_run(), prepared, resolve_run(make_run(), tmp_path), CPU)
+        train(make_lowrank(), prepared, resolve_run(make_lowrank(), tmp_path), CPU)
 
 
-def test_other_errors_are_no_lack_of_memory(make_run, prepared):
-    model = build_model(make_run(), prepared.tokenizer.size)[0]
-    attempts = Memory(model, make_run())
+def test_other_errors_are_no_lack_of_memory(make_lowrank, prepared):
+    model = build_model(make_lowrank(), prepared.tokenizer.size)[0]
+    attempts = Memory(model, make_lowrank())
 
     def wrong():
         raise RuntimeError("shapes do not fit")
@@ -133,19 +133,21 @@ def test_other_errors_are_no_lack_of_memory(make_run, prepared):
     assert memory.BLOCKS
 
 
-def test_a_prepared_corpus_that_is_deleted_is_read_to_the_end(trained, make_run, prepared, resolve_run, tmp_path):
+def test_a_prepared_corpus_that_is_deleted_is_read_to_the_end(
+    trained_lowrank, make_lowrank, prepared, resolve_run, tmp_path
+):
     """What is open stays on the disk for as long as it is."""
-    run = make_run()
+    run = make_lowrank()
     folder, copy = resolve_run(run, tmp_path), shutil.copytree(prepared.folder, tmp_path / "corpus")
     opened = Prepared(copy)
     shutil.rmtree(copy)
     train(run, opened, folder, CPU)
-    assert (folder / "weights.safetensors").read_bytes() == (trained / "weights.safetensors").read_bytes()
+    assert (folder / "weights.safetensors").read_bytes() == (trained_lowrank / "weights.safetensors").read_bytes()
 
 
-def test_a_recording_that_vanishes_is_named_in_one_line(make_run, resolve_run, tmp_path, monkeypatch, prepared):
+def test_a_recording_that_vanishes_is_named_in_one_line(make_lowrank, resolve_run, tmp_path, monkeypatch, prepared):
     """Of a corpus that is read where it lies."""
-    run = make_run()
+    run = make_lowrank()
     wave = type(prepared).wave
     calls = []
 
@@ -198,12 +200,12 @@ def test_a_file_that_may_not_grow_leaves_earlier_checkpoints_and_is_named(tmp_pa
 
 
 def test_deterministic_kernels_are_asked_for_and_change_no_more_than_the_order_of_sums(
-    trained, make_run, prepared, resolve_run, tmp_path, monkeypatch
+    trained_lowrank, make_lowrank, prepared, resolve_run, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
     before = (cudnn.benchmark, cudnn.deterministic, cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled())
-    folders = [resolve_run(make_run(), tmp_path / str(number)) for number in range(2)]
+    folders = [resolve_run(make_lowrank(), tmp_path / str(number)) for number in range(2)]
     try:
         make_deterministic()
         assert torch.are_deterministic_algorithms_enabled()
@@ -211,7 +213,7 @@ def test_deterministic_kernels_are_asked_for_and_change_no_more_than_the_order_o
         assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
         assert not (cuda.flash_sdp_enabled() or cuda.mem_efficient_sdp_enabled() or cuda.cudnn_sdp_enabled())
         for folder in folders:
-            train(make_run(), prepared, folder, CPU)
+            train(make_lowrank(), prepared, folder, CPU)
     finally:
         torch.use_deterministic_algorithms(False)
         cudnn.benchmark, cudnn.deterministic = before[:2]
@@ -220,7 +222,7 @@ def test_deterministic_kernels_are_asked_for_and_change_no_more_than_the_order_o
         cuda.enable_cudnn_sdp(True)
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
-    rows, expected = ((path / "metrics.jsonl").read_text().splitlines() for path in (folders[0], trained))
+    rows, expected = ((path / "metrics.jsonl").read_text().splitlines() for path in (folders[0], trained_lowrank))
     for row, like in zip(rows, expected, strict=True):
         assert json.loads(row) == pytest.approx(json.loads(like), rel=1e-4)
     assert '"deterministic": true' in (folders[0] / "run.json").read_text()

@@ -225,9 +225,9 @@ def test_help_and_resolve_need_no_torch(home):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_by_the_system_goes_on(home, corpora, make_run, resolve_run):
+def test_a_run_that_was_killed_by_the_system_goes_on(home, corpora, make_lowrank, resolve_run):
     """SIGKILL, as by a queue or for want of memory: nothing in the process can tidy up."""
-    long = make_run(train__steps=60)
+    long = make_lowrank(train__steps=60)
     killed, whole = resolve_run(long, home / "killed"), resolve_run(long, home / "whole")
     command = [sys.executable, "-m", "lrsms", "train", "--corpora", str(corpora), "--device", "cpu"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

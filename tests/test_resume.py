@@ -25,10 +25,10 @@ TRAIN = [sys.executable, "-m", "lrsms", "train", "--device", "cpu"]
 
 @pytest.mark.parametrize("num_runs", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(
-    make_run, prepared, corpora, decoding, resolve_run, tmp_path, num_runs
+    make_lowrank, prepared, corpora, decoding, resolve_run, tmp_path, num_runs
 ):
     """Each is killed twice: at its start, within a step, while a checkpoint is written, in a validation, at its end."""
-    run = make_run(train__steps=8 if num_runs == 1 else 12)
+    run = make_lowrank(train__steps=8 if num_runs == 1 else 12)
     whole, *killed = (resolve_run(run, tmp_path / str(number)) for number in range(num_runs + 1))
     script = Path(__file__).parent / "forked_runs.py"
     subprocess.run([sys.executable, script, corpora, "7", whole, *killed], env=ENVIRONMENT, check=True, timeout=900)
@@ -54,8 +54,8 @@ def newest(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
-def test_asked_to_stop_a_run_writes_a_checkpoint_and_says_so(make_run, corpora, resolve_run, tmp_path, number):
-    folder = resolve_run(make_run(train__steps=5000), tmp_path)
+def test_asked_to_stop_a_run_writes_a_checkpoint_and_says_so(make_lowrank, corpora, resolve_run, tmp_path, number):
+    folder = resolve_run(make_lowrank(train__steps=5000), tmp_path)
     command = [*TRAIN, "--corpora", str(corpora), "--checkpoint-seconds", "999", str(folder)]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     wait_for_steps(folder, 3)
@@ -72,9 +72,9 @@ def test_asked_to_stop_a_run_writes_a_checkpoint_and_says_so(make_run, corpora, 
 
 
 @pytest.mark.slow
-def test_a_signal_to_the_whole_pipeline_costs_no_checkpoint(make_run, prepared, corpora, resolve_run, tmp_path):
+def test_a_signal_to_the_whole_pipeline_costs_no_checkpoint(make_lowrank, prepared, corpora, resolve_run, tmp_path):
     """As the workflow's shell has it: tee, to which messages go, is ended by the same signal."""
-    run = make_run(train__steps=40)
+    run = make_lowrank(train__steps=40)
     folder, whole = resolve_run(run, tmp_path / "stopped"), resolve_run(run, tmp_path / "whole")
     command = shlex.join([*TRAIN, "--corpora", str(corpora), "--checkpoint-seconds", "999", str(folder)])
     process = subprocess.Popen(
@@ -124,10 +124,10 @@ def test_without_a_signal_earlier_handlers_come_back():
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)] == earlier
 
 
-def test_a_second_process_on_a_run_is_refused(make_run, corpora, resolve_run, tmp_path, capsys):
+def test_a_second_process_on_a_run_is_refused(make_lowrank, corpora, resolve_run, tmp_path, capsys):
     from lrsms.files import only_one
 
-    folder = resolve_run(make_run(), tmp_path)
+    folder = resolve_run(make_lowrank(), tmp_path)
     with only_one(folder):
         assert main(["train", "--device", "cpu", "--corpora", str(corpora), str(folder)]) == 1
     assert capsys.readouterr().err.count("another process is at work on this run") == 1

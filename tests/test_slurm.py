@@ -30,7 +30,9 @@ LONG = PRESET.replace("steps: 4,", "steps: 1200,")
 STUDY = """
 question: Does a run outlive its jobs?
 grids:
-  - seed: [1, 2]
+  - lowrank.targets: [[encoder.attention, encoder.feedforward]]
+    lowrank.ratio: [0.5]
+    seed: [1, 2]
 """
 # A person fills in the partition; the rest is for a machine that is smaller than a cluster and has no accounting.
 FILLED_IN = {

@@ -9,6 +9,7 @@ import fabricate
 import nano
 import pytest
 import yaml
+from pydantic import create_model
 
 from lrsms import config, fields, study
 from lrsms.config import Project
@@ -138,6 +139,29 @@ def test_a_step_time_is_shared_by_what_cannot_change_it(load):
         ]
     )
     assert len({same, *(e.steptime for e in differing)}) == 6
+
+
+def test_a_new_field_of_training_or_of_a_run_changes_the_step_time_unless_it_is_said_not_to():
+    """Else one optimizer would be shown with the time of another."""
+    train = create_model("NewTrain", __base__=config.Train, optimizer=(str | None, None))
+    new_run = create_model("NewRun", __base__=config.Run, train=(train, ...), compiled=(bool | None, None))
+    old = fabricate.run({"ratio": 0.5})
+
+    def steptime(optimizer: str | None = None, compiled: bool | None = None) -> str:
+        dense, lowrank = (
+            new_run(**dict(run) | {"train": train(**dict(run.train), optimizer=optimizer), "compiled": compiled})
+            for run in (fabricate.run(), old)
+        )
+        return Experiment(lowrank, dense, "new", {}).steptime
+
+    assert steptime() == fabricate.experiment(old).steptime
+    assert len({steptime(), steptime("muon"), steptime("sgd"), steptime(compiled=True)}) == 4
+
+
+def test_what_is_left_out_of_a_step_time_are_fields():
+    """A name that is spelt wrongly would leave nothing out."""
+    assert set(config.Train.model_fields) >= study._TIMELESS_TRAIN
+    assert set(study._TIMELESS) <= set(config.Run.model_fields)
 
 
 def test_the_baseline_is_the_preset(load):

@@ -17,6 +17,8 @@ from lrsms import config
 from lrsms.build import build_model
 from lrsms.data.batch import collate
 from lrsms.decode import decode
+from lrsms.lowrank.factorize import factorize
+from lrsms.lowrank.plan import make_plan
 from lrsms.training import train as training
 from lrsms.training.step import accumulate
 from lrsms.training.train import learning_rate, snapshot_steps, train
@@ -93,6 +95,35 @@ def test_a_low_rank_run_trains_the_factors_that_its_plan_says(make_run, make_fol
     assert sum(tensor.numel() for tensor in weights.values()) - num_buffers == plan["parameters"]
 
 
+def test_a_model_that_changes_in_training_without_its_plan_is_refused(make_run, make_folder, prepared, monkeypatch):
+    """As if full rank gave way to low rank half-way: tables would show the size that it began with."""
+    run = make_run(train__steps=2, train__snapshots=1, train__average=1)
+    folder = make_folder(run)
+
+    def changing(run, size):
+        model, _ = build_model(run, size)
+        factorised = make_plan(model, config.LowRank(targets=("encoder.attention",), ratio=0.5))
+        factorize(model, factorised, "spectral", "default", 1)
+        return model, make_plan(build_model(run, size)[0], None)
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(
+            ValueError,
+            match=r"plan\.json has 'encoder\.blocks\.0\.attention\.qkv\.q' at full rank, but it was trained at rank 8",
+        ) as caught,
+    ):
+        patch.setattr(training, "build_model", changing)
+        train(run, prepared, folder, CPU)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "run.json").exists() and not (folder / "weights.safetensors").exists()
+    assert list(folder.glob("checkpoints/step-*.json"))
+    with pytest.raises(
+        ValueError, match=r"do not fit this version of the model \('.*weight' of the model is missing\)"
+    ):
+        train(run, prepared, folder, CPU)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -105,9 +136,9 @@ def test_a_low_rank_run_trains_the_factors_that_its_plan_says(make_run, make_fol
     ],
 )
 def test_every_kind_of_run_trains_and_goes_on_after_an_interruption(
-    make_run, make_folder, prepared, monkeypatch, fields
+    make_lowrank, make_folder, prepared, monkeypatch, fields
 ):
-    run = make_run(**({"train__steps": 2, "train__snapshots": 2, "train__average": 1} | fields))
+    run = make_lowrank(**({"train__steps": 2, "train__snapshots": 2, "train__average": 1} | fields))
     whole, folder = make_folder(run), make_folder(run)
     train(run, prepared, whole, CPU)
     assert outcome(whole)["status"] == "finished"

@@ -54,7 +54,10 @@ def initial_factors(weight: Tensor, matrix: Matrix, init: str, scheme: Scheme, s
     assert matrix.rank is not None and weight.shape == (matrix.rows, matrix.columns)
     if weight.is_meta:
         return weight.new_empty(matrix.rows, matrix.rank), weight.new_empty(matrix.rank, matrix.columns)
-    return INITS[init](weight, matrix.rank, scheme, stream(seed, "factors", matrix.name))
+    u, vt = INITS[init](weight, matrix.rank, scheme, stream(seed, "factors", matrix.name))
+    # Optimizers walk a parameter as it lies in memory. A copy is in one piece, also where a slice was not; its rows and
+    # columns lie as they did.
+    return u.clone(), vt.clone()
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from lrsms.record import PARTS, load_curve
 from lrsms.report import nuisance, pairs
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
+from lrsms.resumed import refuse_wrongly_resumed
 from lrsms.score import COUNTS, read_scores
 from lrsms.statistics import stats
 from lrsms.study import Experiment
@@ -72,8 +73,8 @@ def aggregate(
         folder: where the files go; made if absent.
 
     Raises:
-        ValueError: one line: a record that is malformed, belongs to another configuration or was decoded on other
-            utterances; records of different data.
+        ValueError: one line: a record that is malformed, belongs to another configuration, was decoded on other
+            utterances or is of a run that was resumed wrongly (see ``lrsms.resumed``); records of different data.
     """
     baselines = _baselines(experiments)
     steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
@@ -194,6 +195,8 @@ def _read_record(
         raise ValueError(
             f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
         )
+    remedy = f"delete {folder}, and the run's own folder in 'runs' if there is one, to train it again"
+    refuse_wrongly_resumed(experiment.run, read_json(run_path, _REMEDY), run_path, remedy)
     plan = _fields(plan_path, dict.fromkeys(_PLANNED, int))
     cost = {"macs_per_second": (int, float), "peak_memory_mb": (int, float), "device": str}
     run = _fields(run_path, {"status": str, "data_hash": str, **cost})

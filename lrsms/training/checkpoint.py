@@ -7,6 +7,7 @@ written last: a checkpoint without a matching JSON does not exist.
 import json
 import os
 import re
+import stat
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,7 +85,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path):
+            temporary.touch()
+            mode = stat.S_IMODE(temporary.stat().st_mode)  # of a new file here: 0666 less the umask, or as an ACL says
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+            temporary.chmod(mode)  # the library makes its own file, for its owner alone
             settle(temporary, path)
     except SafetensorError as error:  # how the library reports a full disk
         number = re.search(r"os error (\d+)", str(error))

@@ -19,6 +19,7 @@ import torch
 from lrsms.data.prepared import Prepared
 from lrsms.files import file_hash, write_json
 from lrsms.provenance import processor, provenance
+from lrsms.resumed import STATE_VERSION
 from lrsms.study import OUTCOME
 from lrsms.training.checkpoint import remove_checkpoints
 from lrsms.training.distributed import Ranks
@@ -49,6 +50,7 @@ class Session:
         """All sessions so far, this one included, as JSON; ``recomputing``: whether memory was short."""
         mine = {
             "start": self.start,
+            "state_version": STATE_VERSION,
             "seconds": time.monotonic() - self.began,
             "device": device_name(self.ranks.device),
             "num_devices": self.ranks.size,
@@ -61,12 +63,30 @@ class Session:
 
 
 def end(folder: Path, outcome: Mapping[str, Any]) -> None:
-    """Writes ``run.json``, and removes what only an unfinished run needs; the weights, if any, are there already."""
+    """Writes ``run.json``, and removes what only an unfinished run needs; the weights, if any, are there already.
+
+    ``run.json`` is ``outcome`` with ``weights_hash``, the SHA-256 of the file of weights; None of a run that diverged.
+    """
     weights = folder / WEIGHTS
-    note = {"weights": file_hash(weights) if weights.is_file() else None, "outcome": outcome}
-    write_json(folder / "checkpoints" / _ENDED, note)
+    outcome = {**outcome, "weights_hash": file_hash(weights) if weights.is_file() else None}
+    write_json(folder / "checkpoints" / _ENDED, {"weights": outcome["weights_hash"], "outcome": outcome})
     write_json(folder / OUTCOME, outcome)
     remove_checkpoints(folder / "checkpoints")
+
+
+def check_weights(folder: Path, outcome: Mapping[str, Any]) -> None:
+    """Whether a run's weights are those that training wrote; of runs from before ``weights_hash`` that is not known.
+
+    Raises:
+        ValueError: one line: they are not.
+        OSError: they cannot be read.
+    """
+    path = folder / WEIGHTS
+    if "weights_hash" in outcome and file_hash(path) != outcome["weights_hash"]:
+        raise ValueError(
+            f"{path}: is not what training wrote (its SHA-256 is not 'weights_hash' of {folder / OUTCOME}); restore it,"
+            f" or delete {folder / OUTCOME} to train again"
+        )
 
 
 def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:

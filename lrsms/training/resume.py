@@ -1,4 +1,4 @@
-"""The state of a run in a checkpoint: all that it needs to go on, and putting it back."""
+"""Going on with a run from its last checkpoint."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lrsms.config import Run
 from lrsms.data.prepared import Prepared
-from lrsms.training.checkpoint import Checkpoint, load_checkpoint
+from lrsms.resumed import refuse_wrongly_resumed
+from lrsms.training.checkpoint import load_checkpoint
 from lrsms.training.distributed import ALONE, Ranks
+from lrsms.training.state import restore
 
 
 @dataclass(frozen=True)
@@ -30,24 +33,9 @@ class Begun:
     row: dict[str, float] | None = None
 
 
-def capture(
-    step: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    total_weights: Mapping[str, Tensor],
-    extra: dict[str, Any],
-) -> Checkpoint:
-    """Everything a run needs to go on after ``step`` steps: random numbers are a function of seed and counters."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"sum/{name}": tensor for name, tensor in total_weights.items()}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer/{key}/{name}"] = value
-    return Checkpoint(step, tensors, extra)
-
-
 def resume(
     folder: Path,
+    run: Run,
     prepared: Prepared,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -57,7 +45,8 @@ def resume(
     """Puts the run's last checkpoint back, if there is one, at every rank; how many ranks wrote it does not matter.
 
     Raises:
-        ValueError: it is of other data, another version of the code wrote it, or ranks do not see the same one.
+        ValueError: it is of other data, another model or optimizer, it follows on a session that restored it wrongly
+            (see ``lrsms.resumed``), or ranks do not see the same one.
     """
     with nullcontext() if ranks.first else warnings.catch_warnings():
         if not ranks.first:
@@ -71,41 +60,18 @@ def resume(
     if checkpoint.extra.get("data_hash") != prepared.data_hash:
         raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
     try:
+        begun = _begun(checkpoint.step, checkpoint.extra)
         restore(checkpoint, model, optimizer, total_weights)
-        sessions, row = checkpoint.extra["sessions"], checkpoint.extra["row"]
-        return Begun(step, [dict(session) for session in sessions], None if row is None else dict(row))
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{folder / 'checkpoints'}: do not fit this version of the model ({reason}); delete it to start anew"
         ) from None
+    earlier = {"sessions": begun.sessions, "steps": step}
+    refuse_wrongly_resumed(run, earlier, folder / "checkpoints", "delete it to start anew")
+    return begun
 
 
-def restore(
-    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, total_weights: Mapping[str, Tensor]
-) -> None:
-    """Puts a checkpoint's tensors back, in place.
-
-    A parameter that never had a gradient, of a modality that was absent from every step so far, has no moments.
-
-    Raises:
-        KeyError: it lacks a tensor.
-        RuntimeError: a tensor has another shape.
-    """
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "sum": {}, "optimizer": {}}
-    for name, tensor in checkpoint.tensors.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = tensor
-    model.load_state_dict(parts["model"])
-    for name, total in total_weights.items():
-        total.copy_(parts["sum"][name])
-    moments = parts["optimizer"]
-    for name, parameter in model.named_parameters():
-        if not any(f"{key}/{name}" in moments for key in _MOMENTS):
-            continue
-        for key in _MOMENTS:
-            value = moments[f"{key}/{name}"]
-            optimizer.state[parameter][key] = value.to(parameter.device)  # fused AdamW keeps its step there too
-
-
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+def _begun(step: int, extra: Mapping[str, Any]) -> Begun:
+    sessions, row = extra["sessions"], extra["row"]
+    return Begun(step, [dict(session) for session in sessions], None if row is None else dict(row))

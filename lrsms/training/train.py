@@ -25,7 +25,7 @@ import torch
 
 from lrsms.build import build_model, build_structure
 from lrsms.config import Run, Train
-from lrsms.cost import multiply_adds_per_second, plan_summary
+from lrsms.cost import check_plan, multiply_adds_per_second, plan_summary
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, training_batch
 from lrsms.data.prepared import Item, Prepared
@@ -39,7 +39,8 @@ from lrsms.training.distributed import Ranks
 from lrsms.training.ending import WEIGHTS, Session, device_name, end, has_ended, peak_memory_mb
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, out_of_memory
-from lrsms.training.resume import capture, resume
+from lrsms.training.resume import resume
+from lrsms.training.state import capture
 from lrsms.training.step import clip_and_read, summed_step
 from lrsms.training.steplog import log, open_log, sync, waited_share
 from lrsms.training.validation import validate
@@ -93,11 +94,12 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True
     )
     total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
-    begun = resume(folder, prepared, model, optimizer, total_weights, ranks)
+    begun = resume(folder, run, prepared, model, optimizer, total_weights, ranks)
     session = Session(begun.step, ranks, begun.sessions)
     row = begun.row
+    summary = plan_summary(model, plan)
     if ranks.first:
-        write_json(folder / "plan.json", plan_summary(model, plan))
+        write_json(folder / "plan.json", summary)
 
     def load(groups: list[Group]) -> Work:
         mine = ranks.share(groups)
@@ -172,6 +174,8 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         return
     if diverged_at is None:
         weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
+        buffers = {name for name, _ in model.named_buffers()}
+        check_plan(summary, plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
         write_tensors(folder / WEIGHTS, weights)
         write_spectra(folder / SPECTRA, spectra(weights, plan))
     else:

@@ -1,0 +1,183 @@
+"""The state of a run: its model, the sum of its snapshots, and whatever its optimizer holds, of whichever kind it is.
+
+An optimizer's kernels may walk a parameter and its moments as they lie in memory. So what has a parameter's shape comes
+back laid out as the parameter is, which need not be row by row: factors from an SVD are not.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lrsms.training.checkpoint import Checkpoint
+
+_NO_OPTIONS = ("params", "param_names", "foreach", "fused", "capturable", "differentiable")
+"""Keys of an optimizer's groups that are no options, or say how it computes, which is up to the present device."""
+_ADAMW = ("step", "exp_avg", "exp_avg_sq")
+"""State of the only optimizer that there was before checkpoints held a note of theirs."""
+
+
+def capture(
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    total_weights: Mapping[str, Tensor],
+    extra: dict[str, Any],
+) -> Checkpoint:
+    """Everything a run needs to go on after ``step`` steps: random numbers are a function of seed and counters.
+
+    The tensors are the run's own, not copies. Beside them ``extra`` gains a note of the optimizer: its kind, its
+    options, state that is no tensor, how many tensors each key of its state has, and shapes other than a parameter's.
+
+    Raises:
+        ValueError: the optimizer holds what a checkpoint cannot.
+    """
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"sum/{name}": tensor for name, tensor in total_weights.items()}
+    note: dict[str, Any] = {"kind": type(optimizer).__name__, "tensors": {}, "shapes": {}, "values": {}}
+    note["groups"] = [{key: _plain(key, value) for key, value in _options(group)} for group in optimizer.param_groups]
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    for parameter, state in optimizer.state.items():
+        if parameter not in names:
+            raise ValueError("the optimizer holds state of a tensor that is no parameter of the model")
+        for key, value in state.items():
+            place = f"{key}/{names[parameter]}"
+            if not isinstance(value, Tensor):
+                note["values"][place] = _plain(key, value)
+                continue
+            tensors[f"optimizer/{place}"] = value
+            note["tensors"][key] = note["tensors"].get(key, 0) + 1
+            if value.ndim and value.shape != parameter.shape:
+                note["shapes"][place] = list(value.shape)
+    return Checkpoint(step, tensors, extra | {"optimizer": note})
+
+
+def restore(
+    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, total_weights: Mapping[str, Tensor]
+) -> None:
+    """Puts copies of a checkpoint's tensors back, once it is known that all of them fit.
+
+    A parameter that never had a gradient, of a modality that was absent from every step so far, has no moments.
+
+    Raises:
+        ValueError: one line: a tensor is missing, unknown or of another shape or type, or the optimizer is another.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "sum": {}, "optimizer": {}}
+    for name, tensor in checkpoint.tensors.items():
+        part, _, rest = name.partition("/")
+        if part not in parts:
+            raise ValueError(f"'{name}' is unknown")
+        parts[part][rest] = tensor
+    _check_fit("the model", parts["model"], model.state_dict())
+    _check_fit("the sum of snapshots", parts["sum"], total_weights)
+    note = checkpoint.extra.get("optimizer") or _first_note(parts["optimizer"], optimizer)
+    _check_kind(note, optimizer)
+    state = _optimizer_state(parts["optimizer"], note, dict(model.named_parameters()), optimizer)
+    model.load_state_dict(parts["model"])
+    for name, total in total_weights.items():
+        total.copy_(parts["sum"][name])
+    for group, options in zip(optimizer.param_groups, note["groups"], strict=True):
+        for key, value in options.items():
+            group[key] = tuple(value) if isinstance(group[key], tuple) else value
+    optimizer.state.clear()
+    optimizer.state.update(state)
+
+
+def _check_fit(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    if missing := sorted(set(expected) - set(found)):
+        raise ValueError(f"'{missing[0]}' of {what} is missing")
+    if unknown := sorted(set(found) - set(expected)):
+        raise ValueError(f"{what} has no '{unknown[0]}'")
+    for name, tensor in expected.items():
+        mine, theirs = ((tuple(x.shape), x.dtype) for x in (tensor, found[name]))
+        if mine != theirs:
+            raise ValueError(f"'{name}' of {what} is {mine[0]}, {mine[1]}, but was {theirs[0]}, {theirs[1]}")
+
+
+def _first_note(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The note of a checkpoint from before there were any."""
+    number = len({place.partition("/")[2] for place in tensors})
+    groups = [dict(_options(group)) for group in optimizer.param_groups]
+    return {"kind": "AdamW", "tensors": dict.fromkeys(_ADAMW, number), "shapes": {}, "values": {}, "groups": groups}
+
+
+def _check_kind(note: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """The same optimizer, with the same switches; its numbers, which it may change itself, are put back."""
+    if note["kind"] != type(optimizer).__name__:
+        raise ValueError(f"the optimizer is {type(optimizer).__name__}, but was {note['kind']}")
+    if len(note["groups"]) != len(optimizer.param_groups):
+        raise ValueError(f"the optimizer has {len(optimizer.param_groups)} groups, but had {len(note['groups'])}")
+    for group, options in zip(optimizer.param_groups, note["groups"], strict=True):
+        mine = dict(_options(group))  # may be more than there were: later releases of PyTorch add some
+        for key, value in options.items():
+            if key not in mine:
+                raise ValueError(f"the optimizer has no '{key}', which was {value}")
+            if mine[key] != value and not (_is_number(mine[key]) and _is_number(value)):
+                raise ValueError(f"the optimizer's '{key}' is {mine[key]}, but was {value}")
+
+
+def _optimizer_state(
+    tensors: Mapping[str, Tensor],
+    note: Mapping[str, Any],
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+) -> dict[Tensor, dict[str, Any]]:
+    """What an optimizer held, by parameter."""
+    groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
+    state: dict[Tensor, dict[str, Any]] = {}
+    counts: dict[str, int] = {}
+    for place, value in (tensors | note["values"]).items():
+        key, _, name = place.partition("/")
+        if name not in parameters or parameters[name] not in groups:
+            raise ValueError(f"the optimizer has no parameter '{name}', of which there is '{key}'")
+        parameter = parameters[name]
+        if isinstance(value, Tensor):
+            counts[key] = counts.get(key, 0) + 1
+            fitting = tuple(note["shapes"].get(place, parameter.shape))
+            if value.ndim and value.shape != fitting:
+                raise ValueError(f"'{key}' of '{name}' must be {fitting}, but is {tuple(value.shape)}")
+            value = _placed(key, value, parameter, groups[parameter])
+        state.setdefault(parameter, {})[key] = value
+    for key in sorted({*counts, *note["tensors"]}):
+        if (found := counts.get(key, 0)) != (expected := note["tensors"].get(key, 0)):
+            raise ValueError(f"'{key}' is there of {found} parameters, but must be of {expected}")
+    return state
+
+
+def _placed(key: str, value: Tensor, parameter: nn.Parameter, group: Mapping[str, Any]) -> Tensor:
+    """A copy of a tensor of state where and as the optimizer expects it."""
+    if value.ndim and value.shape == parameter.shape:
+        placed = torch.empty_strided(
+            parameter.shape, parameter.stride(), dtype=value.dtype, device=parameter.device
+        ).copy_(value)
+        assert placed.stride() == parameter.stride(), key
+        return placed
+    # As in ``Optimizer.load_state_dict``: only kernels on a device read the number of steps there.
+    at_host = key == "step" and not (group.get("fused") or group.get("capturable"))
+    return torch.clone(value).to("cpu" if at_host else parameter.device)
+
+
+def _options(group: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Names and values, lists in place of tuples, as JSON gives them back."""
+    options = ((key, value) for key, value in group.items() if key not in _NO_OPTIONS)
+    return [(key, list(value) if isinstance(value, tuple) else value) for key, value in options]
+
+
+def _plain(key: str, value: Any) -> Any:
+    """The value, if JSON gives it back as it is.
+
+    Raises:
+        ValueError: it does not.
+    """
+    with suppress(TypeError, ValueError):
+        if json.loads(json.dumps(value)) == value:
+            return value
+    raise ValueError(f"the optimizer's '{key}' is {type(value).__name__}, which a checkpoint cannot hold")
+
+
+def _is_number(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)
