@@ -14,10 +14,10 @@ from lrsms.build import build_model
 from lrsms.data.batch import collate
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
+from lrsms.kernels import make_deterministic
 from lrsms.models.norm import group_statistics
 from lrsms.training import memory, step
 from lrsms.training.checkpoint import load_checkpoint
-from lrsms.training.determinism import make_deterministic
 from lrsms.training.memory import BLOCKS, Memory, recompute
 from lrsms.training.step import accumulate, group_losses
 from lrsms.training.train import train

@@ -37,5 +37,5 @@ def test_a_step_waits_for_the_gpu_once(network, monkeypatch):
             step()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    waits = [str(warning.message) for warning in caught if "synchroniz" in str(warning.message)]
+    waits = [str(warning.message) for warning in caught if "called a synchronizing" in str(warning.message)]
     assert len(waits) == 1, waits

@@ -120,8 +120,8 @@ def train(options: argparse.Namespace) -> None:
         sys.exit(launch(options.devices, options.arguments))
     from lrsms.data.prepared import Prepared
     from lrsms.files import only_one
+    from lrsms.kernels import make_deterministic
     from lrsms.record import load_run
-    from lrsms.training.determinism import make_deterministic
     from lrsms.training.distributed import joined
     from lrsms.training.train import train as train_run
 

@@ -1,0 +1,30 @@
+"""Which kernels PyTorch may choose from on a GPU: said once in a process, before anything is computed there."""
+
+import os
+
+import torch
+
+
+def choose_kernels() -> None:
+    """Keeps attention away from cuDNN, from now on.
+
+    PyTorch 2.11 prefers cuDNN's attention for bfloat16 on Hopper. It makes a plan for every new shape, which takes
+    about a second, and training has hundreds of shapes. Its dropout knows only sixteenths. And it can return NaN
+    (pytorch issue 196678), which would be recorded as a run that diverged.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def make_deterministic() -> None:
+    """Lets PyTorch use deterministic kernels only, from now on: the same bits every time, slower.
+
+    On a CPU with one number of threads, that is so anyway. CTC has no such kernel on a GPU, so that
+    ``models.recognizer`` computes it on the CPU; nor have the fused kernels of attention a deterministic backward pass.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
