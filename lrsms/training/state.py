@@ -99,7 +99,7 @@ def _check_fit(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Te
 
 def _first_note(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The note of a checkpoint from before there were any."""
-    number = len({place.partition("/")[2] for place in tensors})
+    number = len({place.rpartition("/")[2] for place in tensors})
     groups = [dict(_options(group)) for group in optimizer.param_groups]
     return {"kind": "AdamW", "tensors": dict.fromkeys(_ADAMW, number), "shapes": {}, "values": {}, "groups": groups}
 
@@ -114,7 +114,7 @@ def _check_kind(note: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> No
         mine = dict(_options(group))  # may be more than there were: later releases of PyTorch add some
         for key, value in options.items():
             if key not in mine:
-                raise ValueError(f"the optimizer has no '{key}', which was {value}")
+                raise ValueError(f"the optimizer has no option '{key}', which was {value}")
             if mine[key] != value and not (_is_number(mine[key]) and _is_number(value)):
                 raise ValueError(f"the optimizer's '{key}' is {mine[key]}, but was {value}")
 
@@ -130,9 +130,9 @@ def _optimizer_state(
     state: dict[Tensor, dict[str, Any]] = {}
     counts: dict[str, int] = {}
     for place, value in (tensors | note["values"]).items():
-        key, _, name = place.partition("/")
+        key, _, name = place.rpartition("/")
         if name not in parameters or parameters[name] not in groups:
-            raise ValueError(f"the optimizer has no parameter '{name}', of which there is '{key}'")
+            raise ValueError(f"'{key}' is of '{name}', which is no parameter of the optimizer")
         parameter = parameters[name]
         if isinstance(value, Tensor):
             counts[key] = counts.get(key, 0) + 1
@@ -143,7 +143,7 @@ def _optimizer_state(
         state.setdefault(parameter, {})[key] = value
     for key in sorted({*counts, *note["tensors"]}):
         if (found := counts.get(key, 0)) != (expected := note["tensors"].get(key, 0)):
-            raise ValueError(f"'{key}' is there of {found} parameters, but must be of {expected}")
+            raise ValueError(f"{found} parameters have '{key}', but {expected} had it")
     return state
 
 
