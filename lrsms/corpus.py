@@ -10,8 +10,9 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 """A word that may stand in a file name; no dash, which separates the parts of a run's name."""
+Seconds = Annotated[float, Field(ge=0, le=60)]
 Box = tuple[Count, Count, Positive, Positive]
-"""x and y of the upper left corner, width and height, in pixels of the original picture."""
+"""x and y of the upper left corner, width and height, in pixels of the picture as players show it."""
 
 
 class _Corpus(Frozen):
@@ -24,6 +25,13 @@ class _Corpus(Frozen):
     name: Name
     babble: Name | None = None
     """Key in ``roots`` of a recording (or a folder of recordings) of babble; None mixes voices of the train split."""
+
+
+class _Recorded(_Corpus):
+    """Recordings of somebody else's, which may be as they are not wanted."""
+
+    min_duration: Seconds | None = None
+    """Seconds that a recording needs at least; None: 0.2. What is shorter than 0.2 s is padded with silence."""
 
 
 class Synthetic(_Corpus):
@@ -47,7 +55,7 @@ class Synthetic(_Corpus):
     """Version of the renderer: raised when the same configuration would sound or look otherwise."""
 
 
-class Manifest(_Corpus):
+class Manifest(_Recorded):
     """Any corpus given as ``manifest.tsv`` (id, split, audio, video, speaker, text) in its root folder."""
 
     kind: Literal["manifest"]
@@ -55,7 +63,7 @@ class Manifest(_Corpus):
     """Where the mouth is in the picture; None: the videos are 96x96 mouth crops."""
 
 
-class Grid(_Corpus):
+class Grid(_Recorded):
     """The GRID corpus (Cooke et al. 2006) as it is distributed: ``s1/*.mpg`` and ``align/*.align``."""
 
     kind: Literal["grid"]
@@ -89,7 +97,7 @@ class Grid(_Corpus):
         return self
 
 
-class AutoAvsr(_Corpus):
+class AutoAvsr(_Recorded):
     """LRS2, LRS3, VoxCeleb2 or AVSpeech as Auto-AVSR prepares them: label files, ``.mp4`` and ``.wav`` beside it."""
 
     in_place: ClassVar[bool] = True
@@ -103,7 +111,7 @@ class AutoAvsr(_Corpus):
     """Path in the root of Auto-AVSR's list of units, which gives the token ids their text."""
 
 
-class LibriSpeech(_Corpus):
+class LibriSpeech(_Recorded):
     """LibriSpeech (Panayotov et al. 2015) in its own folders; audio only."""
 
     in_place: ClassVar[bool] = True

@@ -98,6 +98,40 @@ def write_sound(
             file.mux(stream.encode(None))
 
 
+def write_film(
+    path: Path,
+    pictures: np.ndarray,
+    samples: np.ndarray,
+    sound_at: float = 0.0,
+    pictures_at: float = 0.0,
+    rate: int = 25,
+    turned: int = 0,
+) -> None:
+    """Writes luma ``(T, H, W)`` as it is and int16 samples at 16 kHz, which begin at these times.
+
+    Players turn the pictures counterclockwise by ``turned`` degrees.
+    """
+    with av.open(str(path), "w") as file:
+        seen = file.add_stream("libx264", rate=rate, options={"threads": "1", "crf": "10", "bf": "0"})
+        seen.height, seen.width = pictures.shape[1:3]
+        seen.pix_fmt = "yuv420p"
+        seen.codec_context.time_base = Fraction(1, 1000)
+        if turned:
+            seen.set_display_rotation(turned)
+        heard = file.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for index, picture in enumerate(pictures):
+            grey = np.full((picture.shape[0] // 2, picture.shape[1]), 128, np.uint8)
+            frame = av.VideoFrame.from_ndarray(np.concatenate([picture, grey]), format="yuv420p")
+            frame.pts, frame.time_base = round(1000 * (pictures_at + index / rate)), Fraction(1, 1000)
+            file.mux(seen.encode(frame))
+        file.mux(seen.encode(None))
+        for begin in range(0, len(samples), 640):
+            frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + 640], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, round(16_000 * sound_at) + begin
+            file.mux(heard.encode(frame))
+        file.mux(heard.encode(None))
+
+
 def damage(path: Path) -> None:
     """Overwrites the middle of a file."""
     content = bytearray(path.read_bytes())

@@ -4,11 +4,18 @@ from pathlib import Path
 from typing import get_args
 
 import fabricate_corpora
+import nano
 import pytest
 
 from lrsms import corpus, study
 from lrsms.data import corpora
 from lrsms.data.corpora.folder import unique_id
+from lrsms.strict import Frozen, canonical_json, parse
+
+
+class Holder(Frozen):
+    corpus: corpus.Corpus
+
 
 KINDS = [model.model_fields["kind"].annotation for model in get_args(get_args(corpus.Corpus)[0])]
 SHIPPED = Path(__file__).parents[1] / "workflow/config"
@@ -40,3 +47,25 @@ def test_ids_are_numbered_past_those_that_are_taken():
     assert [unique_id("a", taken) for _ in range(3)] == ["a", "a.3", "a.4"]
     assert unique_id("b c/\u00e9\n", taken) == "b_c___"
     assert taken == {"a", "a.2", "a.3", "a.4", "b_c___"}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in get_args(get_args(corpus.Corpus)[0]) if kind is not corpus.Synthetic]
+)
+def test_every_corpus_of_recordings_may_say_how_short_they_may_be(kind):
+    assert kind.model_fields["min_duration"].default is None
+
+
+def test_a_least_duration_that_is_not_given_renames_nothing():
+    assert canonical_json(corpus.Manifest(kind="manifest", name="digits")) == '{"kind":"manifest","name":"digits"}'
+
+
+def test_a_least_duration_that_makes_no_sense_is_refused():
+    digits = {"kind": "manifest", "name": "digits"}
+    for data, message in (
+        ({**digits, "min_duration": -0.1}, "min_duration' is -0.1"),
+        ({**digits, "min_duration": 61.0}, "min_duration' is 61.0"),
+        ({**nano.CORPUS, "name": "few", "min_duration": 0.1}, "unknown key 'corpus.min_duration'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parse(Holder, {"corpus": data}, "corpus.yaml")

@@ -155,7 +155,7 @@ def test_a_recording_that_vanishes_is_named_in_one_line(make_lowrank, resolve_ru
         from lrsms.data.recording import read_samples
 
         calls.append(item)
-        return wave(self, item) if len(calls) < 60 else read_samples(tmp_path / "gone.wav")
+        return wave(self, item) if len(calls) < 60 else read_samples(tmp_path / "gone.wav", False)
 
     monkeypatch.setattr(type(prepared), "wave", vanishing)
     with pytest.raises((ValueError, OSError), match=r"gone\.wav") as caught:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lrsms import corpus, streams
-from lrsms.data import video
+from lrsms.data import sound, video
 from lrsms.data.corpora.grid import utterances
 from lrsms.data.utterance import Utterance
 
@@ -49,9 +49,9 @@ def test_talkers_that_are_held_out_are_their_own_splits(tmp_path):
     ]
     assert all(row.audio == row.video and row.render is None for row in found)
     seen = video.read(found[0].video, found[0].box)
-    heard, rate = video.read_audio_track(found[0].audio)
+    heard = sound.read(found[0].audio)
     assert len(seen.frames) == fabricate_corpora.NUM_FRAMES
-    assert len(heard) / rate == pytest.approx(fabricate_corpora.NUM_FRAMES / 25, abs=0.02)
+    assert len(heard.wave) / heard.rate == pytest.approx(fabricate_corpora.NUM_FRAMES / 25, abs=0.02)
 
 
 @pytest.mark.parametrize("videos", ["{talker}", "video/{talker}", "{talker}/video"])

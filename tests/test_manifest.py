@@ -114,8 +114,21 @@ def test_a_link_out_of_the_root_is_refused_and_one_within_is_not(tmp_path):
     (root / "loop.wav").symlink_to(root / "loop.wav")
     assert resolve_inside(root, "in.wav", "here") == root / "real.wav"
     assert resolve_inside(root, str(root / "real.wav"), "here") == root / "real.wav"
-    with pytest.raises(ValueError, match=r"^here: 'out.wav' lies outside"):
+    with pytest.raises(
+        ValueError, match=r"^here: 'out.wav' lies outside .*: 'out.wav' is a symbolic link to .*secret.wav;"
+    ):
         resolve_inside(root, "out.wav", "here")
+    (tmp_path / "away").mkdir()
+    (root / "clips").symlink_to(tmp_path / "away")
+    with pytest.raises(
+        ValueError, match=r"'clips/a.wav' lies outside .*: 'clips' is a symbolic link to .*away; copy"
+    ) as caught:
+        resolve_inside(root, "clips/a.wav", f"{root / 'manifest.tsv'} line 3: audio")
+    assert f"put {root / 'manifest.tsv'} into a folder that holds both and give that one in 'roots'" in str(
+        caught.value
+    )
+    with pytest.raises(ValueError, match=r"^here: '../secret.wav' lies outside .*; give paths inside it$"):
+        resolve_inside(root, "../secret.wav", "here")
     linked = tmp_path / "linked"
     linked.symlink_to(root)
     assert resolve_inside(linked, "real.wav", "here") == root / "real.wav"

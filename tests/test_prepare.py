@@ -397,3 +397,40 @@ def test_babble_of_the_utterance_s_own_voice_is_told(tmp_path, speaker, who):
     soundfile.write(tmp_path / "crowd.wav", samples_of(99, 40_000), 16_000)
     assert prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out", babble=tmp_path / "crowd.wav") == []
     assert prepare(CORPUS, CHARACTERS, VIDEO, make(tmp_path / "films", pictures=True), tmp_path / "seen") == []
+
+
+def test_short_words_are_kept_where_the_corpus_says_so_unless_ctc_needs_more_frames(tmp_path):
+    root = make(tmp_path / "root", 100, u3="abcd", u5="aabbc")
+    for name in ("u3", "u5"):
+        soundfile.write(root / f"{name}.wav", samples_of(int(name[1:]), 2_400), 16_000)
+    with pytest.raises(ValueError, match=r"'u3': u3.wav: too short \(2400 samples at 16 kHz; .*'min_duration'"):
+        prepared_from(root, tmp_path / "out")
+    short = CORPUS.model_copy(update={"min_duration": 0.1})
+    (line,) = prepare(short, CHARACTERS, AUDIO, root, tmp_path / "out")
+    assert line == "skipped 'u5': the transcript needs 7 frames for CTC, the recording has 5 (25 per second)"
+    prepared = Prepared(tmp_path / "out")
+    (item,) = [item for item in prepared.items("train") if item.id == "u3"]
+    assert item.frames == 5 and len(prepared.wave(item)) == 3_200
+    np.testing.assert_array_equal(prepared.wave(item)[:2_400] * 32_768, samples_of(3, 2_400))
+    assert not prepared.wave(item)[2_400:].any()
+
+
+def test_narrow_band_recordings_are_told_and_noted(tmp_path):
+    root = make(tmp_path / "root")
+    for number in range(20):
+        soundfile.write(root / f"u{number}.wav", samples_of(number), 8_000)
+    note = "sampled at 8000 Hz: nothing above 4000 Hz can be heard"
+    assert prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out") == [f"{note}: 20 utterances, first 'u0'"]
+    assert Prepared(tmp_path / "out").summary["notes"] == [{"note": note, "utterances": 20, "first": "u0"}]
+
+
+def test_a_file_without_a_header_stops_in_one_line_that_says_what_is_read(tmp_path):
+    root = make(tmp_path / "root")
+    (root / "u0.raw").write_bytes(samples_of(0).tobytes())
+    text = (root / "manifest.tsv").read_text()
+    (root / "manifest.tsv").write_text(text.replace("u0.wav", "u0.raw"))
+    with pytest.raises(
+        ValueError, match=r"^1 of 20 .*'u0': u0\.raw: cannot be read as audio \(it has no header"
+    ) as caught:
+        prepared_from(root, tmp_path / "out")
+    assert "\n" not in str(caught.value)

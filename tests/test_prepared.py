@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from talking import BOTH, CHARACTERS, CORPUS, make, pictures_of, prepared_from, samples_of
 
 from lrsms.corpus import LibriSpeech
@@ -40,6 +41,21 @@ def test_a_corpus_in_place_reads_as_its_copy_does(tmp_path, in_place):
             np.testing.assert_array_equal(there.wave(item), copied.wave(item))
             np.testing.assert_array_equal(there.video(item), copied.video(item))
     np.testing.assert_array_equal(there.babble.tracks, copied.babble.tracks)
+
+
+def test_short_recordings_in_place_are_padded_as_their_copies_are(tmp_path, in_place):
+    soundfile.write(in_place / "u0.wav", samples_of(0, 2_000), 16_000)
+    video.write(in_place / "u0.mp4", pictures_of(0, 3))
+    short = {"update": {"min_duration": 0.1}}
+    opened = []
+    for corpus in (CORPUS.model_copy(**short), IN_PLACE.model_copy(**short)):
+        prepare(corpus, CHARACTERS, BOTH, in_place, tmp_path / corpus.name)
+        opened.append(Prepared(tmp_path / corpus.name))
+    copied, there = opened
+    item = there.items("train")[0]
+    assert there.hash == copied.hash and item.frames == 5
+    np.testing.assert_array_equal(there.wave(item), copied.wave(item))
+    np.testing.assert_array_equal(there.video(item), copied.video(item))
 
 
 def test_paths_are_not_part_of_a_corpus_s_identity(tmp_path, in_place):

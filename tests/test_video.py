@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lrsms.data import video
+from lrsms.data import sound, video
 
 GRID = Path(__file__).parents[2] / "shared/data/grid_s1"
 MOUTH = (114, 165, 96, 96)
@@ -95,6 +95,15 @@ def test_a_rate_that_varies_is_refused(tmp_path: Path) -> None:
     encode(tmp_path / "film.mkv", waves(20), times=times)
     with pytest.raises(ValueError, match=r"film\.mkv: frame rate varies \(after frame 9\); convert it to 25"):
         video.read(tmp_path / "film.mkv")
+
+
+@pytest.mark.parametrize("times", [[0, 1, 2, 4, 5], [0, 1, 1, 2, 3]])
+def test_a_frame_that_is_missing_or_there_twice_is_found_where_a_tick_is_a_frame(
+    tmp_path: Path, times: list[int]
+) -> None:
+    with pytest.raises(ValueError, match=r"film: frame rate varies \(after frame [12]\)"):
+        video._check_spacing(tmp_path / "film", list(times))
+    video._check_spacing(tmp_path / "film", [0, 1, 2, 3])
 
 
 def test_even_times_may_be_rounded_to_milliseconds(tmp_path: Path) -> None:
@@ -204,15 +213,15 @@ def test_sound_is_read_from_a_video_file(tmp_path: Path) -> None:
         frame.sample_rate = 44_100
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    samples, rate = video.read_audio_track(tmp_path / "film.mkv")
-    assert rate == 44_100 and samples.dtype == np.float32
-    assert samples == pytest.approx(tone / 2, abs=1e-4)
+    heard = sound.read(tmp_path / "film.mkv")
+    assert heard.rate == 44_100 and heard.wave.dtype == np.float32
+    assert heard.wave == pytest.approx(tone / 2, abs=1e-4)
 
 
 def test_a_silent_film_has_no_sound(tmp_path: Path) -> None:
     video.write(tmp_path / "film.mp4", waves(3))
     with pytest.raises(ValueError, match=r"film\.mp4: has no audio stream"):
-        video.read_audio_track(tmp_path / "film.mp4")
+        sound.read(tmp_path / "film.mp4")
 
 
 @pytest.mark.skipif(not GRID.is_dir(), reason="real GRID videos are not beside the checkout")
@@ -225,5 +234,5 @@ def test_mouths_cut_from_grids_originals_agree_with_the_crops_made_of_them() -> 
         difference = original.frames.astype(float) - crops.frames
         assert np.abs(difference).mean() < 2.5 and abs(difference.mean()) < 0.5
         assert np.corrcoef(original.frames.ravel(), crops.frames.ravel())[0, 1] > 0.995
-        samples, rate = video.read_audio_track(path)
-        assert rate == 44_100 and 2.9 < len(samples) / rate < 3.05
+        heard = sound.read(path)
+        assert heard.rate == 44_100 and 2.9 < len(heard.wave) / heard.rate < 3.05

@@ -4,16 +4,17 @@ A frame is 640 samples (40 ms) throughout the project; four log-mel feature fram
 """
 
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
-from lrsms.data import video
+from lrsms.data import sound
+from lrsms.data.sound import Sound
 from lrsms.data.torchaudio_import import torchaudio
 
 SAMPLE_RATE = 16_000
@@ -22,8 +23,8 @@ FEATURES_PER_FRAME = 4
 FRAMES_PER_SECOND = SAMPLE_RATE // SAMPLES_PER_FRAME
 FEATURES_PER_SECOND = FEATURES_PER_FRAME * FRAMES_PER_SECOND
 
-_CONTAINERS = {".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
-_LOWEST_RATE = 4_000  # below it there is no speech to recognise, only a broken header
+_RATES = 4_000, 768_000
+"""Below there is no speech to recognise, beyond are no recorders: the header is broken."""
 _WINDOW = 400
 _HOP = 160
 _FFT = 512
@@ -33,36 +34,31 @@ _VARIANCE_FLOOR = 1e-5
 
 
 def read(path: Path) -> np.ndarray:
-    """Reads WAV, FLAC, OGG (Opus, Vorbis) or the sound track of a video, at any rate and number of channels.
+    """The wave that ``hear`` reads."""
+    return hear(path).wave
+
+
+def hear(path: Path) -> Sound:
+    """Reads any sound file or the sound of a video, at any rate and number of channels.
 
     Returns:
-        ``(S,)`` float32 at 16 kHz, the mean of the channels; full scale is 1.
+        A wave ``(S,)`` float32 at 16 kHz; ``rate`` is that of the file.
 
     Raises:
-        ValueError: the file is missing, not audio, empty, or holds a sample that is not finite.
+        ValueError: one line: it cannot be read (``sound.read``), is empty, its rate is none of a recording, or it holds
+            a sample that is not finite.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
-    wave, rate = video.read_audio_track(path) if path.suffix.lower() in _CONTAINERS else _read_file(path)
-    if len(wave) == 0:
+    heard = sound.read(path)
+    if len(heard.wave) == 0:
         raise ValueError(f"{path}: holds no samples")
-    if not np.isfinite(wave).all():
+    if not np.isfinite(heard.wave).all():
         raise ValueError(f"{path}: holds samples that are NaN or infinite")
-    if rate < _LOWEST_RATE:
-        raise ValueError(f"{path}: sample rate is {rate} Hz, at least {_LOWEST_RATE} is needed")
-    if rate == SAMPLE_RATE:
-        return wave
-    return _resampler(rate)(torch.from_numpy(wave)).numpy()
-
-
-def _read_file(path: Path) -> tuple[np.ndarray, int]:
-    """Samples ``(S,)``, the mean of the channels, and their rate."""
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError, MemoryError, ValueError) as error:
-        reason = getattr(error, "error_string", None) or error
-        raise ValueError(f"{path}: cannot be read as audio ({' '.join(str(reason).split())})") from None
-    return samples.mean(axis=1), rate
+    lowest, highest = _RATES
+    if not lowest <= heard.rate <= highest:
+        raise ValueError(f"{path}: sample rate is {heard.rate} Hz; it must lie between {lowest} and {highest}")
+    if heard.rate == SAMPLE_RATE:
+        return heard
+    return replace(heard, wave=_resampler(heard.rate)(torch.from_numpy(heard.wave)).numpy())
 
 
 @lru_cache(maxsize=8)

@@ -64,6 +64,7 @@ def ingest(
     folder: Path | None,
     threads: int,
     report: Callable[[int], None],
+    min_duration: float | None = None,
 ) -> Ingested:
     """Streams what can be read to the files of ``folder``, or only its hash where there is none.
 
@@ -75,6 +76,7 @@ def ingest(
         folder: gets ``audio.npy`` and ``video.npy``.
         threads: utterances that are read at once; the result does not depend on it.
         report: called after each utterance with how many are done.
+        min_duration: seconds that a recording needs at least; None: 0.2.
 
     Raises:
         ValueError: one line: two splits share a recording.
@@ -93,7 +95,7 @@ def ingest(
             streams[VIDEO] = GrowingArray(folder and folder / VIDEO, "u1", (video.SIZE, video.SIZE))
         for stream in streams.values():
             stack.enter_context(stream)
-        outcomes = stack.enter_context(closing(_in_order(utterances, modalities, threads)))
+        outcomes = stack.enter_context(closing(_in_order(utterances, modalities, threads, min_duration)))
         for done, (utterance, outcome) in enumerate(outcomes, start=1):
             assert utterance.split in SPLITS, utterance
             if isinstance(outcome, ValueError):
@@ -114,14 +116,14 @@ def ingest(
 
 
 def _in_order(
-    utterances: Iterable[Utterance], modalities: tuple[Modality, ...], threads: int
+    utterances: Iterable[Utterance], modalities: tuple[Modality, ...], threads: int, min_duration: float | None
 ) -> Generator[tuple[Utterance, Outcome], None, None]:
     """Reads in threads, a few utterances ahead; they come in the corpus's order."""
     waiting: deque[tuple[Utterance, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for utterance in utterances:
-                waiting.append((utterance, pool.submit(_try, utterance, modalities)))
+                waiting.append((utterance, pool.submit(_try, utterance, modalities, min_duration)))
                 if len(waiting) > 2 * threads:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -133,13 +135,13 @@ def _in_order(
                 future.cancel()
 
 
-def _try(utterance: Utterance, modalities: tuple[Modality, ...]) -> Outcome:
+def _try(utterance: Utterance, modalities: tuple[Modality, ...], min_duration: float | None) -> Outcome:
     """The normalised transcript and the recording, or why the utterance cannot be used."""
     text = normalise(utterance.text)
     if not text:
         return ValueError("the transcript is empty")
     try:
-        return text, recording.read(utterance, modalities)
+        return text, recording.read(utterance, modalities, min_duration)
     except ValueError as error:
         return error
 

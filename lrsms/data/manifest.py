@@ -107,6 +107,27 @@ def resolve_inside(root: Path, name: str, where: str) -> Path:
         path = (root / name).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a null byte
         raise ValueError(f"{where}: '{name}' is not a path ({error})") from None
-    if not path.is_relative_to(root.resolve()):
-        raise ValueError(f"{where}: '{name}' lies outside the corpus folder {root}; give paths inside it")
-    return path
+    inside = root.resolve()
+    if path.is_relative_to(inside):
+        return path
+    outside = f"{where}: '{name}' lies outside the corpus folder {root}"
+    if (link := _link(inside, name)) is None:
+        raise ValueError(f"{outside}; give paths inside it")
+    manifest = where.split(" line ")[0]
+    raise ValueError(
+        f"{outside}: '{link.relative_to(inside)}' is a symbolic link to {link.readlink()}; copy what it points to in "
+        f"its place (cp -rL copies a folder so), or put {manifest} into a folder that holds both and give that one in "
+        "'roots'"
+    )
+
+
+def _link(inside: Path, name: str) -> Path | None:
+    """The first symbolic link on the way that leads out of ``inside``; None where no link does."""
+    path = inside
+    for part in Path(name).parts:
+        path = path / part
+        if not path.parent.resolve().is_relative_to(inside):
+            return None
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            return path if path.is_relative_to(inside) else None
+    return None

@@ -60,9 +60,10 @@ def prepare(
     """Prepares ``corpus`` into ``folder``, which it replaces if it was prepared before.
 
     Transcripts are normalised (lower case, NFC, single blanks). The tokenizer is trained on the train split. Skipped
-    are utterances of which a modality is missing, unreadable, damaged, not finite, not as its corpus needs it or
-    shorter than 0.2 s, whose audio and video differ by more than two frames, or whose transcript is empty, has
-    characters outside the tokenizer, or needs more frames for CTC than there are (25 per second).
+    are utterances of which a modality is missing, unreadable, damaged, silent, not finite, not as its corpus needs it
+    or shorter than the corpus's ``min_duration``, whose audio and video differ by more than two frames or in their
+    frame rate, or whose transcript is empty, has characters outside the tokenizer, or needs more frames for CTC than
+    there are (25 per second).
 
     Args:
         corpus: its kind names the module of ``lrsms.data.corpora`` that yields the utterances.
@@ -93,7 +94,14 @@ def prepare(
         # A list knows its length; a rendered corpus promises it in its config.
         total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
         streams = None if corpus.in_place else partial
-        read = ingest(utterances, modalities, streams, threads, lambda done: report(done, max(done, total)))
+        read = ingest(
+            utterances,
+            modalities,
+            streams,
+            threads,
+            lambda done: report(done, max(done, total)),
+            getattr(corpus, "min_duration", None),  # what is rendered is as long as it is
+        )
         findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble)
         if folder.exists():
             shutil.rmtree(folder)

@@ -26,7 +26,7 @@ from lrsms.data import video
 from lrsms.data.audio import SAMPLES_PER_FRAME
 from lrsms.data.manifest import SPLITS, read_tsv
 from lrsms.data.noise import Babble
-from lrsms.data.recording import FULL_SCALE, cut_samples, num_frames, read_samples
+from lrsms.data.recording import FULL_SCALE, cut_pictures, cut_samples, num_frames, padded_frames, read_samples
 from lrsms.data.text import Tokenizer, load_tokenizer
 from lrsms.files import file_hash
 
@@ -81,6 +81,7 @@ class Streams:
 
     def __init__(self, folder: Path, modalities: tuple[Modality, ...]) -> None:
         self._folder = folder
+        self._is_seen = "video" in modalities
         self._sources: dict[str, dict[str, str]] | None = None
         self._audio = self._video = None
         if (folder / SOURCES).exists():
@@ -121,7 +122,7 @@ class Streams:
             samples = self._audio[begin : begin + SAMPLES_PER_FRAME * place.frames]
         else:
             path = self._source(place, "audio")
-            samples = read_samples(path)
+            samples = read_samples(path, self._is_seen)
             _refuse_shorter(path, num_frames(samples), place)
             samples = cut_samples(samples, place.frames)
         return samples.astype(np.float32) / FULL_SCALE
@@ -137,7 +138,7 @@ class Streams:
         path = self._source(place, "video")
         pictures = video.read(path).frames
         _refuse_shorter(path, len(pictures), place)
-        return pictures[: place.frames]
+        return cut_pictures(pictures, place.frames)
 
     def _source(self, place: Place, modality: Modality) -> Path:
         assert self._sources is not None, f"{self._folder} has no {modality}"
@@ -151,7 +152,7 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _refuse_shorter(path: Path, frames: int, place: Place) -> None:
-    if frames < place.frames:
+    if padded_frames(frames) < place.frames:
         raise ValueError(
             f"{path}: has {frames} frames, but {place.frames} when it was prepared; prepare the corpus again"
         )

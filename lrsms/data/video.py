@@ -1,17 +1,17 @@
 """Video files: any container and codec that FFmpeg opens, to grey 96x96 mouths at 25 pictures a second and back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-# PyAV is imported where a file is opened: FFmpeg takes a while to load, and most jobs open no video.
+from lrsms.data.media import film, opened
+from lrsms.data.upright import Turn, turn
+
 if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.plane import VideoPlane
@@ -22,15 +22,13 @@ SIZE = 96
 FRAMES_PER_SECOND = 25
 
 Box = tuple[int, int, int, int]
-"""x and y of the upper left corner, width and height, in pixels."""
+"""x and y of the upper left corner, width and height, in pixels of the picture as it is shown."""
 
+RATE_TOLERANCE = 0.01
 _RATES = (1.0, 240.0)
 """Frames per second that a container may mean; others (some of GRID's say 1,875) only tell how it was made."""
-_RATE_TOLERANCE = 0.01
 _UNEVEN = 0.1
 """Largest deviation of the time between two frames from the usual one, as a share of it."""
-_LONGEST_DELAY = 60.0
-"""Seconds of silence that are put before a sound that begins later than its pictures."""
 _NEUTRAL = 128
 _COLOUR = 3
 """Largest deviation of a grey picture's chroma from neutral; not every codec keeps it exactly."""
@@ -39,8 +37,6 @@ _FULL_RANGE = np.rint(np.clip((np.arange(256) - 16) * (255 / 219), 0, 255)).asty
 """By luma of limited range, in which 16 is black and 235 is white."""
 _ENCODER = {"preset": "superfast", "crf": "18", "threads": "1"}
 """One thread, so that the bytes do not depend on how many there are."""
-
-_Stream = TypeVar("_Stream")
 
 
 @dataclass(frozen=True)
@@ -51,10 +47,12 @@ class Video:
     """``(T, 96, 96)`` uint8, 0 black and 255 white, one for every 40 ms."""
     notes: tuple[str, ...] = ()
     """What was assumed or changed in reading, a phrase each."""
+    rate: float | None = None
+    """Frames per second as the file has it; None where it says nothing that can be meant."""
 
 
 def read(path: Path, box: Box | None = None) -> Video:
-    """Reads a video of a mouth, or the mouth in a video.
+    """Reads a video of a mouth, or the mouth in a video, turned as players turn it.
 
     The frame rate is taken as 25 whatever the container says. Colour becomes luma. Luma of limited range is stretched
     to 0 to 255. Luma whose range is not given is taken as limited in a coloured video, as players do, and as full in
@@ -66,25 +64,32 @@ def read(path: Path, box: Box | None = None) -> Video:
         box: where the mouth is, brought to 96x96 by averaging areas; None: the pictures are 96x96 and all mouth.
 
     Raises:
-        ValueError: one line that names the file: it is missing, not a video or damaged; it holds no frames; their size
-            is not 96x96 without a ``box``, or the box lies outside; their rate varies.
+        ValueError: one line that names the file: it is missing, not a video, damaged or cut short; it holds no frames;
+            their size is not 96x96 without a ``box``, or the box lies outside; their rate varies, or they are turned by
+            part of a quarter.
     """
     from av.video.reformatter import ColorRange
 
     crops: list[np.ndarray] = []
     timestamps: list[int | None] = []
-    is_coloured = False
-    with _opened(path) as container:
-        stream = _only_stream(path, container.streams.video, "video")
+    is_coloured = is_turned = False
+    with opened(path, "video") as container:
+        stream = film(container)
+        if stream is None:
+            cover = " but a picture, such as of a cover" if container.streams.video else ""
+            raise ValueError(f"{path}: has no video stream{cover}")
         stream.codec_context.options = {"err_detect": "explode"}  # where FFmpeg would guess what is missing
         tick, rate_stated = stream.time_base, stream.average_rate
         for frame in _decoded(path, container, stream):
-            x, y, width, height = _checked_box(path, frame, box)
+            turned = turn(path, frame)
             if frame.format.name not in _EIGHT_BIT_LUMA:
                 frame = frame.reformat(format="yuv444p", dst_color_range=ColorRange.MPEG)
             luma, *chroma = map(_pixels, frame.planes)
-            crops.append(luma[y : y + height, x : x + width].copy())
+            shown = turned.apply(luma)
+            x, y, width, height = _checked_box(path, shown, box)
+            crops.append(shown[y : y + height, x : x + width].copy())
             timestamps.append(frame.pts)
+            is_turned = is_turned or turned != Turn()
             is_coloured = is_coloured or any(_is_coloured(plane) for plane in chroma)
             range_ = ColorRange(frame.color_range)
     if not crops:
@@ -97,10 +102,12 @@ def read(path: Path, box: Box | None = None) -> Video:
     if frames.shape[1:] != (SIZE, SIZE):
         frames = _resized(frames)
     notes = ["colour read as grey"] if is_coloured else ["unmarked luma read as of full range"] if is_unmarked else []
+    if is_turned:
+        notes.append("turned upright, as the file says")
     rate = _rate(timestamps, tick, rate_stated)
-    if rate is not None and abs(rate - FRAMES_PER_SECOND) > _RATE_TOLERANCE:
+    if rate is not None and abs(rate - FRAMES_PER_SECOND) > RATE_TOLERANCE:
         notes.append(f"{rate:.4g} frames a second read as {FRAMES_PER_SECOND}")
-    return Video(frames, tuple(notes))
+    return Video(frames, tuple(notes), rate)
 
 
 def write(path: Path, frames: np.ndarray) -> None:
@@ -132,66 +139,6 @@ def write(path: Path, frames: np.ndarray) -> None:
         container.mux(stream.encode(None))
 
 
-def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
-    """Reads the sound of a video file; silence comes first where it begins after the pictures.
-
-    Returns:
-        ``(S,)`` float32, the mean of the channels, full scale 1; and samples per second.
-
-    Raises:
-        ValueError: one line that names the file: it is missing, not a recording or damaged, has no sound, or its sound
-            begins more than a minute after its pictures.
-    """
-    import av
-
-    with _opened(path) as container:
-        stream = _only_stream(path, container.streams.audio, "audio")
-        stream.codec_context.options = {"err_detect": "explode"}
-        to_planar_float = av.AudioResampler(format="fltp")
-        frames = list(container.decode(stream))
-        chunks = [
-            resampled.to_ndarray().mean(axis=0)
-            for frame in [*frames, None]
-            for resampled in to_planar_float.resample(frame)
-        ]
-        rate = stream.rate
-        delay = _delay(frames[0], container.streams.video) if frames else 0.0
-    if not chunks:
-        raise ValueError(f"{path}: its audio stream holds no samples")
-    if delay > _LONGEST_DELAY:
-        raise ValueError(f"{path}: its sound begins {delay:.0f} s after its pictures; cut what comes before")
-    return np.concatenate([np.zeros(round(delay * rate), np.float32), *chunks]), rate
-
-
-def _delay(first: "AudioFrame", streams: "tuple[VideoStream, ...]") -> float:
-    """Seconds from a file's first picture to its first sound, at least 0; 0 where it has no picture or no times."""
-    if first.time is None or not streams or streams[0].start_time is None or streams[0].time_base is None:
-        return 0.0
-    return max(0.0, first.time - float(streams[0].start_time * streams[0].time_base))
-
-
-@contextmanager
-def _opened(path: Path) -> "Iterator[InputContainer]":
-    """The container, whose errors inside the block become ValueErrors."""
-    import av
-
-    if not path.is_file():
-        raise ValueError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
-    try:
-        with av.open(str(path)) as container:
-            yield container
-    except (av.FFmpegError, EOFError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{path}: cannot be read as video, or damaged ({' '.join(str(reason).split())})") from None
-
-
-def _only_stream(path: Path, streams: tuple[_Stream, ...], kind: str) -> _Stream:
-    """The first: where there are several, the others are versions for other players."""
-    if not streams:
-        raise ValueError(f"{path}: has no {kind} stream")
-    return streams[0]
-
-
 def _decoded(path: Path, container: "InputContainer", stream: "VideoStream") -> "Iterator[VideoFrame]":
     # Packets are counted, not frames: a file that was cut without encoding it anew holds some that are not to be shown.
     num_packets = num_frames = 0
@@ -206,17 +153,18 @@ def _decoded(path: Path, container: "InputContainer", stream: "VideoStream") -> 
         raise ValueError(f"{path}: damaged; only {num_packets} of its {stream.frames} frames are there")
 
 
-def _checked_box(path: Path, frame: "VideoFrame", box: Box | None) -> Box:
+def _checked_box(path: Path, shown: np.ndarray, box: Box | None) -> Box:
+    shown_height, shown_width = shown.shape
     if box is None:
-        if (frame.width, frame.height) != (SIZE, SIZE):
+        if (shown_width, shown_height) != (SIZE, SIZE):
             raise ValueError(
-                f"{path}: pictures are {frame.width}x{frame.height}, not {SIZE}x{SIZE}; "
+                f"{path}: pictures are {shown_width}x{shown_height}, not {SIZE}x{SIZE}; "
                 "say where the mouth is with 'box' (x, y, width, height)"
             )
         return 0, 0, SIZE, SIZE
     x, y, width, height = box
-    if min(x, y) < 0 or min(width, height) < 1 or x + width > frame.width or y + height > frame.height:
-        raise ValueError(f"{path}: 'box' {list(box)} reaches outside the picture of {frame.width}x{frame.height}")
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > shown_width or y + height > shown_height:
+        raise ValueError(f"{path}: 'box' {list(box)} reaches outside the picture of {shown_width}x{shown_height}")
     return box
 
 
@@ -241,8 +189,8 @@ def _check_spacing(path: Path, timestamps: list[int | None]) -> None:
     if len(intervals) == 0:
         return
     usual = float(np.median(intervals))
-    # A tick is as exact as a timestamp can be.
-    uneven = np.flatnonzero(np.abs(intervals - usual) > max(1, _UNEVEN * usual))
+    # A tick is as exact as a timestamp can be; where it is as long as a frame, none is missing and none comes twice.
+    uneven = np.flatnonzero(np.abs(intervals - usual) > max(min(1, usual / 2), _UNEVEN * usual))
     if len(uneven):
         raise ValueError(
             f"{path}: frame rate varies (after frame {uneven[0]}); convert it to {FRAMES_PER_SECOND} frames a second"
