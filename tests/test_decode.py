@@ -112,5 +112,5 @@ def test_a_run_is_decoded_on_the_corpus_that_it_was_trained_on(copy, make_run, p
     (copy / "run.json").write_text(json.dumps(outcome | {"corpus_hash": "0"}))
     decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)  # a bit of audio may differ by machine
     (copy / "run.json").write_text(json.dumps(outcome | {"manifest_hash": "0"}))
-    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; delete it to train again"):
+    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; .* move the run's folder"):
         decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)

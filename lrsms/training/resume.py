@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Prepared
 from lrsms.training.checkpoint import Checkpoint, load_checkpoint
 from lrsms.training.distributed import ALONE, Ranks
@@ -68,8 +69,13 @@ def resume(
         raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same; run again")
     if checkpoint is None:
         return Begun()
-    if checkpoint.extra.get("data_hash") != prepared.data_hash:
-        raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
+    if other := difference(checkpoint.extra, prepared.identity):
+        raise ValueError(
+            f"{folder}: was begun {other} than {prepared.folder} holds now; bring back the corpus as it was, or move "
+            "the run's folder elsewhere to start anew"
+        )
+    if ranks.first:
+        warn_of_unknown_pieces(folder, checkpoint.extra, prepared)
     try:
         restore(checkpoint, model, optimizer, total_weights)
         sessions, row = checkpoint.extra["sessions"], checkpoint.extra["row"]

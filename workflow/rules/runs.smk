@@ -31,13 +31,17 @@ rule train:
     params:
         # One launch per job: with several GPUs, it starts a process for each by itself.
         devices=num_devices,
+        roots=roots_json,
     shell:
-        "python -m lrsms train --threads {threads} --devices {params.devices} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms train --threads {threads} --devices {params.devices} --roots {params.roots:q}"
+        " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 rule decode:
     input:
         "results/runs/{run}/run.json",
+        # Its own input: a run that was trained asks for no corpus that was deleted, or is of another layout, since.
+        corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
     output:
         f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
     log:
@@ -50,7 +54,7 @@ rule decode:
     params:
         project=project_json,
     shell:
-        "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q}"
+        "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input[0]:q}) {output:q}"
         " 2>&1 | tee {log:q}"
 
 
