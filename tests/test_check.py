@@ -141,11 +141,11 @@ def test_a_real_corpus_whose_lists_changed_is_not_taken_as_prepared(check, tmp_p
     project = config.parse(config.Project, nano.PROJECT | settings, "project")
     prepared = tmp_path / "results/corpora" / study.load(project)[0].run.prepared
     prepared.mkdir(parents=True)
-    (prepared / "corpus.json").write_text(
-        json.dumps({"listing": listing(config.Manifest(kind="manifest", name="few"), root)})
-    )
+    corpus = config.Manifest(kind="manifest", name="few")
+    (prepared / "corpus.json").write_text(json.dumps({"listing": listing(corpus, root)}))
     assert check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings) == ""
     (root / "manifest.tsv").write_text(header + lines.replace("\ta\n", "\tb\n"))
-    assert "lists other utterances or transcripts than" in check(
-        nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings
-    )
+    error = check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings)
+    assert f"lists other utterances or transcripts than results/corpora/{prepared.name}" in error
+    shutil.rmtree(root)  # what was copied is not asked for any more
+    assert check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings) == ""
