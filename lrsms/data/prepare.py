@@ -81,6 +81,7 @@ def prepare(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
+        listed = listing(corpus, root)  # before anything is read: what is changed meanwhile is then found
         utterances = corpora.utterances(corpus, root, partial / RENDERED)
         # A list knows its length; a rendered corpus promises it in its config.
         total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
@@ -88,7 +89,7 @@ def prepare(
         read = ingest(
             utterances, modalities, streams, threads, lambda done: report(done, max(done, total)), corpus.rendered
         )
-        findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble)
+        findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
@@ -132,6 +133,7 @@ def _complete(
     refused: Path,
     read: Ingested,
     babble: Path | None,
+    listed: str | None,
 ) -> list[str]:
     """Adds to the streams what makes them a prepared corpus; returns what its user should know."""
     skipped, num_utterances = read.skipped, len(read.rows) + len(read.skipped)
@@ -163,7 +165,7 @@ def _complete(
         "tokenizer": settings.model_dump(mode="json", exclude_none=True),
         "modalities": list(modalities),
         "layout": PREPARED_LAYOUT,
-        "listing": listing(corpus, root),
+        "listing": listed,
         "source": source_hash(read.lines),
         "root": None if lies is None else str(lies),
         "hash": content_hash(files | streams),
