@@ -109,14 +109,6 @@ def test_a_decoder_setting_only_decodes(study: Path) -> None:
     assert planned(study) == {"decode": 2, "score": 2, "aggregate": 1, "tables": 1, "figures": 1}
 
 
-def test_a_corpus_that_was_deleted_is_prepared_again_to_decode_not_to_train(study: Path) -> None:
-    """As it is where another version of its layout has another name."""
-    shutil.rmtree(study / "results/corpora")
-    edit(study, "config.yaml", "beam: 8", "beam: 4")
-    plan = {"prepare": 1, "decode": 2, "score": 2, "aggregate": 1, "tables": 1, "figures": 1}
-    assert planned(study) == plan
-
-
 def test_a_comment_in_a_study_runs_nothing(study: Path) -> None:
     edit(study, "studies/scratch.yaml", "grids:", "# as in the paper\ngrids:")
     assert planned(study) == {}

@@ -40,8 +40,6 @@ rule train:
 rule decode:
     input:
         "results/runs/{run}/run.json",
-        # Its own input: a run that was trained asks for no corpus that was deleted, or is of another layout, since.
-        corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
     output:
         f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
     log:
@@ -54,7 +52,7 @@ rule decode:
     params:
         project=project_json,
     shell:
-        "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input[0]:q}) {output:q}"
+        "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q}"
         " 2>&1 | tee {log:q}"
 
 
