@@ -1,6 +1,5 @@
 """What can be known to fail before any job runs: a study held against its networks, its decoders and its corpus."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from lrsms import config
 from lrsms.config import Decoding, Run
 from lrsms.data import corpora
 from lrsms.data.audio import SAMPLES_PER_FRAME, log_mel
-from lrsms.data.prepare import source_hash
+from lrsms.data.prepare import listing
 from lrsms.data.prepared import SUMMARY
+from lrsms.files import read_json
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
 from lrsms.stepbench import vocabulary
@@ -47,21 +47,24 @@ def check_corpus(corpus: config.Corpus, root: Path | None, prepared: Path) -> No
 
     Args:
         corpus: the corpus.
-        root: where a real one lies; need not be given once it is prepared.
+        root: where a real one lies; need not be given once it is prepared, nor be there once it was copied.
         prepared: folder that it is prepared in, or will be.
 
     Raises:
-        ValueError: one line: it cannot be rendered as it is asked for, its root or manifest is not as it must be, or
-            its manifest has changed since it was prepared.
+        ValueError: one line: it cannot be rendered as it is asked for, its root or lists are not as they must be, or
+            they have changed since it was prepared.
     """
     summary = prepared / SUMMARY
-    if summary.is_file():
-        if root is not None and source_hash(root) != json.loads(summary.read_bytes()).get("source"):
-            raise ValueError(
-                f"{root}: its manifest is not the one that {prepared} was prepared from; delete {prepared}"
-            )
+    if not summary.is_file():
+        corpora.utterances(corpus, root, Path())  # refuses at the call; nothing is opened or rendered before the first
         return
-    corpora.utterances(corpus, root, Path())  # refuses at the call; nothing is opened or rendered before the first
+    if root is None or (not corpus.in_place and not root.is_dir()):
+        return
+    if listing(corpus, root) != read_json(summary, f"delete {prepared}").get("listing"):
+        raise ValueError(
+            f"{root}: lists other utterances or transcripts than {prepared} was prepared from; undo the change, or "
+            f"delete {prepared} to prepare the corpus as it is now"
+        )
 
 
 def _dense_structure(run: Run) -> Recognizer:

@@ -19,6 +19,9 @@ class _Corpus(Frozen):
     in_place: ClassVar[bool] = False
     """Whether recordings are read from where they lie each time, rather than copied when the corpus is prepared."""
 
+    rendered: ClassVar[bool] = False
+    """Whether recordings are made when the corpus is prepared, by its config."""
+
     has_video: ClassVar[bool] = True
     """Whether there is a talker to be seen."""
 
@@ -39,6 +42,8 @@ class Synthetic(_Corpus):
 
     Its identity is this config.
     """
+
+    rendered: ClassVar[bool] = True
 
     kind: Literal["synthetic"]
     grammar: Literal["commands", "sentences"]

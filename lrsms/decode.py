@@ -19,6 +19,7 @@ from lrsms.config import Condition, Decoder, Decoding, Run
 from lrsms.data.ahead import load_ahead
 from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
+from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Item, Prepared
 from lrsms.files import write_atomically, write_json
 from lrsms.models.recognizer import Recognizer
@@ -91,11 +92,12 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     """
     outcome = load_outcome(folder)
     refuse_wrongly_resumed(run, outcome, folder, "delete it to train again")
-    # Not the audio's hash: a corpus that is rendered on another machine may differ in a last bit.
-    if outcome["manifest_hash"] != prepared.manifest_hash:
+    if other := difference(outcome, prepared.identity, by_manifest=True):
         raise ValueError(
-            f"{folder}: was trained on other data than {prepared.folder} holds now; delete it to train again"
+            f"{folder}: was trained {other} than {prepared.folder} holds now; bring back the corpus as it was, or move "
+            "the run's folder elsewhere to train anew"
         )
+    warn_of_unknown_pieces(folder, outcome, prepared)
     rows: list[dict[str, Any]] = []
     times: dict[str, _Times] = {}
     if outcome["status"] == "finished":

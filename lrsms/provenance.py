@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "snakemake")
+PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", "snakemake")
 
 
 @cache

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from lrsms import config
 from lrsms import decode as decoding_module
 from lrsms.config import Decoding
+from lrsms.data.prepared import Prepared
 from lrsms.decode import decode, load_trained
 from lrsms.score import HYPOTHESIS_KEYS
 
@@ -146,5 +148,22 @@ def test_a_run_is_decoded_on_the_corpus_that_it_was_trained_on(copy, make_run, p
     (copy / "run.json").write_text(json.dumps(outcome | {"corpus_hash": "0"}))
     decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)  # a bit of audio may differ by machine
     (copy / "run.json").write_text(json.dumps(outcome | {"manifest_hash": "0"}))
-    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; delete it to train again"):
+    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; .* move the run's folder"):
+        decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)
+
+
+@pytest.mark.parametrize(("name", "message"), [("audio", "utterance 'test-0"), ("babble", "was changed after")])
+def test_a_zeroed_stream_is_not_decoded(trained, make_run, prepared, decoding, tmp_path, name, message):
+    folder = shutil.copytree(prepared.folder, tmp_path / "corpus")
+    stream = np.load(folder / f"{name}.npy")
+    np.save(folder / f"{name}.npy", np.zeros_like(stream))
+    with pytest.raises(ValueError, match=rf"{name}.npy: {message}.*; delete {folder}"):
+        decode(make_run(), Prepared(folder), trained, tmp_path / "out.jsonl", decoding, CPU)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_run_is_not_decoded_with_another_tokenizer(copy, make_run, prepared, decoding, tmp_path):
+    outcome = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(outcome | {"tokenizer_hash": "0"}))
+    with pytest.raises(ValueError, match=r"was trained with another tokenizer .* than .* holds now"):
         decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)

@@ -103,8 +103,9 @@ def test_a_finished_run_whose_weights_are_lost_is_trained_anew(
 
 
 def test_a_finished_run_is_not_taken_for_one_of_other_data(finished, make_lowrank, prepared, monkeypatch):
-    monkeypatch.setattr(type(prepared), "data_hash", "0" * 64)
-    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; delete it to start anew"):
+    other = prepared.identity | {"data_hash": "0" * 64, "source_hash": "1" * 64}
+    monkeypatch.setattr(type(prepared), "identity", other)
+    with pytest.raises(ValueError, match=r"was trained on other data than .* holds now; .* move the run's folder"):
         train(make_lowrank(), prepared, finished, CPU)
 
 
@@ -205,9 +206,10 @@ def test_a_run_is_not_continued_on_other_data(make_lowrank, make_folder, prepare
     with monkeypatch.context() as patch, pytest.raises(Killed):
         killed_after(patch, 2)
         train(run, prepared, folder, CPU, checkpoint_seconds=0)
-    monkeypatch.setattr(type(prepared), "data_hash", "0" * 64)
+    other = prepared.identity | {"data_hash": "0" * 64, "source_hash": "1" * 64}
+    monkeypatch.setattr(type(prepared), "identity", other)
     with pytest.raises(
-        ValueError, match=r"was begun on other data than .* holds now; delete it to start anew"
+        ValueError, match=r"was begun on other data than .* holds now; .* move the run's folder"
     ) as caught:
         train(run, prepared, folder, CPU)
     assert str(folder) in str(caught.value)

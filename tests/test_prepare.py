@@ -243,7 +243,7 @@ def test_only_what_is_wanted_is_opened(tmp_path):
     root = make(tmp_path / "silent", audio=False, pictures=True)
     seen = prepared_from(root, tmp_path / "seen", modalities=VIDEO)
     assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
-        "corpus.json", "manifest.tsv", "tokenizer.json", "video.npy",
+        "checksums.tsv", "corpus.json", "manifest.tsv", "tokenizer.json", "video.npy",
     ]  # fmt: skip
     assert seen.babble is None
     assert seen.video(seen.items("test")[1]).shape == (FRAMES, 96, 96)

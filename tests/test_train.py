@@ -39,6 +39,8 @@ def test_a_run_leaves_what_it_promises(trained, prepared, make_run):
     assert [set(row) for row in timings] == [{"step", "ms", "waited_ms", "frames"}] * 8
     result = outcome(trained)
     assert (result["status"], result["diverged_at"], result["steps"], result["resumed_at"]) == ("finished", None, 8, 0)
+    assert {name: result[name] for name in prepared.identity} == prepared.identity
+    assert all(prepared.identity.values())
     assert result["corpus_hash"] == prepared.hash
     assert result["manifest_hash"] == prepared.summary["files"]["manifest.tsv"]
     assert result["macs_per_second"] > 0

@@ -13,14 +13,26 @@ import numpy as np
 from lrsms.config import Modality
 from lrsms.data import recording, video
 from lrsms.data.growing import GrowingArray
+from lrsms.data.identity import Source, source_line, sources
 from lrsms.data.manifest import SPLITS
-from lrsms.data.prepared import AUDIO, VIDEO
 from lrsms.data.recording import Recording
+from lrsms.data.stored import FILES, checksum
 from lrsms.data.text import normalise
 from lrsms.data.utterance import Utterance
 
-Outcome = tuple[str, Recording] | ValueError
-"""The normalised transcript and the recording of an utterance, or why it cannot be used."""
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is found of an utterance."""
+
+    text: str
+    """Normalised."""
+    recording: Recording | ValueError
+    """Or why the utterance cannot be used."""
+    sources: dict[Modality, Source]
+    """Its files; none of one that is rendered."""
+    checksums: dict[Modality, str]
+    """Of what is prepared of it."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,14 @@ class Ingested:
 
     rows: list[Kept]
     skipped: list[Skipped]
-    sources: dict[str, tuple[Path | None, Path | None]]
-    """By utterance, the files of its audio and video."""
+    utterances: dict[str, Utterance]
+    """Those that were read, by id."""
+    sources: dict[str, dict[Modality, Source]]
+    """By utterance, its files."""
+    checksums: dict[str, dict[Modality, str]]
+    """By utterance, of what is prepared of it."""
+    lines: list[str]
+    """Of every utterance, those that are skipped among them, for ``identity.source_hash``."""
     notes: dict[str, tuple[str, ...]]
     """By utterance, where there are any."""
     hashes: dict[str, str]
@@ -64,6 +82,7 @@ def ingest(
     folder: Path | None,
     threads: int,
     report: Callable[[int], None],
+    rendered: bool = False,
     min_duration: float | None = None,
 ) -> Ingested:
     """Streams what can be read to the files of ``folder``, or only its hash where there is none.
@@ -76,54 +95,77 @@ def ingest(
         folder: gets ``audio.npy`` and ``video.npy``.
         threads: utterances that are read at once; the result does not depend on it.
         report: called after each utterance with how many are done.
+        rendered: whether the corpus is rendered: the bytes of its files then say nothing of it.
         min_duration: seconds that a recording needs at least; None: 0.2.
 
     Raises:
         ValueError: one line: two splits share a recording.
     """
-    rows: list[Kept] = []
-    skipped: list[Skipped] = []
-    sources: dict[str, tuple[Path | None, Path | None]] = {}
-    notes: dict[str, tuple[str, ...]] = {}
+    found = Ingested([], [], {}, {}, {}, [], {}, {})
     first_with: dict[bytes, tuple[str, str]] = {}
     num_frames = 0
     with ExitStack() as stack:
-        streams: dict[str, GrowingArray] = {}
+        streams: dict[Modality, GrowingArray] = {}
         if "audio" in modalities:
-            streams[AUDIO] = GrowingArray(folder and folder / AUDIO, "<i2")
+            streams["audio"] = GrowingArray(folder and folder / FILES["audio"], "<i2")
         if "video" in modalities:
-            streams[VIDEO] = GrowingArray(folder and folder / VIDEO, "u1", (video.SIZE, video.SIZE))
+            streams["video"] = GrowingArray(folder and folder / FILES["video"], "u1", (video.SIZE, video.SIZE))
         for stream in streams.values():
             stack.enter_context(stream)
-        outcomes = stack.enter_context(closing(_in_order(utterances, modalities, threads, min_duration)))
+        outcomes = stack.enter_context(closing(_in_order(utterances, modalities, threads, rendered, min_duration)))
         for done, (utterance, outcome) in enumerate(outcomes, start=1):
             assert utterance.split in SPLITS, utterance
-            if isinstance(outcome, ValueError):
-                skipped.append(Skipped(utterance.id, utterance.split, str(outcome)))
+            read = outcome.recording
+            found.lines.append(_line(utterance, outcome, modalities, rendered))
+            if isinstance(read, ValueError):
+                found.skipped.append(Skipped(utterance.id, utterance.split, str(read)))
             else:
-                text, read = outcome
-                contents = [content for content in (read.samples, read.pictures) if content is not None]
-                _refuse_shared(utterance, contents[0], first_with)
-                for stream, content in zip(streams.values(), contents, strict=True):
-                    stream.append(content)
-                rows.append(Kept(utterance.id, utterance.split, utterance.speaker, read.frames, num_frames, text))
-                sources[utterance.id] = utterance.audio, utterance.video
+                contents = _contents(read)
+                _refuse_shared(utterance, next(iter(contents.values())), first_with)
+                for modality, content in contents.items():
+                    streams[modality].append(content)
+                place = read.frames, num_frames
+                found.rows.append(Kept(utterance.id, utterance.split, utterance.speaker, *place, outcome.text))
+                found.utterances[utterance.id] = utterance
+                found.sources[utterance.id] = outcome.sources
+                found.checksums[utterance.id] = outcome.checksums
                 if read.notes:
-                    notes[utterance.id] = read.notes
+                    found.notes[utterance.id] = read.notes
                 num_frames += read.frames
             report(done)
-    return Ingested(rows, skipped, sources, notes, {name: stream.hash for name, stream in streams.items()})
+    found.hashes.update({FILES[modality]: stream.hash for modality, stream in streams.items()})
+    return found
+
+
+def _contents(read: Recording) -> dict[Modality, np.ndarray]:
+    """What is prepared of a recording, audio before video."""
+    contents: dict[Modality, np.ndarray | None] = {"audio": read.samples, "video": read.pictures}
+    return {modality: content for modality, content in contents.items() if content is not None}
+
+
+def _line(utterance: Utterance, outcome: Outcome, modalities: tuple[Modality, ...], rendered: bool) -> str:
+    """The utterance's part in the identity of the corpus."""
+    read, files = outcome.recording, outcome.sources
+    if rendered:
+        frames = None if isinstance(read, ValueError) else read.frames
+        return source_line(utterance, outcome.text, dict.fromkeys(modalities, frames))
+    contents = {modality: files[modality].sha256 if modality in files else None for modality in modalities}
+    return source_line(utterance, outcome.text, contents)
 
 
 def _in_order(
-    utterances: Iterable[Utterance], modalities: tuple[Modality, ...], threads: int, min_duration: float | None
+    utterances: Iterable[Utterance],
+    modalities: tuple[Modality, ...],
+    threads: int,
+    rendered: bool,
+    min_duration: float | None,
 ) -> Generator[tuple[Utterance, Outcome], None, None]:
     """Reads in threads, a few utterances ahead; they come in the corpus's order."""
     waiting: deque[tuple[Utterance, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for utterance in utterances:
-                waiting.append((utterance, pool.submit(_try, utterance, modalities, min_duration)))
+                waiting.append((utterance, pool.submit(_read, utterance, modalities, rendered, min_duration)))
                 if len(waiting) > 2 * threads:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -135,13 +177,25 @@ def _in_order(
                 future.cancel()
 
 
-def _try(utterance: Utterance, modalities: tuple[Modality, ...], min_duration: float | None) -> Outcome:
-    """The normalised transcript and the recording, or why the utterance cannot be used."""
+def _read(
+    utterance: Utterance, modalities: tuple[Modality, ...], rendered: bool, min_duration: float | None
+) -> Outcome:
+    """The transcript, the recording or why the utterance cannot be used, and what tells both from others."""
     text = normalise(utterance.text)
+    read = _try(utterance, text, modalities, min_duration)
+    files = {} if rendered else sources(utterance, modalities)
+    contents = {} if isinstance(read, ValueError) else _contents(read)
+    return Outcome(text, read, files, {modality: checksum(content) for modality, content in contents.items()})
+
+
+def _try(
+    utterance: Utterance, text: str, modalities: tuple[Modality, ...], min_duration: float | None
+) -> Recording | ValueError:
+    """The recording, or why the utterance cannot be used."""
     if not text:
         return ValueError("the transcript is empty")
     try:
-        return text, recording.read(utterance, modalities, min_duration)
+        return recording.read(utterance, modalities, min_duration)
     except ValueError as error:
         return error
 

@@ -15,30 +15,22 @@ from typing import Any
 import numpy as np
 
 from lrsms import config
-from lrsms.config import Modality
+from lrsms.config import PREPARED_LAYOUT, Modality
 from lrsms.data import corpora
 from lrsms.data.audio import FRAMES_PER_SECOND
+from lrsms.data.identity import content_hash, listing_hash, source_hash, tokenizer_hash
 from lrsms.data.ingest import Ingested, Kept, Skipped, ingest
+from lrsms.data.inplace import SOURCES, write_sources
 from lrsms.data.manifest import SPLITS, write_tsv
 from lrsms.data.noise import make_babble, read_babble
-from lrsms.data.prepared import (
-    AUDIO,
-    BABBLE,
-    COLUMNS,
-    MANIFEST,
-    SOURCE_COLUMNS,
-    SOURCES,
-    SUMMARY,
-    VIDEO,
-    Streams,
-    content_hash,
-)
+from lrsms.data.prepared import BABBLE, COLUMNS, MANIFEST, SUMMARY, open_streams
+from lrsms.data.stored import AUDIO, CHECKSUMS, VIDEO, write_checksums
 from lrsms.data.text import Characters, Tokenizer, Unigram, ctc_length, train_tokenizer
 from lrsms.files import file_hash
 
 RENDERED = "rendered"
 _OURS = {
-    *(MANIFEST, AUDIO, VIDEO, SOURCES, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
+    *(MANIFEST, AUDIO, VIDEO, CHECKSUMS, SOURCES, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
     *(RENDERED, ".snakemake_timestamp"),
 }
 _LARGEST_SHARE_SKIPPED = 0.01
@@ -90,6 +82,7 @@ def prepare(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
+        listed = listing(corpus, root)  # before anything is read: what is changed meanwhile is then found
         utterances = corpora.utterances(corpus, root, partial / RENDERED)
         # A list knows its length; a rendered corpus promises it in its config.
         total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
@@ -100,9 +93,10 @@ def prepare(
             streams,
             threads,
             lambda done: report(done, max(done, total)),
+            corpus.rendered,
             getattr(corpus, "min_duration", None),  # what is rendered is as long as it is
         )
-        findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble)
+        findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
@@ -117,10 +111,13 @@ def prepare(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def source_hash(root: Path | None) -> str | None:
-    """What tells that a real corpus was changed: the hash of the manifest in its root, if it has one."""
-    path = root / "manifest.tsv" if root is not None else None
-    return file_hash(path) if path is not None and path.is_file() else None
+def listing(corpus: config.Corpus, root: Path | None) -> str | None:
+    """What tells that the lists of a real corpus were changed; None of one that is rendered.
+
+    Raises:
+        ValueError: one line: the corpus is not as its kind needs it.
+    """
+    return None if root is None or corpus.rendered else listing_hash(corpora.utterances(corpus, root, Path()), root)
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -143,6 +140,7 @@ def _complete(
     refused: Path,
     read: Ingested,
     babble: Path | None,
+    listed: str | None,
 ) -> list[str]:
     """Adds to the streams what makes them a prepared corpus; returns what its user should know."""
     skipped, num_utterances = read.skipped, len(read.rows) + len(read.skipped)
@@ -156,24 +154,32 @@ def _complete(
         if all(row.split != split for row in rows):
             raise ValueError(f"corpus '{corpus.name}': no usable utterance is left in split '{split}'")
     write_tsv(folder / MANIFEST, COLUMNS, (list(asdict(row).values()) for row in rows))
-    if corpus.in_place:
-        sources = ((row.id, row.split, *(path or "" for path in read.sources[row.id])) for row in rows)
-        write_tsv(folder / SOURCES, SOURCE_COLUMNS, sources)
+    lies = root.resolve() if root is not None and corpus.in_place else None
+    if lies is not None:
+        write_sources(folder, rows, read.utterances, read.sources, lies)
+    else:
+        write_checksums(folder, rows, read.checksums)
     tokenizer.save(folder)
     files = {name: file_hash(folder / name) for name in (MANIFEST, tokenizer.FILE)}
     streams, heard = read.hashes, None
     if "audio" in modalities:
-        heard = _write_babble(folder, modalities, rows, babble)
+        wave = open_streams(folder, modalities, lies, corpus.name).wave
+        heard = _write_babble(folder, rows, wave, babble)
         streams = streams | {BABBLE: file_hash(folder / BABBLE)}
     notes = _by_note({row.id: read.notes[row.id] for row in rows if row.id in read.notes})
     summary = {
         "corpus": corpus.model_dump(mode="json", exclude_none=True),
         "tokenizer": settings.model_dump(mode="json", exclude_none=True),
         "modalities": list(modalities),
-        "source": source_hash(root),
+        "layout": PREPARED_LAYOUT,
+        "listing": listed,
+        "source": source_hash(read.lines),
+        "root": None if lies is None else str(lies),
         "hash": content_hash(files | streams),
         "files": files,
         "streams": streams,
+        "local": {name: file_hash(folder / name) for name in (SOURCES if lies is not None else CHECKSUMS,)},
+        "tokenizer_hash": tokenizer_hash(tokenizer, [row.text for row in rows if row.split == "train"]),
         "vocabulary": tokenizer.size,
         "splits": {split: _counts([row for row in rows if row.split == split]) for split in SPLITS},
         "skipped": [asdict(one) for one in skipped],
@@ -185,13 +191,10 @@ def _complete(
 
 
 def _write_babble(
-    folder: Path, modalities: tuple[Modality, ...], rows: Sequence[Kept], path: Path | None
+    folder: Path, rows: Sequence[Kept], wave: Callable[[Kept], np.ndarray], path: Path | None
 ) -> tuple[tuple[str, ...], ...]:
     """Writes the tracks of babble; returns who is heard in each."""
-    if path is not None:
-        made = read_babble(path)
-    else:
-        made = make_babble([row for row in rows if row.split == "train"], Streams(folder, modalities).wave)
+    made = read_babble(path) if path is not None else make_babble([row for row in rows if row.split == "train"], wave)
     np.save(folder / BABBLE, made.tracks)
     return made.speakers
 

@@ -3,57 +3,34 @@
 The folder holds
 
 - ``manifest.tsv``: id, split, speaker, frames, offset (frames into the streams), text, in the corpus's order;
-- ``audio.npy``: int16 samples at 16 kHz of all utterances, each of whole frames of 640 samples, if they are heard;
-- ``video.npy``: uint8 pictures ``(96, 96)``, one a frame, if they are seen;
-- or, of a corpus that is read in place, ``sources.tsv``: id, split, and absolute paths of audio and video. It belongs
-  to the machine and is part of no hash;
+- ``audio.npy``, ``video.npy`` and ``checksums.tsv`` (see ``stored.py``);
+- or, of a corpus that is read in place, ``sources.tsv`` (see ``inplace.py``). It is part of no hash of the content;
 - ``babble.npy``: noise to be mixed into what is heard;
 - ``tokenizer.json`` or ``tokenizer.model``;
-- ``corpus.json``: the two configs, the content's hash, counts by split, the utterances that were skipped and why, and
-  notes on those that were not.
+- ``corpus.json``: the two configs, hashes, counts by split, the utterances that were skipped and why, and notes on
+  those that were not.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from lrsms.config import Modality
-from lrsms.data import video
-from lrsms.data.audio import SAMPLES_PER_FRAME
+from lrsms.config import PREPARED_LAYOUT, Modality
+from lrsms.data.identity import content_hash
+from lrsms.data.inplace import SOURCES, InPlace
 from lrsms.data.manifest import SPLITS, read_tsv
 from lrsms.data.noise import Babble
-from lrsms.data.recording import FULL_SCALE, cut_pictures, cut_samples, num_frames, padded_frames, read_samples
+from lrsms.data.stored import Stored, mapped
 from lrsms.data.text import Tokenizer, load_tokenizer
 from lrsms.files import file_hash
 
 MANIFEST = "manifest.tsv"
-AUDIO = "audio.npy"
-VIDEO = "video.npy"
-SOURCES = "sources.tsv"
 BABBLE = "babble.npy"
 SUMMARY = "corpus.json"
 COLUMNS = ("id", "split", "speaker", "frames", "offset", "text")
-SOURCE_COLUMNS = ("id", "split", "audio", "video")
-
-
-class Place(Protocol):
-    """Where an utterance lies in the streams of a corpus."""
-
-    @property
-    def id(self) -> str:
-        """Of the utterance."""
-
-    @property
-    def frames(self) -> int:
-        """Its length."""
-
-    @property
-    def offset(self) -> int:
-        """Its first frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,90 +49,21 @@ class Item:
     tokens: tuple[int, ...]
 
 
-class Streams:
-    """The audio and video of a corpus, in the files of its folder or in place, opened without reading them.
+def open_streams(folder: Path, modalities: tuple[Modality, ...], root: Path | None, name: str) -> Stored | InPlace:
+    """The audio and video of a corpus, opened without reading them.
+
+    Args:
+        folder: where it is prepared.
+        modalities: what it has.
+        root: where the corpus called ``name`` lies, if it is read in place.
+        name: of the corpus.
 
     Raises:
         OSError, ValueError: a file is missing or torn.
     """
-
-    def __init__(self, folder: Path, modalities: tuple[Modality, ...]) -> None:
-        self._folder = folder
-        self._is_seen = "video" in modalities
-        self._sources: dict[str, dict[str, str]] | None = None
-        self._audio = self._video = None
-        if (folder / SOURCES).exists():
-            rows = read_tsv(folder / SOURCES, SOURCE_COLUMNS)
-            self._sources = {row.cells["id"]: row.cells for row in rows}
-            return
-        if "audio" in modalities:
-            self._audio = _mapped(folder / AUDIO)
-        if "video" in modalities:
-            self._video = _mapped(folder / VIDEO)
-
-    @property
-    def in_place(self) -> bool:
-        """Whether recordings are read where they are."""
-        return self._sources is not None
-
-    def check(self, ids: set[str], num_frames: int) -> None:
-        """Raises ``ValueError``, one line, unless these utterances and this many frames are there."""
-        if self._sources is not None and ids - set(self._sources):
-            raise ValueError(f"{self._folder / SOURCES}: has no line for '{min(ids - set(self._sources))}'")
-        for name, stream, dtype, per_frame in (
-            (AUDIO, self._audio, np.int16, SAMPLES_PER_FRAME),
-            (VIDEO, self._video, np.uint8, 1),
-        ):
-            if stream is not None and (stream.dtype != dtype or num_frames * per_frame > len(stream)):
-                raise ValueError(
-                    f"{self._folder / name}: is shorter than its manifest says; delete {self._folder} and prepare again"
-                )
-
-    def wave(self, place: Place) -> np.ndarray:
-        """Samples ``(640 * frames,)`` at 16 kHz, float32 in [-1, 1).
-
-        Raises:
-            ValueError: one line: a recording in place is not what was prepared.
-        """
-        if self._audio is not None:
-            begin = SAMPLES_PER_FRAME * place.offset
-            samples = self._audio[begin : begin + SAMPLES_PER_FRAME * place.frames]
-        else:
-            path = self._source(place, "audio")
-            samples = read_samples(path, self._is_seen)
-            _refuse_shorter(path, num_frames(samples), place)
-            samples = cut_samples(samples, place.frames)
-        return samples.astype(np.float32) / FULL_SCALE
-
-    def video(self, place: Place) -> np.ndarray:
-        """Pictures ``(frames, 96, 96)``, uint8; not to be written to.
-
-        Raises:
-            ValueError: one line: a recording in place is not what was prepared.
-        """
-        if self._video is not None:
-            return self._video[place.offset : place.offset + place.frames]
-        path = self._source(place, "video")
-        pictures = video.read(path).frames
-        _refuse_shorter(path, len(pictures), place)
-        return cut_pictures(pictures, place.frames)
-
-    def _source(self, place: Place, modality: Modality) -> Path:
-        assert self._sources is not None, f"{self._folder} has no {modality}"
-        return Path(self._sources[place.id][modality])
-
-
-def _mapped(path: Path) -> np.ndarray:
-    """An array that is read from the disk where it is looked at."""
-    # As a plain array: each slice of NumPy's own class for mapped files costs more than a short wave.
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _refuse_shorter(path: Path, frames: int, place: Place) -> None:
-    if padded_frames(frames) < place.frames:
-        raise ValueError(
-            f"{path}: has {frames} frames, but {place.frames} when it was prepared; prepare the corpus again"
-        )
+    if root is None or not (folder / SOURCES).exists():
+        return Stored(folder, modalities)
+    return InPlace(folder, root, name, "video" in modalities)
 
 
 class Prepared:
@@ -165,29 +73,41 @@ class Prepared:
         ValueError: one line: there is no such folder, or it is not complete and as it was prepared.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        """Args: where it was prepared; where a corpus in place lies now, None if it was not moved since."""
         self.folder = folder
         if not (folder / SUMMARY).is_file():
             raise ValueError(f"{folder}: is not a prepared corpus (no {SUMMARY} in it); prepare it first")
         try:
             self.summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+            if self.summary.get("layout") != PREPARED_LAYOUT:
+                raise ValueError("of another version of lrsms")
             self.hash: str = self.summary["hash"]
             """Identity of the prepared content: of the manifest, the streams, the babble and the tokenizer."""
             self.modalities: tuple[Modality, ...] = tuple(self.summary["modalities"])
             files, streams = self.summary["files"], self.summary["streams"]
-            intact = content_hash(files | streams) == self.hash
-            # Streams are too long to hash at every opening; their length is checked below.
-            intact = intact and all(file_hash(folder / name) == files[name] for name in files)
-            self._streams = Streams(folder, self.modalities)
-            self.babble: Babble | None = None
-            """What is mixed into audio as babble; None where nothing is heard."""
-            if "audio" in self.modalities:
-                self.babble = Babble(_mapped(folder / BABBLE), tuple(tuple(heard) for heard in self.summary["babble"]))
+            # Audio and video are too long to hash at every opening; each utterance is checked when it is read.
+            short = {name: streams[name] for name in (BABBLE,) if name in streams}
+            expected = files | short | self.summary["local"]
+            changed = [name for name, sha256 in expected.items() if file_hash(folder / name) != sha256]
+            if not changed and content_hash(files | streams) != self.hash:
+                changed = [SUMMARY]
+            if not changed:
+                was = self.summary["root"]
+                place = root or (Path(was) if was is not None else None)
+                self._streams = open_streams(folder, self.modalities, place, self.summary["corpus"]["name"])
+                self.babble: Babble | None = None
+                """What is mixed into audio as babble; None where nothing is heard."""
+                if "audio" in self.modalities:
+                    heard = tuple(tuple(track) for track in self.summary["babble"])
+                    self.babble = Babble(mapped(folder / BABBLE), heard)
         except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{folder}: is torn ({reason}); delete it and prepare the corpus again") from None
-        if not intact:
-            raise ValueError(f"{folder}: was changed after it was prepared; delete it and prepare the corpus again")
+        if changed:
+            raise ValueError(
+                f"{folder / changed[0]}: was changed after it was prepared; delete {folder}, and it is prepared again"
+            )
         self.tokenizer: Tokenizer = load_tokenizer(folder)
         self._rows = [row.cells for row in read_tsv(folder / MANIFEST, COLUMNS)]
         end = max(int(row["offset"]) + int(row["frames"]) for row in self._rows)
@@ -205,6 +125,22 @@ class Prepared:
         Rendered elsewhere, its audio may differ in the last bit; its config, which is part of the run, says what it is.
         """
         return self.manifest_hash if self.summary["corpus"]["kind"] == "synthetic" else self.hash
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """What a run notes of its data: see ``identity.py``, and ``report/comparable.py`` for what must agree.
+
+        The hashes of the prepared content beside that of the recordings and texts themselves, of the tokenizer, and of
+        the prepared samples, pictures and babble alone.
+        """
+        return {
+            "data_hash": self.data_hash,
+            "corpus_hash": self.hash,
+            "manifest_hash": self.manifest_hash,
+            "source_hash": self.summary["source"],
+            "tokenizer_hash": self.summary["tokenizer_hash"],
+            "streams_hash": content_hash(self.summary["streams"]),
+        }
 
     @property
     def in_place(self) -> bool:
@@ -235,9 +171,3 @@ class Prepared:
     def video(self, item: Item) -> np.ndarray:
         """Pictures ``(item.frames, 96, 96)``, uint8; not to be written to."""
         return self._streams.video(item)
-
-
-def content_hash(files: dict[str, str]) -> str:
-    """SHA-256 over the files' names and SHA-256s: the identity of what was prepared."""
-    lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
-    return hashlib.sha256(lines.encode()).hexdigest()

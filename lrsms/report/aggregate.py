@@ -5,6 +5,7 @@ resampling. Exactly the study's records are read, by name, never what happens to
 """
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json, write_atomically
 from lrsms.record import PARTS, load_curve
-from lrsms.report import nuisance, pairs
+from lrsms.report import comparable, nuisance, pairs, remarks
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.resumed import refuse_wrongly_resumed
@@ -61,6 +62,8 @@ def aggregate(
 ) -> None:
     """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
 
+    What is remarkable about the data of its runs is warned of, and left in ``remarks.txt`` for the notes of its table.
+
     A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers. Where
     the study names nuisance fields, the rows are those of the values chosen on the valid split, and ``nuisance.csv``
     lists every value. Where it trains nothing, a run has one row, of no decoder, with what its step time file holds.
@@ -76,12 +79,14 @@ def aggregate(
         ValueError: one line: a record that is malformed, belongs to another configuration, was decoded on other
             utterances or is of a run that was resumed wrongly (see ``lrsms.resumed``); records of different data.
     """
+    about_data = comparable.compare(experiments, records, decoding.scores)
+    for remark in about_data:
+        warnings.warn(remark, stacklevel=2)
     baselines = _baselines(experiments)
     steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
     keys = _keys(decoding)
     rows: list[dict[str, Any]] = []
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
-    first: tuple[str, str] | None = None
     utterances: Utterances | None = None
     for experiment in experiments:
         name = experiment.name
@@ -93,13 +98,7 @@ def aggregate(
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
-        numbers, scores, data_hash = record
-        first = first or (name, data_hash)
-        if first[1] != data_hash:
-            raise ValueError(
-                f"{records}: '{first[0]}' was scored on data {first[1]} and '{name}' on {data_hash}, which do not"
-                " compare; delete the older record to train that run again on the present data"
-            )
+        numbers, scores = record
         if numbers["status"] != "finished":
             rows += [described | _tested(decoding, key) | numbers for key in keys]
             continue
@@ -116,6 +115,7 @@ def aggregate(
         runs = nuisance.keep(runs, candidates)
         speakers = speakers[speakers["run"].isin(runs["run"])]
     nuisance.write(candidates, decoding, folder)
+    remarks.write(about_data, folder)
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)
@@ -181,8 +181,8 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
 
 def _read_record(
     experiment: Experiment, records: Path, decoding: config.Decoding
-) -> tuple[dict[str, Any], pd.DataFrame, str] | None:
-    """Status and cost, scores per utterance, and hash of the data; None where there is no (complete) record yet."""
+) -> tuple[dict[str, Any], pd.DataFrame] | None:
+    """Status and cost, and scores per utterance; None where there is no (complete) record yet."""
     folder = records / experiment.name
     paths = [folder / name for name in (*PARTS, decoding.scores)]
     config_path, plan_path, run_path, scores_path = paths
@@ -213,7 +213,7 @@ def _read_record(
         for decoder, condition in _keys(decoding):
             if (decoder, condition) not in found:
                 raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
-    return numbers, scores, run["data_hash"]
+    return numbers, scores
 
 
 def _steptime(path: Path) -> dict[str, Any]:

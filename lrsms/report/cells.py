@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from lrsms.report import aggregate, nuisance, paired
+from lrsms.report import aggregate, nuisance, paired, remarks
 from lrsms.report.paired import Key, units_of
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
@@ -135,6 +135,7 @@ class Summary:
         samples: by condition; without those that nothing has been scored on.
         devices: on which the step times were measured.
         choices: how values of nuisance fields were chosen, in words.
+        remarks: what else there is to know of the records.
     """
 
     cells: tuple[Cell, ...]
@@ -143,6 +144,7 @@ class Summary:
     samples: Mapping[str, Sample]
     devices: tuple[str, ...]
     choices: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[Key]:
@@ -173,6 +175,7 @@ def summarise(folder: Path) -> Summary:
         samples={condition: sample for condition in conditions if (sample := _sample(runs, condition, edits))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
         choices=tuple(nuisance.describe_choices(folder)),
+        remarks=remarks.read(folder),
     )
 
 

@@ -262,6 +262,7 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
             f"Training step: {where}; speed-up against the preset's dense model, measured in turns with it (ratio of"
             f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"
         )
+    notes += summary.remarks
     notes.append("MACs: multiply-adds per second of audio." if "MACs G/s" not in left_out else "")
     if left_out:
         notes.append(f"Also in table.csv: {', '.join(left_out)}.")

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from lrsms.data.identity import difference
 from lrsms.data.prepared import Prepared
 from lrsms.files import file_hash, write_json
 from lrsms.provenance import processor, provenance
@@ -101,7 +102,6 @@ def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
     try:
         note = json.loads(path.read_bytes())
         outcome, weights = dict(note["outcome"]), note["weights"]
-        data_hash = outcome["data_hash"]
         whole = file_hash(folder / WEIGHTS) == weights if weights is not None else outcome["status"] == "diverged"
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         whole = False
@@ -109,9 +109,10 @@ def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
         if ranks.first:
             warnings.warn(f"{folder}: had ended, but its weights are not as they were; training anew", stacklevel=2)
         return False
-    if data_hash != prepared.data_hash:
+    if other := difference(outcome, prepared.identity):
         raise ValueError(
-            f"{folder}: was trained on other data than {prepared.folder} holds now; delete it to start anew"
+            f"{folder}: was trained {other} than {prepared.folder} holds now; bring back the corpus as it was, or move "
+            "the run's folder elsewhere to train anew"
         )
     if ranks.first:
         write_json(folder / OUTCOME, outcome)

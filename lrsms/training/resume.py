@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lrsms.config import Run
+from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Prepared
 from lrsms.resumed import refuse_wrongly_resumed
 from lrsms.training.checkpoint import load_checkpoint
@@ -57,8 +58,13 @@ def resume(
         raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same; run again")
     if checkpoint is None:
         return Begun()
-    if checkpoint.extra.get("data_hash") != prepared.data_hash:
-        raise ValueError(f"{folder}: was begun on other data than {prepared.folder} holds now; delete it to start anew")
+    if other := difference(checkpoint.extra, prepared.identity):
+        raise ValueError(
+            f"{folder}: was begun {other} than {prepared.folder} holds now; bring back the corpus as it was, or move "
+            "the run's folder elsewhere to start anew"
+        )
+    if ranks.first:
+        warn_of_unknown_pieces(folder, checkpoint.extra, prepared)
     try:
         begun = _begun(checkpoint.step, checkpoint.extra)
         restore(checkpoint, model, optimizer, total_weights)

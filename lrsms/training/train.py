@@ -109,7 +109,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
     def save(step: int, unvalidated: Mapping[str, float] | None = None) -> None:
         sync(metrics, timings)
         extra = {
-            "data_hash": prepared.data_hash,
+            **prepared.identity,
             "sessions": session.content(memory.recomputing),
             "row": unvalidated,
         }
@@ -186,9 +186,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         "status": "finished" if diverged_at is None else "diverged",
         "diverged_at": diverged_at,
         "steps": total,
-        "data_hash": prepared.data_hash,
-        "corpus_hash": prepared.hash,
-        "manifest_hash": prepared.manifest_hash,
+        **prepared.identity,
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
         "peak_memory_mb": peak_memory_mb(device),
         "seconds": sum(each["seconds"] for each in sessions),

@@ -94,6 +94,22 @@ def corpus_root(project: Project, corpus: config.Corpus) -> Path | None:
     return Path(root) if root else None
 
 
+def given_root(roots: str, corpus: config.Corpus) -> Path | None:
+    """The folder that ``--roots`` gives to a corpus, if it gives one.
+
+    Raises:
+        ValueError: one line: it is no mapping of names to folders.
+    """
+    given = parse_yaml(roots, "--roots")
+    if not isinstance(given, dict):
+        raise ValueError("--roots: is no mapping; write '{name: /path/to/folder}'")
+    for name, root in given.items():
+        if not isinstance(name, str) or not isinstance(root, str):
+            raise ValueError(f"--roots: '{name}' is given {root!r}; a name of a corpus and its folder are needed")
+    root = given.get(corpus.name)
+    return Path(root) if root else None
+
+
 def babble_recording(project: Project, corpus: config.Corpus) -> Path | None:
     """Where the recording of babble lies that a corpus names, if it names one.
 

@@ -13,6 +13,7 @@ from lrsms.verbs.options import (
     babble_recording,
     chosen_device,
     corpus_root,
+    given_root,
     on_corpora,
     on_device,
     on_records,
@@ -38,6 +39,7 @@ def add(verb: Verb) -> None:
     added.add_argument("folder", type=Path, help="the run's folder, with its config.json")
     added.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between checkpoints")
     added.add_argument("--devices", type=int, default=1, help="how many of this machine share each step (torchrun)")
+    added.add_argument("--roots", default="{}", help="folders of real corpora; else where they were when prepared")
     added.add_argument("--deterministic", action="store_true", help="the same bits each time also on a GPU; slower")
 
     added = verb(decode, with_project(), on_device(), on_corpora())
@@ -132,7 +134,7 @@ def train(options: argparse.Namespace) -> None:
     first = os.environ.get("RANK", "0") == "0"
     # The lock comes before the others are joined, so that a run that is held is refused while these still wait.
     with only_one(options.folder) if first else contextlib.nullcontext(), joined(device) as ranks:
-        prepared = Prepared(options.corpora / run.prepared)
+        prepared = Prepared(options.corpora / run.prepared, given_root(options.roots, run.corpus))
         with interrupt.stop_on_signals() as stop:
             train_run(run, prepared, options.folder, device, options.checkpoint_seconds, ranks, stop)
 
@@ -144,10 +146,9 @@ def decode(options: argparse.Namespace) -> None:
     from lrsms.record import load_run
 
     run = load_run(options.folder)
-    decoding = read_project(options.project).decoding
-    decode_run(
-        run, Prepared(options.corpora / run.prepared), options.folder, options.output, decoding, chosen_device(options)
-    )
+    project = read_project(options.project)
+    prepared = Prepared(options.corpora / run.prepared, corpus_root(project, run.corpus))
+    decode_run(run, prepared, options.folder, options.output, project.decoding, chosen_device(options))
 
 
 def score(options: argparse.Namespace) -> None:

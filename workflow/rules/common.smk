@@ -1,4 +1,5 @@
 # What the rules share: the study's runs, and where their files are. Nothing here knows what a run does.
+import json
 import re
 import shlex
 import signal
@@ -93,6 +94,11 @@ def check_study():
 def project_json(wildcards):
     """For params: a function's answer is taken as it is, where in a text ``{run}`` would be filled in."""
     return PROJECT_JSON
+
+
+def roots_json(wildcards):
+    """Where corpora lie now, likewise."""
+    return json.dumps(PROJECT.roots, ensure_ascii=False)
 
 
 def num_devices(wildcards, resources):

@@ -31,8 +31,10 @@ rule train:
     params:
         # One launch per job: with several GPUs, it starts a process for each by itself.
         devices=num_devices,
+        roots=roots_json,
     shell:
-        "python -m lrsms train --threads {threads} --devices {params.devices} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms train --threads {threads} --devices {params.devices} --roots {params.roots:q}"
+        " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 rule decode:

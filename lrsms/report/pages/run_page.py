@@ -162,7 +162,8 @@ def provenance(outcome: Mapping[str, Any]) -> Table:
     return Table((), rows)
 
 
-_DATA = ("data_hash", "corpus_hash", "manifest_hash", "steps", "device", "num_devices", "threads")
+HASHES = ("data_hash", "corpus_hash", "manifest_hash", "source_hash", "tokenizer_hash", "streams_hash")
+_DATA = (*HASHES, "steps", "device", "num_devices", "threads")
 
 
 def described(origin: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ from lrsms.fields import as_text
 from lrsms.report.cells import Summary, describe_samples, number
 from lrsms.report.pages.markup import Table, escape_rst, page
 from lrsms.report.pages.material import Material
-from lrsms.report.pages.run_page import described
+from lrsms.report.pages.run_page import HASHES, described
 from lrsms.report.readable import Readable
 
 _BODY = """
@@ -135,12 +135,9 @@ def _seconds(value: Any) -> float:
 
 def _data(runs: Sequence[Material], summary: Summary) -> Table:
     outcome: Mapping[str, Any] = next((run.outcome for run in runs if run.outcome), {})
-    rows = [(name.replace("_", " "), str(outcome[name])) for name in _HASHES if outcome.get(name) is not None]
+    rows = [(name.replace("_", " "), str(outcome[name])) for name in HASHES if outcome.get(name) is not None]
     if rows:  # what is known of a corpus before anything has read it is no provenance
         content = runs[0].experiment.run.corpus.model_dump(mode="json", exclude_none=True)
         rows = [(f"corpus {name}", as_text(value)) for name, value in content.items()] + rows
     rows += [(f"condition {name}", str(sample)) for name, sample in summary.samples.items()]
     return Table((), rows, caption="Aggregation refuses records of different data.")
-
-
-_HASHES = ("data_hash", "corpus_hash", "manifest_hash")

@@ -1,0 +1,130 @@
+"""What a corpus is, however it is prepared: the bytes of its recordings and its texts; and how these are spelt.
+
+Prepared samples are not it: resampling and decoding differ in a last bit from one kind of processor, or version of a
+library, to another. Nor are paths, or the order of the utterances. Of a rendered corpus, whose files differ likewise,
+the lengths of the recordings take the place of their bytes.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrsms.config import Modality
+from lrsms.data.text import Characters, Tokenizer
+from lrsms.data.utterance import Utterance
+from lrsms.files import file_hash
+
+if TYPE_CHECKING:
+    from lrsms.data.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of the corpus as it was when the corpus was prepared."""
+
+    size: int
+    """In bytes."""
+    sha256: str
+    """Of its content."""
+
+
+def sources(utterance: Utterance, modalities: Iterable[Modality]) -> dict[Modality, Source]:
+    """The files of an utterance that can be read; each is read once."""
+    known: dict[Path, Source] = {}
+    found: dict[Modality, Source] = {}
+    for modality in modalities:
+        path = getattr(utterance, modality)
+        try:
+            if path is not None and path not in known:
+                known[path] = Source(path.stat().st_size, file_hash(path))
+        except OSError:  # left to who reads it
+            continue
+        if path is not None:
+            found[modality] = known[path]
+    return found
+
+
+def source_line(utterance: Utterance, text: str, contents: Mapping[Modality, str | int | None]) -> str:
+    """An utterance's part in ``source_hash``: split, speaker, normalised text, and what stands for its recordings."""
+    return json.dumps([utterance.split, utterance.speaker, text, dict(sorted(contents.items()))])
+
+
+def source_hash(lines: Iterable[str]) -> str:
+    """SHA-256 over all utterances, those that cannot be used among them, in no order."""
+    return _sha256(sorted(lines))
+
+
+def listing_hash(utterances: Iterable[Utterance], root: Path) -> str:
+    """SHA-256 over what a corpus in ``root`` lists, without its recordings: tells that its lists were changed."""
+    inside = f"{root.resolve()}/"
+
+    def line(one: Utterance) -> str:
+        names = [str(path or "").removeprefix(inside) for path in (one.audio, one.video)]
+        return json.dumps([one.id, one.split, one.speaker, one.text, *names])
+
+    return _sha256(sorted(map(line, utterances)))
+
+
+def tokenizer_hash(tokenizer: Tokenizer, texts: Iterable[str]) -> str:
+    """SHA-256 over the units of a tokenizer and over how it spells the transcripts that it was trained on.
+
+    Not over its file, which also holds scores: these may differ in a last bit where not one text is spelt otherwise.
+    """
+    units = [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
+    # Characters spell every text alike, whichever they were trained on.
+    spelt = [] if isinstance(tokenizer, Characters) else [tokenizer.encode(text) for text in sorted(set(texts))]
+    return _sha256([json.dumps(units), json.dumps(spelt)])
+
+
+def content_hash(files: Mapping[str, str]) -> str:
+    """SHA-256 over the files' names and SHA-256s: the identity of what was prepared."""
+    lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def difference(noted: Mapping[str, Any], now: Mapping[str, str | None], by_manifest: bool = False) -> str | None:
+    """What is other than when a run noted its data, to be read after "was trained"; None where it may go on.
+
+    It may where its recordings, texts, lengths and order and its tokenizer are the same, also if samples differ in a
+    last bit. What was noted before the hash of recordings was tells less: then the prepared content must be the same.
+
+    Args:
+        noted: ``Prepared.identity`` as it was, in ``run.json`` or a checkpoint.
+        now: as it is.
+        by_manifest: where the hash of recordings was not noted, the same lengths and texts are enough.
+    """
+    if not _agree(noted, now, "manifest_hash"):
+        return "on other data"
+    if not _agree(noted, now, "tokenizer_hash"):
+        return "with another tokenizer (another version of SentencePiece trains another)"
+    if noted.get("data_hash") == now["data_hash"]:
+        return None
+    if noted.get("source_hash") is None:
+        return None if by_manifest else "on other data"
+    return None if noted["source_hash"] == now["source_hash"] else "on other data"
+
+
+def warn_of_unknown_pieces(folder: Path, noted: Mapping[str, Any], prepared: "Prepared") -> None:
+    """Warns of a run that did not note its tokenizer of pieces, where no other hash says that it is the same."""
+    now = prepared.identity["corpus_hash"]
+    told = noted.get("tokenizer_hash") is not None or now in (noted.get("corpus_hash"), noted.get("data_hash"))
+    if not told and not isinstance(prepared.tokenizer, Characters):
+        warnings.warn(
+            f"{folder}: was begun before runs noted their tokenizer; if sentencepiece was upgraded since, its tokens "
+            f"mean other pieces now: then install the former version and delete {prepared.folder}, which is prepared "
+            "again",
+            stacklevel=2,
+        )
+
+
+def _agree(noted: Mapping[str, Any], now: Mapping[str, str | None], key: str) -> bool:
+    """Whether both are the same, or one is unknown."""
+    return noted.get(key) is None or now.get(key) is None or noted[key] == now[key]
+
+
+def _sha256(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,134 @@
+"""Whether the records of a study compare: all of the same recordings and texts, and each tokenizer one and the same.
+
+What tells that they do is ``Prepared.identity`` in ``run.json``:
+
+- ``source_hash``: of the recordings' bytes and the texts, whatever the tokenizer, the machine and the libraries;
+- ``data_hash``: of the prepared content, of a rendered corpus of its manifest. Old records have only this. Equal ones
+  are of the same recordings too, so that a record with both tells what an old one's are;
+- ``tokenizer_hash``: runs whose ``tokenizer`` is configured alike must have the same.
+
+Samples that were prepared otherwise from the same recordings are remarked on, not refused.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrsms.config import canonical_json
+from lrsms.study import OUTCOME, Experiment
+
+_SHOWN = 10
+"""Digits of a hash in a message."""
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a record says of its data."""
+
+    run: str
+    tokenizer: str
+    data_hash: str
+    source_hash: str | None
+    tokenizer_hash: str | None
+    manifest_hash: str | None
+    streams_hash: str | None
+
+
+def compare(experiments: Sequence[Experiment], records: Path, scores: str) -> list[str]:
+    """What the reader of a table should know of its runs' data, where they are not the same to the bit.
+
+    Args:
+        experiments: the study's runs.
+        records: folder of their records; runs without one, and malformed records, are left to who reads them.
+        scores: name of the score table that makes a record complete.
+
+    Raises:
+        ValueError: one line: the records do not compare.
+    """
+    noted = [data for e in experiments if e.trained and (data := _data(e, records / e.name, scores)) is not None]
+    _refuse_other_recordings(noted, records)
+    _refuse_other_tokenizers(noted, records)
+    return _remarks(noted)
+
+
+def _data(experiment: Experiment, record: Path, scores: str) -> _Data | None:
+    if not (record / scores).is_file():
+        return None
+    try:
+        content = json.loads((record / OUTCOME).read_bytes())
+        said: dict[str, Any] = content if isinstance(content, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return None
+    hashes = {key: said.get(key) for key in _Data.__dataclass_fields__ if key.endswith("_hash")}
+    known = {key: value if isinstance(value, str) and value else None for key, value in hashes.items()}
+    if known["data_hash"] is None:
+        return None
+    return _Data(experiment.name, canonical_json(experiment.run.tokenizer.model_dump(mode="json")), **known)  # type: ignore[arg-type]
+
+
+def _refuse_other_recordings(noted: Sequence[_Data], records: Path) -> None:
+    """Each record is to be of the same recordings as the first, directly or by way of others."""
+    reached = _names(noted[0]) if noted else set()
+    others, near = list(noted), list(noted)
+    while near:
+        near = [data for data in others if reached & _names(data)]
+        others = [data for data in others if not reached & _names(data)]
+        reached = reached.union(*map(_names, near))
+    if others:
+        raise ValueError(_not_the_same(noted[0], others[0], records))
+
+
+def _names(data: _Data) -> set[str]:
+    """By what its recordings are known."""
+    return {f"data {data.data_hash}"} | ({f"source {data.source_hash}"} if data.source_hash else set())
+
+
+def _not_the_same(first: _Data, other: _Data, records: Path) -> str:
+    trained = f"'{first.run}' was trained on data {_hash(first)} and '{other.run}' on {_hash(other)}"
+    old = next((data for data in (first, other) if data.source_hash is None), None)
+    why, or_tell = "of other recordings or transcripts", ""
+    if old is not None:
+        why = f"as far as is known: '{old.run}' is from before recordings were hashed apart from their preparation"
+        or_tell = "; or add a run of its settings with another seed, which tells whether the recordings are the same"
+    return (
+        f"{records}: {trained}, which do not compare, {why}; move the run that is not of the corpus as it is now, in "
+        f"{records} and in results/runs, to another folder and run again{or_tell}"
+    )
+
+
+def _hash(data: _Data) -> str:
+    return (data.source_hash or data.data_hash)[:_SHOWN]
+
+
+def _refuse_other_tokenizers(noted: Sequence[_Data], records: Path) -> None:
+    first_with: dict[str, _Data] = {}
+    for data in noted:
+        if data.tokenizer_hash is None:
+            continue
+        first = first_with.setdefault(data.tokenizer, data)
+        if first.tokenizer_hash != data.tokenizer_hash:
+            raise ValueError(
+                f"{records}: '{first.run}' and '{data.run}' have tokenizers of the same settings, {data.tokenizer}, "
+                "that spell otherwise, so that their models differ in more than the study says (another version of "
+                "sentencepiece trains another tokenizer; 'packages' in run.json names it); to have both, train one of "
+                f"them again in another checkout, with the other's version, and bring its record to {records}"
+            )
+
+
+def _remarks(noted: Sequence[_Data]) -> list[str]:
+    """A line for each way in which data that are the same were prepared otherwise."""
+    told = {
+        "streams_hash": "prepared other samples (or babble) from the same recordings, as another machine or version of"
+        " a library may: by a last bit, as a rule",
+        "manifest_hash": "left out other utterances of the same corpus, or cut some to another length",
+    }
+    remarks = []
+    for key, what in told.items():
+        known = [data for data in noted if getattr(data, key) is not None]
+        others = [data.run for data in known if getattr(data, key) != getattr(known[0], key)]
+        if others:
+            more = f" and {len(others) - 1} more" if others[1:] else ""
+            remarks.append(f"Data: '{others[0]}'{more} {what}, than '{known[0].run}'.")
+    return remarks

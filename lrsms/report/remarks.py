@@ -1,0 +1,25 @@
+"""What the reader of a study's table should know of its records: lines that ``aggregate`` leaves beside the tables.
+
+There is no file where there is nothing to say.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lrsms.files import write_atomically
+
+FILE = "remarks.txt"
+
+
+def write(remarks: Sequence[str], folder: Path) -> None:
+    """Writes ``remarks.txt``; removes an old one where there are none."""
+    if remarks:
+        write_atomically(folder / FILE, "".join(f"{remark}\n" for remark in remarks).encode())
+    else:
+        (folder / FILE).unlink(missing_ok=True)
+
+
+def read(folder: Path) -> tuple[str, ...]:
+    """The lines of ``remarks.txt``, none where there is no such file."""
+    path = folder / FILE
+    return tuple(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else ()
