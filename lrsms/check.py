@@ -12,6 +12,7 @@ from lrsms.data import corpora
 from lrsms.data.audio import SAMPLES_PER_FRAME, log_mel
 from lrsms.data.prepare import source_hash
 from lrsms.data.prepared import SUMMARY
+from lrsms.data.transcripts import checked, refuse_without_blanks
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
 from lrsms.stepbench import vocabulary
@@ -51,8 +52,8 @@ def check_corpus(corpus: config.Corpus, root: Path | None, prepared: Path) -> No
         prepared: folder that it is prepared in, or will be.
 
     Raises:
-        ValueError: one line: it cannot be rendered as it is asked for, its root or manifest is not as it must be, or
-            its manifest has changed since it was prepared.
+        ValueError: one line: it cannot be rendered as it is asked for, its root, manifest or transcripts are not as
+            they must be, or its manifest has changed since it was prepared.
     """
     summary = prepared / SUMMARY
     if summary.is_file():
@@ -61,7 +62,9 @@ def check_corpus(corpus: config.Corpus, root: Path | None, prepared: Path) -> No
                 f"{root}: its manifest is not the one that {prepared} was prepared from; delete {prepared}"
             )
         return
-    corpora.utterances(corpus, root, Path())  # refuses at the call; nothing is opened or rendered before the first
+    utterances = corpora.utterances(corpus, root, Path())  # refuses at the call
+    if corpus.kind != "synthetic":  # which would now be rendered; of others no recording is opened
+        refuse_without_blanks([utterance.text for utterance in checked(utterances)], corpus)
 
 
 def _dense_structure(run: Run) -> Recognizer:

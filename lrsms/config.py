@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Task = Literal["asr", "vsr", "avsr"]
 Modality = Literal["audio", "video"]
-PREPARED_LAYOUT = 2
+PREPARED_LAYOUT = 3
 """Version of the folder of a prepared corpus (``data/prepared.py``)."""
 MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("video",), "avsr": ("audio", "video")}
 """What the models of a task hear and see."""

@@ -20,6 +20,7 @@ from lrsms.data.ahead import load_ahead
 from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
 from lrsms.data.prepared import Item, Prepared
+from lrsms.data.text import normalise
 from lrsms.files import write_atomically, write_json
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
@@ -141,7 +142,7 @@ def _decode_items(
                         "id": item.id,
                         "speaker": item.speaker,
                         "reference": item.text,
-                        "hypothesis": prepared.tokenizer.decode(tokens),
+                        "hypothesis": normalise(prepared.tokenizer.decode(tokens), run.corpus),
                     }
 
 

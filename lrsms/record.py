@@ -101,7 +101,7 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
     Raises:
         ValueError: the run's config, outcome or logs, or the hypotheses, are not as they were written.
     """
-    load_run(folder)
+    run = load_run(folder)
     load_outcome(folder)
     record = scores.parent
     outcome = record / OUTCOME
@@ -117,4 +117,4 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
         write_curve(record / CURVE, training_curve(metrics, timings))
     if times_path(hypotheses).is_file():
         write_atomically(times_path(scores), times_path(hypotheses).read_bytes())
-    score(hypotheses, scores)
+    score(hypotheses, scores, run.corpus.unit)

@@ -10,26 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
-from lrsms.config import Modality
+from lrsms.config import Corpus, Modality
 from lrsms.data import recording, video
 from lrsms.data.growing import GrowingArray
 from lrsms.data.manifest import SPLITS
 from lrsms.data.prepared import AUDIO, VIDEO
 from lrsms.data.recording import Recording
+from lrsms.data.skipping import Kind, Skipped
 from lrsms.data.text import normalise
+from lrsms.data.transcripts import checked, notes_on
 from lrsms.data.utterance import Utterance
-
-Outcome = tuple[str, Recording] | ValueError
-"""The normalised transcript and the recording of an utterance, or why it cannot be used."""
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """An utterance that is left out."""
+class Unusable:
+    """Why an utterance cannot be used."""
 
-    id: str
-    split: str
     reason: str
+    kind: Kind
+
+
+Outcome = tuple[str, Recording] | Unusable
+"""The normalised transcript and the recording of an utterance, or why it cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Ingested:
 
 def ingest(
     utterances: Iterable[Utterance],
+    corpus: Corpus,
     modalities: tuple[Modality, ...],
     folder: Path | None,
     threads: int,
@@ -71,13 +74,14 @@ def ingest(
 
     Args:
         utterances: of the corpus.
+        corpus: says how transcripts are normalised.
         modalities: what is read.
         folder: gets ``audio.npy`` and ``video.npy``.
         threads: utterances that are read at once; the result does not depend on it.
         report: called after each utterance with how many are done.
 
     Raises:
-        ValueError: one line: two splits share a recording.
+        ValueError: one line: two splits share a recording, or a transcript holds what no text does.
     """
     rows: list[Kept] = []
     skipped: list[Skipped] = []
@@ -93,11 +97,11 @@ def ingest(
             streams[VIDEO] = GrowingArray(folder and folder / VIDEO, "u1", (video.SIZE, video.SIZE))
         for stream in streams.values():
             stack.enter_context(stream)
-        outcomes = stack.enter_context(closing(_in_order(utterances, modalities, threads)))
+        outcomes = stack.enter_context(closing(_in_order(checked(utterances), corpus, modalities, threads)))
         for done, (utterance, outcome) in enumerate(outcomes, start=1):
             assert utterance.split in SPLITS, utterance
-            if isinstance(outcome, ValueError):
-                skipped.append(Skipped(utterance.id, utterance.split, str(outcome)))
+            if isinstance(outcome, Unusable):
+                skipped.append(Skipped(utterance.id, utterance.split, outcome.reason, outcome.kind))
             else:
                 text, read = outcome
                 contents = [content for content in (read.samples, read.pictures) if content is not None]
@@ -106,22 +110,22 @@ def ingest(
                     stream.append(content)
                 rows.append(Kept(utterance.id, utterance.split, utterance.speaker, read.frames, num_frames, text))
                 sources[utterance.id] = utterance.audio, utterance.video
-                if read.notes:
-                    notes[utterance.id] = read.notes
+                if own := (*read.notes, *notes_on(utterance.text)):
+                    notes[utterance.id] = own
                 num_frames += read.frames
             report(done)
     return Ingested(rows, skipped, sources, notes, {name: stream.hash for name, stream in streams.items()})
 
 
 def _in_order(
-    utterances: Iterable[Utterance], modalities: tuple[Modality, ...], threads: int
+    utterances: Iterable[Utterance], corpus: Corpus, modalities: tuple[Modality, ...], threads: int
 ) -> Generator[tuple[Utterance, Outcome], None, None]:
     """Reads in threads, a few utterances ahead; they come in the corpus's order."""
     waiting: deque[tuple[Utterance, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for utterance in utterances:
-                waiting.append((utterance, pool.submit(_try, utterance, modalities)))
+                waiting.append((utterance, pool.submit(_try, utterance, corpus, modalities)))
                 if len(waiting) > 2 * threads:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -133,15 +137,16 @@ def _in_order(
                 future.cancel()
 
 
-def _try(utterance: Utterance, modalities: tuple[Modality, ...]) -> Outcome:
+def _try(utterance: Utterance, corpus: Corpus, modalities: tuple[Modality, ...]) -> Outcome:
     """The normalised transcript and the recording, or why the utterance cannot be used."""
-    text = normalise(utterance.text)
+    text = normalise(utterance.text, corpus)
     if not text:
-        return ValueError("the transcript is empty")
+        left = f": nothing is left of '{utterance.text.strip()}'" if utterance.text.strip() else ""
+        return Unusable(f"the transcript is empty{left}", "transcript")
     try:
         return text, recording.read(utterance, modalities)
     except ValueError as error:
-        return error
+        return Unusable(str(error), "recording")
 
 
 def _refuse_shared(utterance: Utterance, content: np.ndarray, first_with: dict[bytes, tuple[str, str]]) -> None:

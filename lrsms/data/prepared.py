@@ -9,8 +9,8 @@ The folder holds
   to the machine and is part of no hash;
 - ``babble.npy``: noise to be mixed into what is heard;
 - ``tokenizer.json`` or ``tokenizer.model``;
-- ``corpus.json``: the two configs, the content's hash, counts by split, the utterances that were skipped and why, and
-  notes on those that were not.
+- ``corpus.json``: the two configs, the content's hash, counts by split, the utterances that were skipped and why, how
+  many by split, and notes on those that were not.
 """
 
 import hashlib
@@ -70,6 +70,7 @@ class Item:
     offset: int
     """First frame in the corpus's streams."""
     tokens: tuple[int, ...]
+    """Of a test utterance, without the characters that the tokenizer does not know."""
 
 
 class Streams:
@@ -206,6 +207,11 @@ class Prepared:
         return self.manifest_hash if self.summary["corpus"]["kind"] == "synthetic" else self.hash
 
     @property
+    def left_out(self) -> dict[str, dict[str, int]]:
+        """How many utterances of each split are not there, and why (see ``skipping.left_out``)."""
+        return self.summary["left_out"]
+
+    @property
     def in_place(self) -> bool:
         """Whether recordings are decoded where they are, at each reading."""
         return self._streams.in_place
@@ -213,6 +219,7 @@ class Prepared:
     def items(self, split: str) -> list[Item]:
         """The utterances of ``train``, ``valid`` or ``test``, in the corpus's order."""
         assert split in SPLITS, split
+        encode = self.tokenizer.encode_known if split == "test" else self.tokenizer.encode
         return [
             Item(
                 id=row["id"],
@@ -221,7 +228,7 @@ class Prepared:
                 text=row["text"],
                 frames=int(row["frames"]),
                 offset=int(row["offset"]),
-                tokens=tuple(self.tokenizer.encode(row["text"])),
+                tokens=tuple(encode(row["text"])),
             )
             for row in self._rows
             if row["split"] == split
