@@ -1,6 +1,7 @@
 """What of a corpus is in no table, in words: counted when it is prepared, kept in ``run.json``, said under tables."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WHY = {
@@ -26,6 +27,20 @@ def describe(left_out: Any) -> str:
         return "; ".join(_of_split(split, counts) for split, counts in left_out.items())
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError("'left_out' must have, by split, 'of' and the numbers of utterances by reason") from None
+
+
+def summarise(texts: Iterable[str]) -> list[str]:
+    """A sentence for what each run's corpus lacks; runs with other tokenizers may lack other utterances.
+
+    Args:
+        texts: of ``describe``, for each run.
+    """
+    counts = Counter(texts)
+    return [
+        f"Left out of the corpus{'' if len(counts) == 1 else f' of {runs} of {counts.total()} runs'}: {text}."
+        for text, runs in counts.items()
+        if text
+    ]
 
 
 def _of_split(split: str, counts: Mapping[str, int]) -> str:
