@@ -22,6 +22,7 @@ _LONGEST_MEAN = 15
 _MIXED_SCRIPTS = re.compile(
     "[A-Za-z\u00c0-\u024f][\\w'-]*[\u0370-\u03ff\u0400-\u052f]|[\u0370-\u03ff\u0400-\u052f][\\w'-]*[A-Za-z\u00c0-\u024f]"
 )
+_LOST = "\ufffd"
 _MOST_LETTERS = 12
 """Characters that a note shows."""
 
@@ -95,7 +96,7 @@ def _findings(
 ) -> Iterator[tuple[str, Callable[[str], bool]]]:
     """Each note, and which texts it is about; there is at least one."""
     marks = {one for one in letters if is_punctuation(one) or unicodedata.category(one)[0] == "S"}
-    shown = marks - set(APOSTROPHES) - {"-"}
+    shown = marks - set(APOSTROPHES) - {"-", _LOST}
     if shown:
         field = " ('transcripts.punctuation: remove' takes punctuation out)" if asked.punctuation == "keep" else ""
         what = f"{len(shown)} of the {len(letters)} letters of the transcripts are punctuation or symbols"
@@ -124,7 +125,7 @@ def _findings(
     if any(map(_MIXED_SCRIPTS.search, texts)):
         what = "words that mix Latin with Greek or Cyrillic letters, which look alike"
         yield what, lambda text: bool(_MIXED_SCRIPTS.search(text))
-    lost = {one for one in letters if one == "\ufffd" or unicodedata.category(one) in ("Co", "Cn")}
+    lost = {one for one in letters if one == _LOST or unicodedata.category(one) in ("Co", "Cn")}
     if lost:
         yield f"characters that were lost or mean nothing, {_listed(lost)}", lambda text: not lost.isdisjoint(text)
     words = [word for text in texts for word in text.split()]
