@@ -160,12 +160,12 @@ def test_a_missing_or_empty_root_names_the_key_and_how_to_give_it(tmp_path):
         assert "--config roots='{mine: /path/to/folder}'" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["grid_s1", "speechocean762"])
+@pytest.mark.parametrize("name", ["grid_s1", "speechocean762", "arabic_strings"])
 def test_real_corpora_are_read(name):
     root = Path(__file__).parents[2] / "shared/data" / name
     if not root.is_dir():
         pytest.skip(f"{name} does not lie beside this checkout")
     rows = list(utterances(CORPUS, root, root))
-    assert len(rows) == {"grid_s1": 1_000, "speechocean762": 1_340}[name]
+    assert len(rows) == {"grid_s1": 1_000, "speechocean762": 1_340, "arabic_strings": 2_400}[name]
     assert all(row.audio is not None and row.audio.is_file() for row in rows)
     assert all((row.video is not None and row.video.is_file()) == (name == "grid_s1") for row in rows)
