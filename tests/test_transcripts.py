@@ -9,6 +9,7 @@ import torch
 from talking import AUDIO, CHARACTERS, CORPUS, make, prepared_from, samples_of
 
 from lrsms import config, leftout
+from lrsms.build import build_model
 from lrsms.check import check_corpus
 from lrsms.corpus import MostSkipped, Transcripts
 from lrsms.data.batch import condition_batch
@@ -16,6 +17,7 @@ from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 from lrsms.data.skipping import left_out
 from lrsms.models.recognizer import ctc_loss
+from lrsms.training import validation
 
 UNIGRAM = config.Tokenizer(kind="unigram", pieces=6)
 
@@ -206,3 +208,18 @@ def test_the_fields_of_a_corpus_reach_its_transcripts_and_its_tokenizer(tmp_path
     prepared = Prepared(tmp_path / "out")
     assert prepared.items("train")[0].text == "don't go \u0131zm\u0131r"
     assert prepared.tokenizer.size == len(set("don't go \u0131zm\u0131r ab cd")) + 2
+
+
+@pytest.mark.parametrize(("unit", "rate"), [("characters", 1 / 11), ("words", 1.0)])
+def test_validation_counts_the_unit_of_the_corpus(tmp_path, monkeypatch, make_run, unit, rate):
+    root = make(tmp_path / "root", **{f"u{number}": CHINESE for number in range(20)})
+    for number in range(20):
+        soundfile.write(root / f"u{number}.wav", samples_of(number, 40 * 640), 16_000)
+    prepare(asking(unit=unit), CHARACTERS, AUDIO, root, tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    run = make_run(corpus={**CORPUS.model_dump(), "unit": unit})
+    items = prepared.items("valid")
+    monkeypatch.setattr(validation, "greedy", lambda *_: [item.tokens[:-1] for item in items])
+    model, _ = build_model(run, prepared.tokenizer.size)
+    found = validation.validate(model, run, prepared, items, torch.device("cpu"))
+    assert found["valid_wer"] == pytest.approx(rate)
