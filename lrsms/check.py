@@ -11,6 +11,7 @@ from lrsms.data import corpora
 from lrsms.data.audio import SAMPLES_PER_FRAME, log_mel
 from lrsms.data.prepare import listing
 from lrsms.data.prepared import SUMMARY
+from lrsms.data.transcripts import checked, refuse_without_blanks
 from lrsms.files import read_json
 from lrsms.lowrank.plan import make_plan
 from lrsms.models.recognizer import Recognizer
@@ -51,12 +52,14 @@ def check_corpus(corpus: config.Corpus, root: Path | None, prepared: Path) -> No
         prepared: folder that it is prepared in, or will be.
 
     Raises:
-        ValueError: one line: it cannot be rendered as it is asked for, its root or lists are not as they must be, or
-            they have changed since it was prepared.
+        ValueError: one line: it cannot be rendered as it is asked for, its root, lists or transcripts are not as they
+            must be, or they have changed since it was prepared.
     """
     summary = prepared / SUMMARY
     if not summary.is_file():
-        corpora.utterances(corpus, root, Path())  # refuses at the call; nothing is opened or rendered before the first
+        utterances = corpora.utterances(corpus, root, Path())  # refuses at the call
+        if not corpus.rendered:  # of what is, all would now be rendered; of others no recording is opened
+            refuse_without_blanks([utterance.text for utterance in checked(utterances)], corpus)
         return
     if root is None or (not corpus.in_place and not root.is_dir()):
         return

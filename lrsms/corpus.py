@@ -1,8 +1,9 @@
 """What a corpus is: one frozen model per kind. ``data/corpora/<kind>.py`` finds the utterances of each."""
 
+import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lrsms.strict import Frozen
 
@@ -13,6 +14,47 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 Seconds = Annotated[float, Field(ge=0, le=60)]
 Box = tuple[Count, Count, Positive, Positive]
 """x and y of the upper left corner, width and height, in pixels of the picture as players show it."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Unit = Literal["words", "characters"]
+
+
+def _language(tag: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", tag):
+        raise ValueError(f"'{tag}' is not the tag of a language, such as tr, az, lt or pt-BR (BCP 47)")
+    return tag
+
+
+class Transcripts(Frozen):
+    """What is done to transcripts before they are trained on and scored, and to hypotheses before they are scored.
+
+    Digits are left alone: a transcript should spell them as they are spoken.
+    """
+
+    case: Literal["lower", "keep"] = "lower"
+    """``lower``: small letters, by the rules of the corpus's ``language``; ``keep``: as they are written."""
+    apostrophes: Literal["keep", "straight", "remove"] = "keep"
+    """``straight``: the typographic ones, accents and primes in their place included, become ``'``; ``remove``: none
+    is left ("don't" is "dont")."""
+    dashes: Literal["keep", "hyphen"] = "keep"
+    """``hyphen``: dashes and hyphens of every kind become ``-``."""
+    punctuation: Literal["keep", "remove"] = "keep"
+    """``remove``: a blank takes its place, but not within a word where it is an apostrophe, nor between digits where it
+    is ``.``, ``,`` or ``:``; what is read aloud (``% & @ #``, currencies and other symbols) stays."""
+    form: Literal["NFC", "NFKC"] = "NFC"
+    """Unicode's normalisation form; NFKC also makes plain letters of ligatures, full-width and other variants."""
+    arabic: Literal["keep", "bare"] = "keep"
+    """``bare``: without tatweel and without the marks of short vowels."""
+
+
+class MostSkipped(Frozen):
+    """By split, the largest share of its utterances that may be left out; None is 1%."""
+
+    train: Share | None = None
+    valid: Share | None = None
+    test: Share | None = None
+    """Of recordings that cannot be used and transcripts that are empty: whatever else is in the split is scored."""
 
 
 class _Corpus(Frozen):
@@ -28,6 +70,16 @@ class _Corpus(Frozen):
     name: Name
     babble: Name | None = None
     """Key in ``roots`` of a recording (or a folder of recordings) of babble; None mixes voices of the train split."""
+    language: Annotated[str, AfterValidator(_language)] | None = None
+    """Tag of the language (BCP 47), by whose rules capitals become small letters: Turkish and Azerbaijani have an i
+    with and one without a dot, Lithuanian keeps dots below accents. None: Unicode's rules for all languages."""
+    transcripts: Transcripts | None = None
+    """None: small letters, Unicode NFC, single blanks."""
+    unit: Unit | None = None
+    """What error rates count: words, or characters, blanks left out, for text that has no blanks between words. None:
+    words, but transcripts with hardly any blanks are refused."""
+    most_skipped: MostSkipped | None = None
+    """None: 1% of all utterances of the corpus."""
 
 
 class _Recorded(_Corpus):

@@ -21,6 +21,7 @@ from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
 from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Item, Prepared
+from lrsms.data.text import normalise
 from lrsms.files import write_atomically, write_json
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
@@ -149,7 +150,7 @@ def _decode_items(
                         "id": item.id,
                         "speaker": item.speaker,
                         "reference": item.text,
-                        "hypothesis": prepared.tokenizer.decode(tokens),
+                        "hypothesis": normalise(prepared.tokenizer.decode(tokens), run.corpus),
                     }
 
 

@@ -119,4 +119,4 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
         write_curve(record / CURVE, training_curve(metrics, timings))
     if times_path(hypotheses).is_file():
         write_atomically(times_path(scores), times_path(hypotheses).read_bytes())
-    score(hypotheses, scores)
+    score(hypotheses, scores, run.corpus.unit)

@@ -1,4 +1,8 @@
-"""Errors per utterance: hypotheses aligned with references, word by word; counts and rates are derived from that."""
+"""Errors per utterance: hypotheses aligned with references, word by word; counts and rates are derived from that.
+
+Where a corpus counts characters, as its text has no blanks between words, each character is a word here, and blanks are
+none. Characters are code points of text in NFC.
+"""
 
 import csv
 import gzip
@@ -16,12 +20,16 @@ import jiwer
 import numpy as np
 import pandas
 
+from lrsms.corpus import Unit
 from lrsms.files import write_atomically
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Of one utterance's hypothesis with its reference. Characters include one blank between words."""
+    """Of one utterance's hypothesis with its reference.
+
+    Characters include one blank between words; where they are the words, they are what is counted as words.
+    """
 
     letters: str
     """A letter for every reference word, ``C`` correct, ``S`` substituted, ``D`` deleted, and an ``I`` for every word
@@ -74,22 +82,29 @@ HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
 _LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}
 
 
-def align(reference: str, hypothesis: str) -> Alignment:
-    """Aligns with the fewest word edits. White space only separates words; nothing else is normalised.
+def align(reference: str, hypothesis: str, unit: Unit | None = None) -> Alignment:
+    """Aligns with the fewest edits of the unit, words where None is given.
+
+    White space only separates words; nothing else is normalised.
 
     Of several alignments with as few edits it is always jiwer's: equal words at the start and at the end are right;
     what lies between is gone through from its end, where a deletion goes before a substitution, a substitution before
     an insertion, and an insertion before a right word. So the sum of the three errors is unique, but not each of them.
     (NIST's sclite weighs a substitution 4, a deletion or an insertion 3, and may align otherwise.)
     """
+    if unit == "characters":
+        reference, hypothesis = (" ".join("".join(text.split())) for text in (reference, hypothesis))
     reference, hypothesis = " ".join(reference.split()), " ".join(hypothesis.split())
     chunks = jiwer.process_words(reference, hypothesis).alignments[0]
+    letters = "".join(
+        _LETTERS[chunk.type] * max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+        for chunk in chunks
+    )
+    if unit == "characters":
+        return Alignment(letters, len(letters) - letters.count("I"), len(letters) - letters.count("C"))
     characters = jiwer.process_characters(reference, hypothesis)
     return Alignment(
-        letters="".join(
-            _LETTERS[chunk.type] * max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
-            for chunk in chunks
-        ),
+        letters=letters,
         characters=len(reference),
         character_edits=characters.substitutions + characters.deletions + characters.insertions,
     )
@@ -108,12 +123,13 @@ def word_error_rate(alignments: Iterable[Alignment]) -> float:
     return sum(alignment.edits for alignment in alignments) / num_words
 
 
-def score(hypotheses_path: Path, scores_path: Path) -> None:
+def score(hypotheses_path: Path, scores_path: Path, unit: Unit | None = None) -> None:
     """Aligns every line of a hypotheses file and writes the score table; no lines (a diverged run) give no rows.
 
     Args:
         hypotheses_path: JSON lines with the keys of ``HYPOTHESIS_KEYS``, all text.
         scores_path: see ``write_scores``.
+        unit: what is counted (see ``align``).
 
     Raises:
         ValueError: a line that is torn, malformed, or repeats another's decoder, condition and id.
@@ -126,7 +142,7 @@ def score(hypotheses_path: Path, scores_path: Path) -> None:
             key = row["decoder"], row["condition"], row["id"]
             if key in rows:
                 raise ValueError(f"{where}: decoder, condition and id {key} already occurred; each may occur once")
-            rows[key] = Score(*key, row["speaker"], align(row["reference"], row["hypothesis"]))
+            rows[key] = Score(*key, row["speaker"], align(row["reference"], row["hypothesis"], unit))
     write_scores(scores_path, rows.values())
 
 

@@ -1,5 +1,6 @@
 """Facts about decoding a run: a row for each utterance, decoder and condition, whatever shares the batch."""
 
+import dataclasses
 import json
 import shutil
 
@@ -47,6 +48,21 @@ def test_every_utterance_is_decoded_once_by_every_decoder_under_every_condition(
     assert len(found) == len(wanted)
     assert [row["decoder"] for row in found] == ["greedy"] * 14 + ["beam"] * 14
     assert all(set(row) == set(HYPOTHESIS_KEYS) for row in found)
+
+
+def test_a_reference_that_nobody_can_spell_is_decoded_and_kept_as_it_is(
+    trained, make_run, prepared, decoding, tmp_path, monkeypatch
+):
+    known, *others = prepared.items("test")
+    strange = dataclasses.replace(known, text="\u00e9\u00e9 xyz " * 40, tokens=())
+    monkeypatch.setattr(type(prepared), "items", lambda self, split: [strange, *others])
+    written = []
+    for run in (make_run(), make_run(corpus__transcripts={"apostrophes": "remove"})):
+        decode(run, prepared, trained, tmp_path / "out.jsonl", decoding, CPU)
+        written.append(rows(tmp_path / "out.jsonl"))
+    assert {row["reference"] for row in written[0] if row["id"] == known.id} == {strange.text}
+    assert len(written[0]) == 2 * (1 + len(others))
+    assert [row["hypothesis"].replace("'", "") for row in written[0]] == [row["hypothesis"] for row in written[1]]
 
 
 def test_hypotheses_do_not_depend_on_the_decoding_batch(trained, make_run, prepared, decoding, tmp_path, monkeypatch):

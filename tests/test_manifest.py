@@ -62,6 +62,32 @@ def test_text_may_hold_any_character_but_tabs_and_line_breaks(tmp_path):
     assert read(tmp_path, [*GOOD, f"d\ttrain\td.wav\t\t\t{text}"])[3].text == text
 
 
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('"lay red, now"', "lay red, now"),
+        ('"she said ""now"" to me"', 'she said "now" to me'),
+        ('"""now"""', '"now"'),
+        ('""', ""),
+        ('say "now" to me', 'say "now" to me'),
+        ('"now" and "then"', '"now" and "then"'),  # no cell in quotes: they are not doubled
+        ('12" vinyl', '12" vinyl'),
+    ],
+)
+def test_the_quotes_of_a_spreadsheet_are_taken_off_cells(tmp_path, cell, text):
+    assert read(tmp_path, [*GOOD, f"d\ttrain\td.wav\t\t\t{cell}"])[3].text == text
+
+
+def test_a_table_with_all_cells_in_quotes_is_read_like_one_without(tmp_path):
+    expected = read(tmp_path, GOOD)
+    assert read(tmp_path, ["\t".join(f'"{cell}"' for cell in line.split("\t")) for line in GOOD]) == expected
+
+
+def test_a_prepared_manifest_keeps_quotes_that_are_part_of_a_text(tmp_path):
+    write_tsv(tmp_path / "x.tsv", ("id", "split", "text"), [("a", "train", '"now"')])
+    assert read_tsv(tmp_path / "x.tsv", ("id", "split", "text"))[0].cells["text"] == '"now"'
+
+
 def test_what_is_written_is_read_back(tmp_path):
     columns = ("id", "split", "text")
     write_tsv(tmp_path / "x.tsv", columns, [("a", "train", "\u00e9t\u00e9 2"), ("b", "test", "")])
@@ -80,6 +106,8 @@ def test_what_is_written_is_read_back(tmp_path):
         ([HEADER + "\tid", "a\ttrain\ta.wav\t\t\tx\tb"], r"manifest.tsv: names a column twice"),
         ([*GOOD, "a\ttrain\td.wav\t\ts1\tx"], r"manifest.tsv line 5: id 'a' is already on line 2"),
         ([*GOOD, "d\ttrain\td.wav\ts1\tx"], r"manifest.tsv line 5: has 5 cells where the header has 6"),
+        ([*GOOD, 'd\ttrain\td.wav\t\ts1\t"one', 'two"'], r"line 6: has 1 cells .*; a quote is open: no cell may hold"),
+        ([*GOOD, 'd\ttrain\td.wav\t\ts1\t"one\ttwo"'], r"line 5: has 7 cells where the header has 6$"),
         ([*GOOD, "d\tdev\td.wav\t\ts1\tx"], r"manifest.tsv line 5: split is 'dev'; .* train, valid, test"),
         ([*GOOD, "../d\ttrain\td.wav\t\ts1\tx"], r"manifest.tsv line 5: id '../d' must be"),
         ([*GOOD, "\ttrain\td.wav\t\ts1\tx"], r"manifest.tsv line 5: id '' must be"),
@@ -145,12 +173,12 @@ def test_a_missing_or_empty_root_names_the_key_and_how_to_give_it(tmp_path):
         assert "--config roots='{mine: /path/to/folder}'" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["grid_s1", "speechocean762"])
+@pytest.mark.parametrize("name", ["grid_s1", "speechocean762", "arabic_strings"])
 def test_real_corpora_are_read(name):
     root = Path(__file__).parents[2] / "shared/data" / name
     if not root.is_dir():
         pytest.skip(f"{name} does not lie beside this checkout")
     rows = list(utterances(CORPUS, root, root))
-    assert len(rows) == {"grid_s1": 1_000, "speechocean762": 1_340}[name]
+    assert len(rows) == {"grid_s1": 1_000, "speechocean762": 1_340, "arabic_strings": 2_400}[name]
     assert all(row.audio is not None and row.audio.is_file() for row in rows)
     assert all((row.video is not None and row.video.is_file()) == (name == "grid_s1") for row in rows)

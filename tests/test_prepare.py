@@ -27,7 +27,7 @@ from talking import (
 )
 
 from lrsms import config
-from lrsms.data import prepare as prepare_module
+from lrsms.corpus import MostSkipped
 from lrsms.data import video
 from lrsms.data.corpora import manifest
 from lrsms.data.prepare import prepare
@@ -142,14 +142,14 @@ def test_a_transcript_that_cannot_be_spelt_or_aligned_is_skipped(tmp_path, text,
 
 
 def test_more_than_one_percent_is_refused_with_the_list(tmp_path):
-    root = make(tmp_path / "root", 100, u29="xyz")
+    root = make(tmp_path / "root", 100, u28="xyz")
     break_audio(root / "u3.wav", "nan")
     with pytest.raises(ValueError, match=r"^2 of 100 utterances cannot be used, more than 1%; 'u3': .*NaN") as caught:
         prepared_from(root, tmp_path / "out")
     listed = tmp_path / "out.skipped.tsv"
     assert str(listed) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert [line.split("\t")[:2] for line in listed.read_text().splitlines()[1:]] == [["u3", "train"], ["u29", "test"]]
+    assert [line.split("\t")[:2] for line in listed.read_text().splitlines()[1:]] == [["u3", "train"], ["u28", "valid"]]
     assert not (tmp_path / "out").exists()
     soundfile.write(root / "u3.wav", samples_of(3), 16_000)
     prepared_from(root, tmp_path / "out")
@@ -325,13 +325,17 @@ def test_everything_that_can_be_wrong_is_named_in_one_line_and_in_the_list(tmp_p
         assert name == "u14" or re.search(f"'{name}': [^;]*{reason}", str(caught.value))  # the line holds ten
 
 
-def test_what_is_wrong_loses_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare_module, "_LARGEST_SHARE_SKIPPED", 0.6)
+def test_what_is_wrong_loses_nothing_else(tmp_path):
+    corpus = CORPUS.model_copy(update={"most_skipped": MostSkipped(train=0.7)})
     root = make(tmp_path / "root", pictures=True)
     reasons = spoil(root)
-    findings = prepare(CORPUS, CHARACTERS, BOTH, root, tmp_path / "out", threads=2)
+    findings = prepare(corpus, CHARACTERS, BOTH, root, tmp_path / "out", threads=2)
     assert [line.split()[1] for line in findings[:10]] == [f"'{name}':" for name in list(reasons)[:10]]
-    assert findings[10:] == ["skipped 1 more, listed in corpus.json", "colour read as grey: 1 utterances, first 'u1'"]
+    assert findings[10:] == [
+        "skipped 1 more, listed in corpus.json",
+        "left out: train 11 of 16 (11 of which the recording cannot be used)",
+        "colour read as grey: 1 utterances, first 'u1'",
+    ]
     prepared = Prepared(tmp_path / "out")
     skipped = {one["id"]: one["reason"] for one in prepared.summary["skipped"]}
     assert list(skipped) == list(reasons)
@@ -345,7 +349,7 @@ def test_what_is_wrong_loses_nothing_else(tmp_path, monkeypatch):
 
 
 def test_rendering_happens_where_video_is_wanted_and_its_failure_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare_module, "_LARGEST_SHARE_SKIPPED", 0.1)
+    corpus = CORPUS.model_copy(update={"most_skipped": MostSkipped(train=0.1)})
     root = make(tmp_path / "root")
     listed = list(manifest.utterances(CORPUS, root, tmp_path))
     rendered = []
@@ -364,7 +368,8 @@ def test_rendering_happens_where_video_is_wanted_and_its_failure_is_named(tmp_pa
     monkeypatch.setattr(manifest, "utterances", lambda *_: map(with_video, listed))
     prepared_from(root, tmp_path / "heard")
     assert rendered == []
-    prepared = prepared_from(root, tmp_path / "both", modalities=BOTH, threads=2)
+    prepare(corpus, CHARACTERS, BOTH, root, tmp_path / "both", threads=2)
+    prepared = Prepared(tmp_path / "both")
     assert sorted(rendered) == [number for number in range(20) if number != 5]
     assert [one["reason"] for one in prepared.summary["skipped"]] == ["no face fits"]
 

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import yaml
+
+from lrsms import config
+from lrsms.corpus import Transcripts
 from lrsms.study import CONFIG_FOLDER
 
 ROOT = Path(__file__).parents[1]
@@ -32,3 +36,12 @@ def test_every_preset_study_and_corpus_exists() -> None:
     for key, folder in (("scale", "presets"), ("corpus", "corpora")):
         for name in re.findall(rf"\b{key}=([a-z0-9_]+)", README):
             assert list((ROOT / CONFIG_FOLDER / folder).glob(f"{name}*.yaml")), name
+
+
+def test_the_fields_of_transcripts_are_those_that_there_are() -> None:
+    shown = re.search(r"### Transcripts\n.*?```yaml\n(.*?)```", README, re.DOTALL)
+    assert shown is not None
+    content = yaml.safe_load(shown[1])
+    corpus = config.parse(config.Manifest, content | {"name": "shown"}, "README.md")
+    assert set(content["transcripts"]) == set(Transcripts.model_fields)
+    assert corpus.language == "tr" and corpus.unit == "characters"

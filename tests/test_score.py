@@ -287,3 +287,31 @@ def test_refuses_counts_that_are_not_those_of_the_alignment(tmp_path, row):
     problem = r"utterance 'u1' has other counts than its alignment '.*'\); score the run again"
     with pytest.raises(ValueError, match=problem):
         read_scores(path)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "letters"),
+    [
+        ("今天天气", "今天天汽", "CCCS"),
+        ("今天 天气", "今 天天气", "CCCC"),  # blanks are no characters
+        ("วันนี้", "วันี้", "CCDCCC"),
+        ("ab", "", "DD"),
+        ("ab cd", "xab cd", "ICCCC"),
+    ],
+)
+def test_characters_are_counted_where_they_are_the_unit(reference, hypothesis, letters):
+    found = align(reference, hypothesis, "characters")
+    assert sorted(found.letters) == sorted(letters)
+    assert found.characters == found.words == len("".join(reference.split()))
+    assert found.character_edits == found.edits
+    assert align(reference, hypothesis, "words") == align(reference, hypothesis)
+
+
+def test_the_unit_of_a_run_reaches_its_score_table(tmp_path):
+    row = {"decoder": "beam", "condition": "clean", "id": "u1", "speaker": "s1"}
+    (tmp_path / "h.jsonl").write_text(json.dumps(row | {"reference": "今天天气", "hypothesis": "今天天"}) + "\n")
+    score(tmp_path / "h.jsonl", tmp_path / "s.csv.gz", "characters")
+    (counted,) = read_scores(tmp_path / "s.csv.gz").to_dict("records")
+    assert (counted["words"], counted["deletions"], counted["alignment"]) == (4, 1, "CCCD")
+    score(tmp_path / "h.jsonl", tmp_path / "s.csv.gz")
+    assert read_scores(tmp_path / "s.csv.gz").to_dict("records")[0]["alignment"] == "S"

@@ -43,6 +43,7 @@ def test_a_run_leaves_what_it_promises(trained, prepared, make_run):
     assert all(prepared.identity.values())
     assert result["corpus_hash"] == prepared.hash
     assert result["manifest_hash"] == prepared.summary["files"]["manifest.tsv"]
+    assert result["left_out"] == prepared.summary["left_out"]
     assert result["macs_per_second"] > 0
     for kind in json.loads((trained / "plan.json").read_text())["matrices"]:
         assert set(kind["ranks"]) == {None}

@@ -10,15 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from lrsms.config import Modality
+from lrsms.config import Corpus, Modality
 from lrsms.data import recording, video
 from lrsms.data.growing import GrowingArray
 from lrsms.data.identity import Source, source_line, sources
 from lrsms.data.manifest import SPLITS
 from lrsms.data.recording import Recording
+from lrsms.data.skipping import Kind, Skipped
 from lrsms.data.stored import FILES, checksum
 from lrsms.data.text import normalise
+from lrsms.data.transcripts import checked, notes_on
 from lrsms.data.utterance import Utterance
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why an utterance cannot be used."""
+
+    reason: str
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -27,21 +37,11 @@ class Outcome:
 
     text: str
     """Normalised."""
-    recording: Recording | ValueError
-    """Or why the utterance cannot be used."""
+    recording: Recording | Unusable
     sources: dict[Modality, Source]
     """Its files; none of one that is rendered."""
     checksums: dict[Modality, str]
     """Of what is prepared of it."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An utterance that is left out."""
-
-    id: str
-    split: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,11 @@ class Ingested:
 
 def ingest(
     utterances: Iterable[Utterance],
+    corpus: Corpus,
     modalities: tuple[Modality, ...],
     folder: Path | None,
     threads: int,
     report: Callable[[int], None],
-    rendered: bool = False,
-    min_duration: float | None = None,
 ) -> Ingested:
     """Streams what can be read to the files of ``folder``, or only its hash where there is none.
 
@@ -91,15 +90,15 @@ def ingest(
 
     Args:
         utterances: of the corpus.
+        corpus: how transcripts are normalised and how short a recording may be; whether it is rendered, so that the
+            bytes of its files say nothing of it.
         modalities: what is read.
         folder: gets ``audio.npy`` and ``video.npy``.
         threads: utterances that are read at once; the result does not depend on it.
         report: called after each utterance with how many are done.
-        rendered: whether the corpus is rendered: the bytes of its files then say nothing of it.
-        min_duration: seconds that a recording needs at least; None: 0.2.
 
     Raises:
-        ValueError: one line: two splits share a recording.
+        ValueError: one line: two splits share a recording, or a transcript holds what no text does.
     """
     found = Ingested([], [], {}, {}, {}, [], {}, {})
     first_with: dict[bytes, tuple[str, str]] = {}
@@ -112,13 +111,13 @@ def ingest(
             streams["video"] = GrowingArray(folder and folder / FILES["video"], "u1", (video.SIZE, video.SIZE))
         for stream in streams.values():
             stack.enter_context(stream)
-        outcomes = stack.enter_context(closing(_in_order(utterances, modalities, threads, rendered, min_duration)))
+        outcomes = stack.enter_context(closing(_in_order(checked(utterances), corpus, modalities, threads)))
         for done, (utterance, outcome) in enumerate(outcomes, start=1):
             assert utterance.split in SPLITS, utterance
             read = outcome.recording
-            found.lines.append(_line(utterance, outcome, modalities, rendered))
-            if isinstance(read, ValueError):
-                found.skipped.append(Skipped(utterance.id, utterance.split, str(read)))
+            found.lines.append(_line(utterance, outcome, modalities, corpus.rendered))
+            if isinstance(read, Unusable):
+                found.skipped.append(Skipped(utterance.id, utterance.split, read.reason, read.kind))
             else:
                 contents = _contents(read)
                 _refuse_shared(utterance, next(iter(contents.values())), first_with)
@@ -129,8 +128,8 @@ def ingest(
                 found.utterances[utterance.id] = utterance
                 found.sources[utterance.id] = outcome.sources
                 found.checksums[utterance.id] = outcome.checksums
-                if read.notes:
-                    found.notes[utterance.id] = read.notes
+                if own := (*read.notes, *notes_on(utterance.text)):
+                    found.notes[utterance.id] = own
                 num_frames += read.frames
             report(done)
     found.hashes.update({FILES[modality]: stream.hash for modality, stream in streams.items()})
@@ -147,25 +146,21 @@ def _line(utterance: Utterance, outcome: Outcome, modalities: tuple[Modality, ..
     """The utterance's part in the identity of the corpus."""
     read, files = outcome.recording, outcome.sources
     if rendered:
-        frames = None if isinstance(read, ValueError) else read.frames
+        frames = None if isinstance(read, Unusable) else read.frames
         return source_line(utterance, outcome.text, dict.fromkeys(modalities, frames))
     contents = {modality: files[modality].sha256 if modality in files else None for modality in modalities}
     return source_line(utterance, outcome.text, contents)
 
 
 def _in_order(
-    utterances: Iterable[Utterance],
-    modalities: tuple[Modality, ...],
-    threads: int,
-    rendered: bool,
-    min_duration: float | None,
+    utterances: Iterable[Utterance], corpus: Corpus, modalities: tuple[Modality, ...], threads: int
 ) -> Generator[tuple[Utterance, Outcome], None, None]:
     """Reads in threads, a few utterances ahead; they come in the corpus's order."""
     waiting: deque[tuple[Utterance, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for utterance in utterances:
-                waiting.append((utterance, pool.submit(_read, utterance, modalities, rendered, min_duration)))
+                waiting.append((utterance, pool.submit(_read, utterance, corpus, modalities)))
                 if len(waiting) > 2 * threads:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -177,27 +172,25 @@ def _in_order(
                 future.cancel()
 
 
-def _read(
-    utterance: Utterance, modalities: tuple[Modality, ...], rendered: bool, min_duration: float | None
-) -> Outcome:
+def _read(utterance: Utterance, corpus: Corpus, modalities: tuple[Modality, ...]) -> Outcome:
     """The transcript, the recording or why the utterance cannot be used, and what tells both from others."""
-    text = normalise(utterance.text)
-    read = _try(utterance, text, modalities, min_duration)
-    files = {} if rendered else sources(utterance, modalities)
-    contents = {} if isinstance(read, ValueError) else _contents(read)
+    text = normalise(utterance.text, corpus)
+    read = _try(utterance, text, corpus, modalities)
+    files = {} if corpus.rendered else sources(utterance, modalities)
+    contents = {} if isinstance(read, Unusable) else _contents(read)
     return Outcome(text, read, files, {modality: checksum(content) for modality, content in contents.items()})
 
 
-def _try(
-    utterance: Utterance, text: str, modalities: tuple[Modality, ...], min_duration: float | None
-) -> Recording | ValueError:
+def _try(utterance: Utterance, text: str, corpus: Corpus, modalities: tuple[Modality, ...]) -> Recording | Unusable:
     """The recording, or why the utterance cannot be used."""
     if not text:
-        return ValueError("the transcript is empty")
+        left = f": nothing is left of '{utterance.text.strip()}'" if utterance.text.strip() else ""
+        return Unusable(f"the transcript is empty{left}", "transcript")
     try:
-        return recording.read(utterance, modalities, min_duration)
+        # What is rendered is as long as it is.
+        return recording.read(utterance, modalities, getattr(corpus, "min_duration", None))
     except ValueError as error:
-        return error
+        return Unusable(str(error), "recording")
 
 
 def _refuse_shared(utterance: Utterance, content: np.ndarray, first_with: dict[bytes, tuple[str, str]]) -> None:

@@ -1,6 +1,7 @@
 """Manifests: tab-separated tables with a header, one utterance a line, no quoting.
 
-The same reader takes a user's own manifest and the one in a prepared corpus.
+The same reader takes a user's own manifest and the one in a prepared corpus; from a user's it takes off the quotes that
+spreadsheets put around cells (RFC 4180).
 """
 
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 SPLITS = ("train", "valid", "test")
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,24 @@ class Row:
     cells: dict[str, str]
 
 
-def read_tsv(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_tsv(path: Path, columns: Sequence[str], spreadsheet: bool = False) -> list[Row]:
     """Reads the ``columns`` (``id`` and ``split`` among them) of a manifest, in the order of its lines.
 
     Columns may stand in any order and others beside them; ids are unique, splits are train, valid or test.
+
+    Args:
+        path: of the manifest.
+        columns: what is read.
+        spreadsheet: whether one may have written it, so that a cell in quotes, in which each quote is doubled, stands
+            for what is within.
 
     Raises:
         ValueError: one line naming file and line, where the table or an id or split in it is not as above.
     """
     assert {"id", "split"} <= set(columns)
     lines = read_utf8(path).split("\n")
-    header = lines[0].split("\t")
+    cut = _spreadsheet_cells if spreadsheet else _cells
+    header = cut(lines[0])
     if header == [""]:
         raise ValueError(f"{path}: is empty; its first line must name the columns {', '.join(columns)}")
     missing = [column for column in columns if column not in header]
@@ -48,9 +57,10 @@ def read_tsv(path: Path, columns: Sequence[str]) -> list[Row]:
         if not line:
             continue
         where = f"{path} line {number}"
-        values = line.split("\t")
+        values = cut(line)
         if len(values) != len(header):
-            raise ValueError(f"{where}: has {len(values)} cells where the header has {len(header)}")
+            torn = "; a quote is open: no cell may hold a tab or a line break" if line.count('"') % 2 else ""
+            raise ValueError(f"{where}: has {len(values)} cells where the header has {len(header)}{torn}")
         cells = dict(zip(header, values, strict=True))
         name, split = cells["id"], cells["split"]
         if not _ID.fullmatch(name):
@@ -64,6 +74,15 @@ def read_tsv(path: Path, columns: Sequence[str]) -> list[Row]:
     if not rows:
         raise ValueError(f"{path}: has a header but no utterance below it")
     return rows
+
+
+def _cells(line: str) -> list[str]:
+    return line.split("\t")
+
+
+def _spreadsheet_cells(line: str) -> list[str]:
+    """The cells of a line, those in quotes without them."""
+    return [cell[1:-1].replace('""', '"') if _QUOTED.fullmatch(cell) else cell for cell in _cells(line)]
 
 
 def read_utf8(path: Path) -> str:

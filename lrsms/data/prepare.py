@@ -7,6 +7,7 @@ import errno
 import json
 import operator
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,18 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from lrsms import config
+from lrsms import config, leftout
 from lrsms.config import PREPARED_LAYOUT, Modality
 from lrsms.data import corpora
 from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.identity import content_hash, listing_hash, source_hash, tokenizer_hash
-from lrsms.data.ingest import Ingested, Kept, Skipped, ingest
+from lrsms.data.ingest import Ingested, Kept, ingest
 from lrsms.data.inplace import SOURCES, write_sources
 from lrsms.data.manifest import SPLITS, write_tsv
 from lrsms.data.noise import make_babble, read_babble
 from lrsms.data.prepared import BABBLE, COLUMNS, MANIFEST, SUMMARY, open_streams
+from lrsms.data.skipping import Skipped, findings, left_out, refuse_many, scored_as_they_are, spelling_problem
 from lrsms.data.stored import AUDIO, CHECKSUMS, VIDEO, write_checksums
-from lrsms.data.text import Characters, Tokenizer, Unigram, ctc_length, train_tokenizer
+from lrsms.data.text import Characters, Unigram, train_tokenizer
+from lrsms.data.transcripts import notes as transcript_notes
+from lrsms.data.transcripts import refuse_without_blanks
 from lrsms.files import file_hash
 
 RENDERED = "rendered"
@@ -33,9 +37,6 @@ _OURS = {
     *(MANIFEST, AUDIO, VIDEO, CHECKSUMS, SOURCES, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
     *(RENDERED, ".snakemake_timestamp"),
 }
-_LARGEST_SHARE_SKIPPED = 0.01
-_MOST_REASONS = 10
-"""Reasons that are told at once; the list has all of them."""
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -51,11 +52,12 @@ def prepare(
 ) -> list[str]:
     """Prepares ``corpus`` into ``folder``, which it replaces if it was prepared before.
 
-    Transcripts are normalised (lower case, NFC, single blanks). The tokenizer is trained on the train split. Skipped
-    are utterances of which a modality is missing, unreadable, damaged, silent, not finite, not as its corpus needs it
-    or shorter than the corpus's ``min_duration``, whose audio and video differ by more than two frames or in their
-    frame rate, or whose transcript is empty, has characters outside the tokenizer, or needs more frames for CTC than
-    there are (25 per second).
+    Transcripts are normalised (see ``spelling.py``). The tokenizer is trained on the train split. Skipped are
+    utterances of which a modality is missing, unreadable, damaged, silent, not finite, not as its corpus needs it or
+    shorter than the corpus's ``min_duration``, whose audio and video differ by more than two frames or in their frame
+    rate, or whose transcript is empty; of train and valid also those whose transcript has characters outside the
+    tokenizer or needs more frames for CTC than there are (25 per second). A test utterance of that kind is scored as
+    it is.
 
     Args:
         corpus: its kind names the module of ``lrsms.data.corpora`` that yields the utterances.
@@ -71,9 +73,9 @@ def prepare(
         Lines that say what was skipped and what was used but is noteworthy; ``corpus.json`` has all of it.
 
     Raises:
-        ValueError: one line: the corpus is not as its kind needs it, more than 1% would be skipped (the list of them is
-            then in ``<folder>.skipped.tsv``), ``babble`` cannot be read, the disk is full, or ``folder`` holds
-            something else.
+        ValueError: one line: the corpus is not as its kind needs it, a transcript holds what no text does, they have no
+            blanks between words, more would be skipped than the corpus allows (the list of them is then in
+            ``<folder>.skipped.tsv``), ``babble`` cannot be read, the disk is full, or ``folder`` holds something else.
     """
     _refuse_foreign(folder)
     partial = folder.with_name(f"{folder.name}.partial")
@@ -87,20 +89,12 @@ def prepare(
         # A list knows its length; a rendered corpus promises it in its config.
         total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
         streams = None if corpus.in_place else partial
-        read = ingest(
-            utterances,
-            modalities,
-            streams,
-            threads,
-            lambda done: report(done, max(done, total)),
-            corpus.rendered,
-            getattr(corpus, "min_duration", None),  # what is rendered is as long as it is
-        )
-        findings = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
+        read = ingest(utterances, corpus, modalities, streams, threads, lambda done: report(done, max(done, total)))
+        lines = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
-        return findings
+        return lines
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ValueError(
@@ -143,13 +137,17 @@ def _complete(
     listed: str | None,
 ) -> list[str]:
     """Adds to the streams what makes them a prepared corpus; returns what its user should know."""
-    skipped, num_utterances = read.skipped, len(read.rows) + len(read.skipped)
-    _refuse_many(skipped, num_utterances, root, refused)  # before the tokenizer, which would fail less clearly
+    totals = Counter([row.split for row in read.rows]) + Counter([one.split for one in read.skipped])
+    refuse_many(read.skipped, totals, corpus, root, refused)  # before the tokenizer, which would fail less clearly
+    refuse_without_blanks([row.text for row in read.rows], corpus)
     tokenizer = train_tokenizer(settings, [row.text for row in read.rows if row.split == "train"])
-    problems = {row.id: _spelling_problem(row, tokenizer) for row in read.rows}
-    skipped = skipped + [Skipped(row.id, row.split, problem) for row in read.rows if (problem := problems[row.id])]
-    _refuse_many(skipped, num_utterances, root, refused)
-    rows = [row for row in read.rows if not problems[row.id]]
+    found = ((row, spelling_problem(row.text, row.frames, tokenizer)) for row in read.rows)
+    problems = {row.id: (row.split, problem) for row, problem in found if problem is not None}
+    untrainable = [Skipped(name, split, *why) for name, (split, why) in problems.items() if split != "test"]
+    skipped = [*read.skipped, *untrainable]
+    refuse_many(skipped, totals, corpus, root, refused)
+    gone = {one.id for one in untrainable}
+    rows = [row for row in read.rows if row.id not in gone]
     for split in SPLITS:
         if all(row.split != split for row in rows):
             raise ValueError(f"corpus '{corpus.name}': no usable utterance is left in split '{split}'")
@@ -167,6 +165,9 @@ def _complete(
         heard = _write_babble(folder, rows, wave, babble)
         streams = streams | {BABBLE: file_hash(folder / BABBLE)}
     notes = _by_note({row.id: read.notes[row.id] for row in rows if row.id in read.notes})
+    notes += scored_as_they_are({name: why for name, (split, why) in problems.items() if split == "test"})
+    notes += transcript_notes({row.id: row.text for row in rows}, corpus)
+    splits = {split: _counts([row for row in rows if row.split == split]) for split in SPLITS}
     summary = {
         "corpus": corpus.model_dump(mode="json", exclude_none=True),
         "tokenizer": settings.model_dump(mode="json", exclude_none=True),
@@ -181,13 +182,19 @@ def _complete(
         "local": {name: file_hash(folder / name) for name in (SOURCES if lies is not None else CHECKSUMS,)},
         "tokenizer_hash": tokenizer_hash(tokenizer, [row.text for row in rows if row.split == "train"]),
         "vocabulary": tokenizer.size,
-        "splits": {split: _counts([row for row in rows if row.split == split]) for split in SPLITS},
+        "splits": splits,
         "skipped": [asdict(one) for one in skipped],
+        "left_out": left_out(skipped, {split: count["utterances"] for split, count in splits.items()}),
         "notes": notes,
         "babble": heard,
     }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return _findings(skipped, notes) + _own_voices(heard)
+    return [
+        *findings(skipped, SUMMARY),
+        *([f"left out: {leftout.describe(left)}"] if (left := summary["left_out"]) else []),
+        *(f"{note['note']}: {note['utterances']} utterances, first '{note['first']}'" for note in notes),
+        *_own_voices(heard),
+    ]
 
 
 def _write_babble(
@@ -216,43 +223,6 @@ def _by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
         for note in own:
             found.setdefault(note, []).append(name)
     return [{"note": note, "utterances": len(names), "first": names[0]} for note, names in found.items()]
-
-
-def _findings(skipped: Sequence[Skipped], notes: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [f"skipped '{one.id}': {one.reason}" for one in skipped[:_MOST_REASONS]]
-    if len(skipped) > _MOST_REASONS:
-        lines.append(f"skipped {len(skipped) - _MOST_REASONS} more, listed in {SUMMARY}")
-    return lines + [f"{note['note']}: {note['utterances']} utterances, first '{note['first']}'" for note in notes]
-
-
-def _spelling_problem(row: Kept, tokenizer: Tokenizer) -> str | None:
-    try:
-        needed = ctc_length(tokenizer.encode(row.text))
-    except ValueError as error:
-        return str(error)
-    if needed > row.frames:
-        return (
-            f"the transcript needs {needed} frames for CTC, the recording has {row.frames} ({FRAMES_PER_SECOND} per "
-            "second)"
-        )
-    return None
-
-
-def _refuse_many(skipped: list[Skipped], num_utterances: int, root: Path | None, refused: Path) -> None:
-    if len(skipped) <= _LARGEST_SHARE_SKIPPED * num_utterances:
-        return
-    reasons = [" ".join(one.reason.split()) for one in skipped]
-    rows = ((one.id, one.split, reason) for one, reason in zip(skipped, reasons, strict=True))
-    write_tsv(refused, ("id", "split", "reason"), rows)
-    known = f"{root.resolve()}/" if root is not None else ""
-    named = (
-        f"'{one.id}': {reason.removeprefix(known)}"
-        for one, reason in zip(skipped[:_MOST_REASONS], reasons, strict=False)
-    )
-    raise ValueError(
-        f"{len(skipped)} of {num_utterances} utterances cannot be used, more than {_LARGEST_SHARE_SKIPPED:.0%}; "
-        f"{'; '.join(named)}; all are listed in {refused}"
-    )
 
 
 def _counts(rows: list[Kept]) -> dict[str, Any]:

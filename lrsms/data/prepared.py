@@ -7,8 +7,8 @@ The folder holds
 - or, of a corpus that is read in place, ``sources.tsv`` (see ``inplace.py``). It is part of no hash of the content;
 - ``babble.npy``: noise to be mixed into what is heard;
 - ``tokenizer.json`` or ``tokenizer.model``;
-- ``corpus.json``: the two configs, hashes, counts by split, the utterances that were skipped and why, and notes on
-  those that were not.
+- ``corpus.json``: the two configs, hashes, counts by split, the utterances that were skipped and why, how many by
+  split, and notes on those that were not.
 """
 
 import json
@@ -47,6 +47,7 @@ class Item:
     offset: int
     """First frame in the corpus's streams."""
     tokens: tuple[int, ...]
+    """Of a test utterance, without the characters that the tokenizer does not know."""
 
 
 def open_streams(folder: Path, modalities: tuple[Modality, ...], root: Path | None, name: str) -> Stored | InPlace:
@@ -142,6 +143,10 @@ class Prepared:
             "streams_hash": content_hash(self.summary["streams"]),
         }
 
+    def left_out(self) -> dict[str, dict[str, int]]:
+        """How many utterances of each split are not there, and why (see ``skipping.left_out``)."""
+        return self.summary["left_out"]
+
     @property
     def in_place(self) -> bool:
         """Whether recordings are decoded where they are, at each reading."""
@@ -150,6 +155,7 @@ class Prepared:
     def items(self, split: str) -> list[Item]:
         """The utterances of ``train``, ``valid`` or ``test``, in the corpus's order."""
         assert split in SPLITS, split
+        encode = self.tokenizer.encode_known if split == "test" else self.tokenizer.encode
         return [
             Item(
                 id=row["id"],
@@ -158,7 +164,7 @@ class Prepared:
                 text=row["text"],
                 frames=int(row["frames"]),
                 offset=int(row["offset"]),
-                tokens=tuple(self.tokenizer.encode(row["text"])),
+                tokens=tuple(encode(row["text"])),
             )
             for row in self._rows
             if row["split"] == split

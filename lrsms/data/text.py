@@ -15,13 +15,9 @@ from typing import ClassVar, Protocol, Self
 import sentencepiece
 
 from lrsms import config
+from lrsms.data.spelling import normalise as normalise
 
 BLANK = 0
-
-
-def normalise(text: str) -> str:
-    """The spelling that is trained on and scored: lower case, Unicode NFC, single blanks, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def ctc_length(tokens: Sequence[int]) -> int:
@@ -56,6 +52,9 @@ class Tokenizer(Protocol):
         Raises:
             ValueError: ``text`` has a character that the train split does not; it names it.
         """
+
+    def encode_known(self, text: str) -> list[int]:
+        """Likewise, without the characters that the train split does not have."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of ``tokens``, each in 1 .. V-2."""
@@ -94,6 +93,10 @@ class Characters:
         """One token per character."""
         _refuse(text, outside={character for character in text if character not in self._tokens})
         return [self._tokens[character] for character in text]
+
+    def encode_known(self, text: str) -> list[int]:
+        """One token per character that there is one for."""
+        return [self._tokens[character] for character in text if character in self._tokens]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """One character per token."""
@@ -165,6 +168,10 @@ class Unigram:
         if BLANK in tokens:
             _refuse(text, outside={character for character in text if BLANK in self._pieces.encode(character)})
         return tokens
+
+    def encode_known(self, text: str) -> list[int]:
+        """The most probable segmentation of what there are pieces for."""
+        return [token for token in self._pieces.encode(text) if token != BLANK]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The pieces joined, their word marks turned to blanks."""

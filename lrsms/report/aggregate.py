@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrsms import config
+from lrsms import config, leftout
 from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json, write_atomically
+from lrsms.metric import METRICS, WORDS, Metric
+from lrsms.metric import metric_of as metric_of_unit
 from lrsms.record import PARTS, load_curve
 from lrsms.report import comparable, nuisance, pairs, remarks
 from lrsms.report.paired import Key
@@ -37,6 +39,9 @@ _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *C
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
 FIXED = [*_NAMES, *_LOWRANK, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
+METRIC, LEFT_OUT = "metric", "left_out"
+OPTIONAL = [METRIC, LEFT_OUT]
+"""Columns of a ``runs.csv`` of which the error rates do not count words, or of whose corpus something is left out."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
@@ -107,7 +112,8 @@ def aggregate(
         edits[name] = {key: utterances.edits(key, counts) for key in keys}
         rows += [described | _tested(decoding, key) | numbers | utterances.summed(key, counts) for key in keys]
     axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
-    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *_TESTED, *_STEP])
+    optional = [column for column in OPTIONAL if any(row.get(column) for row in rows)]
+    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *_TESTED, *_STEP, *optional])
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
@@ -129,6 +135,22 @@ def read_runs(folder: Path) -> pd.DataFrame:
 def read_speakers(folder: Path) -> pd.DataFrame:
     """``speakers.csv``, likewise."""
     return _read(folder / "speakers.csv", SPEAKERS)
+
+
+def axes_of(runs: pd.DataFrame) -> list[str]:
+    """The columns of ``runs.csv`` that are further fields which the study varies."""
+    return [column for column in runs.columns if column not in FIXED and column not in OPTIONAL]
+
+
+def metric_of(runs: pd.DataFrame) -> Metric:
+    """The error rate of a ``runs.csv``."""
+    found = [name for name in runs[METRIC].unique() if name] if METRIC in runs else []
+    return METRICS.get(found[0], WORDS) if found else WORDS
+
+
+def left_out(runs: pd.DataFrame) -> list[str]:
+    """What of the corpus is in no row of a ``runs.csv``, in sentences."""
+    return leftout.summarise(runs.drop_duplicates("run")[LEFT_OUT]) if LEFT_OUT in runs else []
 
 
 def _keys(decoding: config.Decoding) -> list[Key]:
@@ -168,6 +190,8 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
     run, lowrank = experiment.run, experiment.run.lowrank
     row = {"run": experiment.name, "cell": experiment.cell, "baseline": baseline, "seed": run.seed}
     row |= {field: as_text(value) for field, value in experiment.axes.items() if _has_column(experiment, field)}
+    if (metric := metric_of_unit(run.corpus.unit)) != WORDS:
+        row[METRIC] = metric.short
     if lowrank is not None:
         mapping: str = lowrank.mapping
         if lowrank.slope is not None:
@@ -205,6 +229,10 @@ def _read_record(
     numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
     if (curve := load_curve(folder)) is not None:
         numbers |= dict(zip(_COURSE, halfway_and_end(curve), strict=True))
+    try:
+        numbers[LEFT_OUT] = leftout.describe(read_json(run_path, _REMEDY).get("left_out"))
+    except ValueError as error:
+        raise ValueError(f"{run_path}: {error}; restore it, or delete {folder}") from None
     if run["status"] == "diverged":
         numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
     scores = _read_scores(scores_path)

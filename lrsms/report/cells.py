@@ -11,6 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
+from lrsms.metric import WORDS, Metric
 from lrsms.report import aggregate, nuisance, paired, remarks
 from lrsms.report.paired import Key, units_of
 from lrsms.statistics import stats
@@ -33,9 +34,9 @@ class Score:
     """Error rates of a cell with one decoder under one condition, as fractions; means over the seeds.
 
     Attributes:
-        wer: word error rate; its interval is a t interval over seeds, or the bootstrap over units with one seed.
-        cer: character error rate.
-        change: word error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
+        wer: rate of the study's metric; its interval is a t interval over seeds, or with one the bootstrap over units.
+        cer: character error rate; the same where that is the metric.
+        change: that error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
             that of ``effect``, or the bootstrap over units with one seed.
         improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
             comparison is of one seed.
@@ -117,10 +118,12 @@ class Sample:
     speakers: int | None
     unit: str
     effective_units: float
+    noun: str = "word"
 
     def __str__(self) -> str:
         speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
-        return f"{number(self.utterances, 'utterance')}, {number(self.words, 'word')}, {speakers} ({self.split} split)"
+        counts = number(self.utterances, "utterance"), number(self.words, self.noun), speakers
+        return f"{', '.join(counts)} ({self.split} split)"
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ class Summary:
         devices: on which the step times were measured.
         choices: how values of nuisance fields were chosen, in words.
         remarks: what else there is to know of the records.
+        metric: the error rate: of words, or of characters.
+        left_out: what of the corpus no run was trained or scored on, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -145,6 +150,8 @@ class Summary:
     devices: tuple[str, ...]
     choices: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    metric: Metric = WORDS
+    left_out: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[Key]:
@@ -163,7 +170,7 @@ def summarise(folder: Path) -> Summary:
         raise ValueError(f"{folder / 'runs.csv'}: has no rows; the study has no runs")
     conditions = list(runs.loc[runs["split"] == "test", "condition"].unique()) or list(runs["condition"].unique())
     runs = runs[runs["condition"].isin(conditions)]
-    axes = [column for column in runs.columns if column not in aggregate.FIXED]
+    axes = aggregate.axes_of(runs)
     rows = {str(name): part for name, part in runs.groupby("cell", sort=False)}
     edits = paired.by_run(speakers)
     # Sorting is stable: within dense and within low-rank cells the order is the study's.
@@ -174,8 +181,10 @@ def summarise(folder: Path) -> Summary:
         conditions=tuple(condition for condition in conditions if condition),
         samples={condition: sample for condition in conditions if (sample := _sample(runs, condition, edits))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
-        choices=tuple(nuisance.describe_choices(folder)),
+        choices=tuple(nuisance.describe_choices(folder, aggregate.metric_of(runs))),
         remarks=remarks.read(folder),
+        metric=aggregate.metric_of(runs),
+        left_out=tuple(aggregate.left_out(runs)),
     )
 
 
@@ -222,19 +231,15 @@ def _intervals(summary: Summary, sample: Sample) -> str:
     one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
     if seeds == [1]:
         return f"One seed; {level}: {one}."
-    rates = "of WER, Student's t over seeds, on this test set"
+    rates = f"of {summary.metric.short}, Student's t over seeds, on this test set"
     changes = f"of changes, crossed random-effects model of seeds and {units} (other seeds, other {sample.unit}s)"
     known = "" if sample.unit == "speaker" else f" {_why_utterances(sample)}: utterances are the units."
-    several = f"{_list(seeds)} seeds; {level}: {rates}; {changes}"
+    several = f"{' or '.join(map(str, seeds))} seeds; {level}: {rates}; {changes}"
     return f"{several}{f'; with one seed, {one}' if seeds[0] == 1 else ''}.{known}"
 
 
 def _why_utterances(sample: Sample) -> str:
     return "Speakers are unknown" if sample.speakers is None else "There is one speaker"
-
-
-def _list(counts: Sequence[int]) -> str:
-    return " or ".join(map(str, counts))
 
 
 def _num_units(sample: Sample) -> int:
@@ -248,7 +253,8 @@ def _sample(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample |
     row = part.iloc[0]
     speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
     effective = stats.effective_units(units_of(edits, row["run"], (row["decoder"], condition)).words)
-    return Sample(row["split"], int(row["utterances"]), int(row["words"]), speakers, row["unit"], effective)
+    size = int(row["utterances"]), int(row["words"])
+    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun)
 
 
 def _cell(

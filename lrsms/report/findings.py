@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lrsms.files import write_atomically
+from lrsms.metric import WORDS
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import Column, Readable, markdown
@@ -47,7 +48,8 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     columns = [
         Column(header, texts, numeric=False) for header, texts in zip(headers, zip(*rows, strict=True), strict=True)
     ]
-    return Readable(tuple(columns), (*notes, _HOW))
+    metrics = dict.fromkeys(outcome.metric.short for outcome in outcomes if sample(outcome))
+    return Readable(tuple(columns), (*notes, _how(" or ".join(metrics) or WORDS.short)))
 
 
 def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
@@ -67,9 +69,10 @@ def place(*alike: Outcome) -> str:
     return f"{' and '.join(corpora)}, {scale}, {task.upper()}"
 
 
-_HOW = (
-    "Effects are WER changes in points, on the test split without added noise; intervals are what other seeds and other"
-    " units would give. Beyond margin: the WER minus what the claim's margin allows; wholly below zero is parity."
-    " Claims, rules and margins: `workflow/config/claims.yaml`, stated before the runs. Tests: `claims.md` of a study;"
-    " other conditions: its `table.md`."
-)
+def _how(metric: str) -> str:
+    return (
+        f"Effects are {metric} changes in points, on the test split without added noise; intervals are what other seeds"
+        f" and other units would give. Beyond margin: the {metric} minus what the claim's margin allows; wholly below"
+        " zero is parity. Claims, rules and margins: `workflow/config/claims.yaml`, stated before the runs. Tests:"
+        " `claims.md` of a study; other conditions: its `table.md`."
+    )

@@ -17,6 +17,7 @@ import pandas as pd
 from lrsms.config import Decoding
 from lrsms.fields import as_text
 from lrsms.files import write_atomically
+from lrsms.metric import WORDS, Metric
 from lrsms.study import Experiment
 
 FILE = "nuisance.csv"
@@ -133,7 +134,7 @@ def fields(folder: Path) -> list[str]:
     return [column for column in pd.read_csv(path, nrows=0).columns if column not in _COLUMNS]
 
 
-def describe_choices(folder: Path) -> list[str]:
+def describe_choices(folder: Path, metric: Metric = WORDS) -> list[str]:
     """How the nuisance fields of a study were chosen, in a sentence or two; nothing where it has none.
 
     Raises:
@@ -154,8 +155,8 @@ def describe_choices(folder: Path) -> list[str]:
         raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]}); delete it to aggregate again") from None
     values = " / ".join(dict.fromkeys(tried))
     sentences = [
-        f"{' and '.join(fields)}: for each row the value of the lowest WER on validation ({where}; mean over seeds), of"
-        f" {values}; every value is in {FILE}."
+        f"{' and '.join(fields)}: for each row the value of the lowest {metric.short} on validation ({where}; mean over"
+        f" seeds), of {values}; every value is in {FILE}."
     ]
     if diverged:
         sentences.append(f"Passed over because a seed diverged: {', '.join(diverged)}.")

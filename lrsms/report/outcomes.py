@@ -13,6 +13,7 @@ from statistics import fmean
 import pandas as pd
 
 from lrsms.config import Task
+from lrsms.metric import WORDS, Metric
 from lrsms.report import aggregate, paired
 from lrsms.report.claims import OF_RATES, Claim, Selection
 from lrsms.report.selection import Cell, cells_of, matched, select
@@ -36,6 +37,7 @@ class Outcome:
         p_holm: p of the conjunction, adjusted for the other claims of the table; NaN where no part is a test.
         training: how far the compared models were trained, in a sentence; empty where no rates are compared.
         needs: what would decide it, or what is missing; empty if it is decided.
+        metric: the error rate that is compared, if any is.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Outcome:
     p_holm: float = nan
     training: str = ""
     needs: str = ""
+    metric: Metric = WORDS
 
 
 def verdicts(claims: Mapping[str, Claim], folder: Path, task: Task) -> list[Outcome]:
@@ -74,7 +77,7 @@ def verdicts(claims: Mapping[str, Claim], folder: Path, task: Task) -> list[Outc
 
 def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFrame, edits: paired.Edits) -> Outcome:
     where = f"{folder / 'runs.csv'}: claim {name}"
-    of_rates = any(rule in OF_RATES for rule in claim.rules)
+    of_rates, metric = any(rule in OF_RATES for rule in claim.rules), aggregate.metric_of(runs)
     key = _key(claim, runs, where) if of_rates else ("", "")
     cells = cells_of(runs, folder, key if of_rates else None)
     pairs = _pairs(claim, cells, where)
@@ -84,6 +87,7 @@ def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFra
     numbers = _compared(pairs, edits, key, of_rates and not gone)
     findings = [judge(rule, numbers, threshold) for rule in claim.rules]
     findings = [replace(f, needs=what_would_decide(f, numbers, threshold)) for f in findings]
+    findings = [_named(finding, metric) for finding in findings]
     needs = " ".join(dict.fromkeys(finding.needs for finding in findings if finding.needs))
     if any(finding.verdict == "not run" for finding in findings):
         diverged = [cell for cell in gone.values() if cell.status == "diverged"]
@@ -92,14 +96,33 @@ def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFra
                 replace(f, verdict="undecided", because=_diverged(diverged)) if f.verdict == "not run" else f
                 for f in findings
             ]
-            needs = "Diverged runs have no word error rate to compare."
+            needs = f"Diverged runs have no {metric.name} to compare."
         else:
             needs = _missing(gone if of_rates else {}, claim, pairs)
     verdict = combine(findings)
     if verdict == "contradicted":  # whatever a part still lacks
         needs = ""
-    training = _training(pairs) if numbers.paired is not None else ""
-    return Outcome(name, claim, folder.name, verdict, tuple(findings), compared, *key, training=training, needs=needs)
+    training = _training(pairs, metric) if numbers.paired is not None else ""
+    return Outcome(
+        name,
+        claim,
+        folder.name,
+        verdict,
+        tuple(findings),
+        compared,
+        *key,
+        training=training,
+        needs=needs,
+        metric=metric,
+    )
+
+
+def _named(finding: Finding, metric: Metric) -> Finding:
+    """The finding in terms of the error rate that was compared; rules speak of words."""
+    if metric == WORDS or finding.rule not in OF_RATES:
+        return finding
+    texts = {name: getattr(finding, name).replace(WORDS.short, metric.short) for name in ("metric", "because", "needs")}
+    return replace(finding, **texts)
 
 
 def _not_run(name: str, claim: Claim, folder: str, needs: str) -> Outcome:
@@ -158,8 +181,8 @@ def _compared(pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: pair
     return Compared(found, sizes, after.speedup, after.speedup_interval)
 
 
-def _training(pairs: Sequence[tuple[Cell, Cell]]) -> str:
-    """WER on validation in the course of training: a verdict on models that still learn is one on how soon they do."""
+def _training(pairs: Sequence[tuple[Cell, Cell]], metric: Metric) -> str:
+    """Error rates on validation in the course of training: of models that still learn, a verdict is on how soon."""
     before, after = (
         [100 * fmean(cell.valid_wer[moment] for cell in cells) for moment in (0, 1)]
         for cells in zip(*pairs, strict=True)
@@ -167,7 +190,8 @@ def _training(pairs: Sequence[tuple[Cell, Cell]]) -> str:
     if any(map(isnan, before + after)):
         return ""
     course = "{:.1f} and {:.1f}%".format
-    return f"Validation WER half-way through training and at its end: {course(*after)}, against {course(*before)}."
+    what = f"Validation {metric.short} half-way through training and at its end"
+    return f"{what}: {course(*after)}, against {course(*before)}."
 
 
 def _words(claim: Claim, pairs: Sequence[tuple[Cell, Cell]]) -> str:

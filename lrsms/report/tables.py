@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrsms.files import write_atomically
+from lrsms.metric import WORDS
 from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
 
@@ -59,21 +60,23 @@ def complete(summary: Summary) -> pd.DataFrame:
     """Everything that is known, as numbers: a row per cell; error rates in percent."""
     rows = []
     adjusted = holm(summary)
+    rate = summary.metric.short.lower()
     for cell in summary.cells:
         row: dict[str, Any] = {"cell": cell.name, "baseline": cell.baseline, "status": cell.status}
         row |= {"diverged_at": cell.diverged_at, "seeds": cell.seeds, "seeds_finished": cell.finished}
         row |= {"targets": cell.targets, "ratio": cell.ratio, "mapping": cell.mapping, "init": cell.init, **cell.axes}
         for key in summary.keys:
             score, name = cell.scores.get(key), "_".join(key)
-            row |= _numbers(f"wer_percent_{name}", score.wer if score else None, 100)
-            row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
-            row |= _numbers(f"wer_change_{name}", score.change if score else None, 100)
+            row |= _numbers(f"{rate}_percent_{name}", score.wer if score else None, 100)
+            if summary.metric == WORDS:
+                row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
+            row |= _numbers(f"{rate}_change_{name}", score.change if score else None, 100)
             row |= {f"improvement_probability_{name}": score.improvement if score else None}
             effect = score.effect if score else None
-            row |= {f"wer_change_p_{name}": effect.p if effect else None}
-            row |= {f"wer_change_df_{name}": effect.df if effect else None}
+            row |= {f"{rate}_change_p_{name}": effect.p if effect else None}
+            row |= {f"{rate}_change_df_{name}": effect.df if effect else None}
             if key == summary.keys[0]:
-                row |= {f"wer_change_p_holm_{name}": adjusted.get(cell.name)}
+                row |= {f"{rate}_change_p_holm_{name}": adjusted.get(cell.name)}
         row |= {"parameters": cell.parameters, "times_fewer": cell.times_fewer}
         row |= {"parameters_factorised": cell.parameters_factorised}
         row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
@@ -155,7 +158,7 @@ def _measured_columns(summary: Summary) -> list[Column]:
 
 
 def _scored_columns(summary: Summary) -> list[Column]:
-    cells, primary = summary.cells, summary.keys[0]
+    cells, primary, metric = summary.cells, summary.keys[0], summary.metric.short
     smallest = min((100 * score.wer.value for cell in cells for score in cell.scores.values()), default=100.0)
     digits = 2 if smallest < 5 else 1
 
@@ -166,15 +169,18 @@ def _scored_columns(summary: Summary) -> list[Column]:
         return lambda cell: f"{100 * cell.scores[key].wer.value:.{digits}f}"
 
     rates = scored(lambda cell: _text(cell.scores[primary].wer, digits, 100), None)
-    columns = [Column(f"WER %{_which(summary, primary)} [95%]", rates)]
+    columns = [Column(f"{metric} %{_which(summary, primary)} [95%]", rates)]
     for key in summary.keys[1:]:
         # Other conditions say more than other decoders.
-        columns.append(Column(f"WER %{_which(summary, key)}", scored(percent(key)), 4 if key[0] == primary[0] else 2))
+        columns.append(
+            Column(f"{metric} %{_which(summary, key)}", scored(percent(key)), 4 if key[0] == primary[0] else 2)
+        )
     changes = scored(lambda c: _text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
     if any(cell.baseline for cell in cells):
-        columns.append(Column("WER change [95%]", changes))
+        columns.append(Column(f"{metric} change [95%]", changes))
         columns += _p_columns(summary)
-    columns.append(Column("CER %", scored(lambda c: f"{100 * c.scores[primary].cer:.{digits}f}"), 1))
+    if summary.metric == WORDS:
+        columns.append(Column("CER %", scored(lambda c: f"{100 * c.scores[primary].cer:.{digits}f}"), 1))
     return columns
 
 
@@ -245,8 +251,11 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
     notes = []
     if any(cell.status == "missing" for cell in summary.cells):
         notes.append(f"'{UNFINISHED}': not finished.")
-    notes += [*describe_samples(summary), *summary.choices]
-    compared = {"WER change [95%]": "WER change (points)", "x fewer": "x fewer (parameters)"}
+    metric = summary.metric.short
+    if summary.metric != WORDS:
+        notes.append(f"{metric}: {summary.metric.name}, of characters without blanks, in place of words.")
+    notes += [*describe_samples(summary), *summary.left_out, *summary.choices]
+    compared = {f"{metric} change [95%]": f"{metric} change (points)", "x fewer": "x fewer (parameters)"}
     if changes := [text for header, text in compared.items() if header in shown]:
         one = sum(not cell.targets for cell in summary.cells) == 1
         which = "the dense row" if one else "the dense model of the same other settings, or else the preset's"

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lrsms.files import write_atomically, write_json
+from lrsms.metric import WORDS, Metric
 from lrsms.report.cells import number, weigh_as
 from lrsms.report.claims import Rule
 from lrsms.report.outcomes import Outcome
@@ -89,7 +90,7 @@ def sentence(outcome: Outcome) -> str:
         if finding.verdict == "not run":
             continue
         part = f" {finding.verdict}" if outcome.findings[1:] else ""
-        said = "; ".join(text for text in (_effect(finding), finding.because) if text)
+        said = "; ".join(text for text in (_effect(finding, outcome.metric), finding.because) if text)
         test = f" (one-sided p {_p(finding.p)}, Holm {_p(outcome.p_holm)})" if not math.isnan(finding.p) else ""
         words.append(f"{_RULE[finding.rule]}{part}: {said}{test}.")
     if n := sample(outcome, words=True):
@@ -105,11 +106,11 @@ def reason(outcome: Outcome) -> str:
 
 def effects(outcome: Outcome) -> str:
     """What was found, in short, by each rule that found anything."""
-    return "; ".join(text for finding in outcome.findings if (text := _effect(finding, short=True)))
+    return "; ".join(text for finding in outcome.findings if (text := _effect(finding, outcome.metric, short=True)))
 
 
 def excess(outcome: Outcome) -> str:
-    """By how many points the word error rate exceeds the margin, with its interval."""
+    """By how many points the error rate exceeds the margin, with its interval."""
     texts = [_with_interval(f.excess, f.excess_interval) for f in outcome.findings if f.excess is not None]
     return "; ".join(texts)
 
@@ -121,7 +122,7 @@ def sample(outcome: Outcome, words: bool = False) -> str:
         return ""
     units = number(finding.units, finding.unit) + weigh_as(finding.units, finding.effective_units)
     parts = [number(finding.seeds, "seed"), units]
-    return ", ".join([*parts, number(finding.words, "word")] if words else parts)
+    return ", ".join([*parts, number(finding.words, outcome.metric.noun)] if words else parts)
 
 
 def page(table: Readable, title: str) -> str:
@@ -145,14 +146,17 @@ _RULE: dict[Rule, str] = {
 
 def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     rates = [finding for outcome in outcomes for finding in outcome.findings if finding.seeds]
+    metric = outcomes[0].metric if outcomes else WORDS
     level = f"{100 * stats.LEVEL:g}%"
     tests = sum(not math.isnan(outcome.p_holm) for outcome in outcomes)
     notes = []
     if rates:
         units = " and ".join(dict.fromkeys(f"{finding.unit}s" for finding in rates))
+        if metric != WORDS:
+            notes.append(f"{metric.short}: {metric.name}, of characters without blanks, in place of words.")
         notes.append(
-            f"WER changes in points with {level} intervals of a crossed random-effects model of seeds and {units} (t,"
-            " Satterthwaite's degrees of freedom): what other seeds and other units would give."
+            f"{metric.short} changes in points with {level} intervals of a crossed random-effects model of seeds and"
+            f" {units} (t, Satterthwaite's degrees of freedom): what other seeds and other units would give."
         )
         if any(finding.unit == "utterance" for finding in rates):
             notes.append("There is one speaker, or speakers are unknown: utterances are the units, as if independent.")
@@ -165,22 +169,22 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     if margins and rates:
         stated = " or ".join(f"{100 * margin:g}%" for margin in sorted(margins))
         notes.append(
-            f"Beyond margin: WER minus {stated} more than the baseline's WER (Fieller); wholly below zero is parity,"
-            " and an improvement is parity too."
+            f"Beyond margin: {metric.short} minus {stated} more than the baseline's {metric.short} (Fieller); wholly"
+            " below zero is parity, and an improvement is parity too."
         )
     if any(finding.rule == "faster" for outcome in outcomes for finding in outcome.findings):
         notes.append("Step times: ratio of medians of steps measured in turns, bootstrap over pairs of steps.")
     return notes
 
 
-def _effect(finding: Finding, short: bool = False) -> str:
+def _effect(finding: Finding, metric: Metric, short: bool = False) -> str:
     if math.isnan(finding.value):
         return ""
     if finding.rule == "fewer_parameters":
         return f"{finding.value:.2f}x fewer{'' if short else ' parameters'}"
     if finding.rule == "faster":
         return f"{'' if short else 'step '}{_with_interval(finding.value, finding.interval, sign='')} times as fast"
-    text = f"WER {_with_interval(finding.value, finding.interval)}"
+    text = f"{metric.short} {_with_interval(finding.value, finding.interval)}"
     if short:
         return text
     text += " points"

@@ -31,6 +31,7 @@ from lrsms.data.batch import Batch, training_batch
 from lrsms.data.prepared import Item, Prepared
 from lrsms.data.schedule import Group, num_steps, steps
 from lrsms.files import write_json
+from lrsms.metric import Metric, metric_of
 from lrsms.models.norm import update_running_statistics
 from lrsms.progress import progress
 from lrsms.spectra import spectra, write_spectra
@@ -156,7 +157,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
                             total_weights[name] += tensor
                 log(metrics, row)
                 with suppress(BrokenPipeError):  # nobody listens any more
-                    show(done, total, note(row))
+                    show(done, total, note(row, metric_of(run.corpus.unit)))
                 row = None
                 if ranks.first and (time.monotonic() >= next_checkpoint or done == total):
                     before = time.monotonic()
@@ -187,6 +188,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         "diverged_at": diverged_at,
         "steps": total,
         **prepared.identity,
+        "left_out": prepared.left_out,
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
         "peak_memory_mb": peak_memory_mb(device),
         "seconds": sum(each["seconds"] for each in sessions),
@@ -246,10 +248,10 @@ def learning_rate(train: Train, step: int, total: int) -> float:
     return train.lr * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / max(total - warmup, 1)))
 
 
-def note(row: Mapping[str, Any]) -> str:
+def note(row: Mapping[str, Any], metric: Metric) -> str:
     """The state of training in a few words."""
     text = f"loss {row['loss']:.3f}"
-    return f"{text}, valid WER {row['valid_wer']:.1%}" if "valid_wer" in row else text
+    return f"{text}, valid {metric.short} {row['valid_wer']:.1%}" if "valid_wer" in row else text
 
 
 def run_title(folder: Path) -> str:

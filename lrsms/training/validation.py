@@ -9,6 +9,7 @@ from lrsms.config import Run
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, collate, in_batches
 from lrsms.data.prepared import Item, Prepared
+from lrsms.data.text import normalise
 from lrsms.models.recognizer import Recognizer
 from lrsms.score import align
 from lrsms.training.distributed import ALONE, Ranks
@@ -26,7 +27,7 @@ def validate(
     ranks: Ranks = ALONE,
     stop: Stop = never,
 ) -> dict[str, float]:
-    """Loss and greedy word error rate of the current weights; the model is left in training mode.
+    """Loss and greedy error rate, of the corpus's unit, of the current weights; the model is left in training mode.
 
     Ranks take batches in turn, and the results do not depend on their number.
 
@@ -50,7 +51,8 @@ def validate(
             losses[index] = found.joint(run.train.ctc_weight).item()
             hypotheses = greedy(found.log_probs, batch.lengths.to(device))
             for item, tokens in zip(batch.items, hypotheses, strict=True):
-                alignment = align(item.text, prepared.tokenizer.decode(tokens))
+                hypothesis = normalise(prepared.tokenizer.decode(tokens), run.corpus)
+                alignment = align(item.text, hypothesis, run.corpus.unit)
                 edits, words = edits + alignment.edits, words + alignment.words
     model.train()
     *losses, edits_of_all, words_of_all, num_interrupted = ranks.totals([*losses, edits, words, interrupted])

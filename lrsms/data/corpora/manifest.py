@@ -23,7 +23,7 @@ def utterances(corpus: config.Manifest, root: Path | None, rendered: Path) -> It
             root, a split has no utterance, or two splits share a file.
     """
     folder = corpus_folder(corpus.name, root, FILE)
-    rows = read_tsv(folder / FILE, COLUMNS)
+    rows = read_tsv(folder / FILE, COLUMNS, spreadsheet=True)
     listed = [_utterance(folder, row, corpus.box) for row in rows]
     for split in SPLITS:
         if all(utterance.split != split for utterance in listed):

@@ -52,15 +52,17 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
                 points(axes, [at[cell.name] for cell in ours], estimates, label=label, **style)
         ratio_axis(axes, ratios)
     caption = [
-        f"Change of the word error rate by the {what}, against {reference} with the same targets, ratio and seeds, in"
-        f" percentage points (above zero: worse); {material.decoder} decoding.",
+        f"Change of the {summary.metric.name} by the {what}, against {reference} with the same targets, ratio and"
+        f" seeds, in percentage points (above zero: worse); {material.decoder} decoding.",
         "Each difference is paired by seed and unit, and stands beside the others of its ratio.",
     ]
     if len(conditions) < len(summary.conditions):
         caption.append(f"Condition {conditions[0]}; of the others there are too many panels.")
     if unpaired:
         caption.append(f"Not shown, with seeds that their {reference} one has not: {', '.join(unpaired)}.")
-    figure = canvas.finish("ratio kept", "WER change (points)", f"no run has finished beside its {reference} one")
+    figure = canvas.finish(
+        "ratio kept", f"{summary.metric.short} change (points)", f"no run has finished beside its {reference} one"
+    )
     return Drawn(figure, [*caption, *describe_rates(material)])
 
 

@@ -19,8 +19,9 @@ def loss(material: Material) -> Drawn:
 
 def valid_wer(material: Material) -> Drawn:
     """WER (%) on validation against the step."""
-    what = "Word error rate on the valid split, as training found it at its snapshots (greedy),"
-    return _draw(material, "valid_wer", 100.0, "validation WER (%)", what)
+    metric = material.summary.metric
+    what = f"{metric.title} on the valid split, as training found it at its snapshots (greedy),"
+    return _draw(material, "valid_wer", 100.0, f"validation {metric.short} (%)", what)
 
 
 def _draw(material: Material, column: str, scale: float, y: str, what: str) -> Drawn:

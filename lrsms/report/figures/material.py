@@ -176,8 +176,13 @@ def describe_factors(material: Material) -> list[str]:
 
 
 def describe_rates(material: Material) -> list[str]:
-    """On what error rates were counted, what their intervals are, and what is not shown."""
-    return [*describe_factors(material), *describe_samples(material.summary), *describe_absent(material.summary.cells)]
+    """On what error rates were counted, what their intervals are, and what is not there."""
+    return [
+        *describe_factors(material),
+        *describe_samples(material.summary),
+        *material.summary.left_out,
+        *describe_absent(material.summary.cells),
+    ]
 
 
 def describe_seeds(cells: Sequence[Cell]) -> str:

@@ -19,15 +19,15 @@ Cost = Callable[[Cell], Estimate | None]
 
 def by_parameters(material: Material) -> Drawn:
     """WER (%) against the model's parameters in millions; dense models as stars."""
-    caption = f"Word error rate against the parameters of the whole model; {material.decoder} decoding."
+    caption = f"{material.summary.metric.title} against the parameters of the whole model; {material.decoder} decoding."
     return _draw(material, _parameters, "parameters (M)", [caption])
 
 
 def by_steptime(material: Material) -> Drawn:
     """WER (%) against the time of a training step over the dense baseline's; dense models as stars."""
     caption = [
-        "Word error rate against the time of a training step over the dense baseline's, both measured in turns in one"
-        f" process; {material.decoder} decoding. Horizontal bars: 95% intervals of that ratio.",
+        f"{material.summary.metric.title} against the time of a training step over the dense baseline's, both measured"
+        f" in turns in one process; {material.decoder} decoding. Horizontal bars: 95% intervals of that ratio.",
         *([f"Measured on: {'; '.join(material.summary.devices)}."] if material.summary.devices else []),
     ]
     unknown = [c for c in material.scored(material.summary.cells, material.summary.conditions[0]) if not relative(c)]
@@ -73,7 +73,7 @@ def _draw(material: Material, cost: Cost, x: str, caption: list[str]) -> Drawn:
         " of the two without being worse in the other, by their estimates; what coincides stands side by side."
     )
     return Drawn(
-        canvas.finish(x, "word error rate (%)", NOTHING_FINISHED, from_zero=True),
+        canvas.finish(x, f"{material.summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True),
         [*caption, *notes, *describe_rates(material)],
     )
 

@@ -32,13 +32,13 @@ def draw(material: Material) -> Drawn:
                 points(axes, [at[cell.name] for cell in cells], rates, label=one.label, **look(one.look))
         ratio_axis(axes, material.ratios)
     caption = [
-        "Word error rate against the ratio, the fraction of full rank that is kept, by what is factorised;"
-        f" {material.decoder} decoding.",
+        f"{material.summary.metric.title} against the ratio, the fraction of full rank that is kept, by what is"
+        f" factorised; {material.decoder} decoding.",
         "Dense models are horizontal lines, the first of a panel with the band of its interval; series"
         " are drawn side by side where they coincide.",
         *notes,
     ]
     return Drawn(
-        canvas.finish("ratio kept", "word error rate (%)", NOTHING_FINISHED, from_zero=True),
+        canvas.finish("ratio kept", f"{material.summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True),
         [*caption, *describe_rates(material)],
     )

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from lrsms.config import Decoding
 from lrsms.fields import as_text, difference
+from lrsms.metric import WORDS, metric_of
 from lrsms.realtime import real_time_factors
 from lrsms.report.pages import plan_page
 from lrsms.report.pages.chart import Line, chart
@@ -103,7 +104,9 @@ def _cost(run: Material) -> Table:
 
 
 def _rates(run: Material, decoding: Decoding) -> Table:
-    headers = ("decoder", "condition", "split", "utterances", "words", "S", "D", "I", "WER %", "CER %")
+    metric = metric_of(run.experiment.run.corpus.unit)
+    headers = ["decoder", "condition", "split", "utterances", metric.plural, "S", "D", "I", f"{metric.short} %"]
+    headers += ["CER %"] if metric == WORDS else []
     rows = []
     for count in run.counts.to_dict("records"):
         condition = decoding.conditions.get(count["condition"])
@@ -111,9 +114,13 @@ def _rates(run: Material, decoding: Decoding) -> Table:
         numbers = [count[name] for name in ("utterances", "words", "substitutions", "deletions", "insertions")]
         rates = [_percent(edits, count["words"]), _percent(count["character_edits"], count["characters"])]
         split = condition.split if condition is not None else ""
-        rows.append((count["decoder"], count["condition"], split, *(f"{number:,}" for number in numbers), *rates))
-    caption = "From the record's score table: sums of substitutions (S), deletions (D) and insertions (I) of words."
-    return Table(headers, rows, frozenset(range(3, 10)), caption)
+        rows.append(
+            (count["decoder"], count["condition"], split, *(f"{number:,}" for number in numbers), *rates)[
+                : len(headers)
+            ]
+        )
+    caption = "From the record's score table: sums of substitutions (S), deletions (D) and insertions (I) of"
+    return Table(headers, rows, frozenset(range(3, 10)), f"{caption} {metric.plural}.")
 
 
 def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
@@ -125,9 +132,10 @@ def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
     for name, condition in decoding.conditions.items():
         if condition.split != "test" or (worst := run.worst(decoder, name)).empty:
             continue
-        columns = {"id": "utterance", "speaker": "speaker", "words": "words"}
+        metric = metric_of(run.experiment.run.corpus.unit)
+        columns = {"id": "utterance", "speaker": "speaker", "words": metric.plural}
         columns |= {"substitutions": "S", "deletions": "D", "insertions": "I"}
-        caption = "Most word errors first."
+        caption = f"Most {metric.noun} errors first."
         if "alignment" in worst:
             columns["alignment"] = "alignment"
             caption += " Alignment: C right, S substituted, D deleted, I inserted, in the order of time."
@@ -147,7 +155,12 @@ def _curve(run: Material) -> Markup:
         return Line(label, list(zip(steps, (scale * float(value) for value in curve[column]), strict=True)))
 
     loss = chart("Loss", "step", "loss", [line("training", "loss"), line("validation", "valid_loss")])
-    return loss + chart("Error rate", "step", "WER (%)", [line("validation", "valid_wer", 100)])
+    return loss + chart(
+        "Error rate",
+        "step",
+        f"{metric_of(run.experiment.run.corpus.unit).short} (%)",
+        [line("validation", "valid_wer", 100)],
+    )
 
 
 def provenance(outcome: Mapping[str, Any]) -> Table:

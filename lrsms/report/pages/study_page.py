@@ -81,7 +81,7 @@ def _facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict
         facts["Trained"] = f"from scratch{', ' if steps else ''}{' or '.join(steps)}{' steps' if steps else ''}"
         facts["Decoded"] = f"with {', '.join(project.decoders)} under {', '.join(project.decoding.conditions)}"
         if samples := describe_samples(summary):
-            facts["Counted on"] = " ".join(samples)
+            facts["Counted on"] = " ".join([*samples, *summary.left_out])
     else:
         facts["Trained"] = "nothing: training steps are timed, parameters and multiply-adds counted"
     for choice in summary.choices:
