@@ -85,6 +85,20 @@ class Decoding(Frozen):
     decoders: Decoders
     conditions: Conditions
 
+    @model_validator(mode="after")
+    def _bonuses_are_chosen_on_validation(self) -> Self:
+        for name, decoder in self.decoders.items():
+            if decoder.grid and not self.of_split("valid"):
+                raise ValueError(
+                    f"'length_bonus' of decoder '{name}' is a list, of which one is chosen on the valid split, but no"
+                    " condition is of it; add valid: {split: valid}"
+                )
+        return self
+
+    def of_split(self, split: str) -> dict[str, Condition]:
+        """Its conditions by name."""
+        return {name: condition for name, condition in self.conditions.items() if condition.split == split}
+
     @property
     def digest(self) -> str:
         """Eight hex digits: changing a decoder or a condition decodes again, it does not train again."""

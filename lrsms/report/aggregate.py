@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrsms import config
+from lrsms.bonus import bonus_path, load_choices
 from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json, write_atomically
@@ -21,7 +22,7 @@ from lrsms.record import PARTS, load_curve
 from lrsms.report import nuisance, pairs
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
-from lrsms.score import COUNTS, read_scores
+from lrsms.score import COUNTS, EDITS, read_scores
 from lrsms.statistics import stats
 from lrsms.study import Experiment
 
@@ -35,6 +36,8 @@ _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *C
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
 FIXED = [*_NAMES, *_LOWRANK, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
+CHOSEN = "length_bonus"
+"""A column only where a decoder has a list of length bonuses: the one that a run was decoded with."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
@@ -42,6 +45,7 @@ _REMEDY = "delete it to make it again"
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
     *_COURSE,
+    CHOSEN,
     "ratio",
     "macs_per_second",
     "peak_memory_mb",
@@ -92,7 +96,7 @@ def aggregate(
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
-        numbers, scores, data_hash = record
+        numbers, scores, data_hash, bonuses = record
         first = first or (name, data_hash)
         if first[1] != data_hash:
             raise ValueError(
@@ -105,9 +109,14 @@ def aggregate(
         utterances = utterances or Utterances(name, scores)
         counts = utterances.counts(name, scores, records)
         edits[name] = {key: utterances.edits(key, counts) for key in keys}
-        rows += [described | _tested(decoding, key) | numbers | utterances.summed(key, counts) for key in keys]
+        chosen = {key: {CHOSEN: bonuses[key[0]]} if key[0] in bonuses else {} for key in keys}
+        rows += [
+            described | _tested(decoding, key) | numbers | utterances.summed(key, counts) | chosen[key] for key in keys
+        ]
+    lists = any(decoder.grid for decoder in decoding.decoders.values())
+    tested = [*_TESTED, CHOSEN] if lists else _TESTED
     axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
-    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *_TESTED, *_STEP])
+    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *tested, *_STEP])
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
@@ -180,8 +189,11 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
 
 def _read_record(
     experiment: Experiment, records: Path, decoding: config.Decoding
-) -> tuple[dict[str, Any], pd.DataFrame, str] | None:
-    """Status and cost, scores per utterance, and hash of the data; None where there is no (complete) record yet."""
+) -> tuple[dict[str, Any], pd.DataFrame, str, dict[str, float]] | None:
+    """Status and cost, scores per utterance, hash of the data, and length bonus by decoder that chose one.
+
+    None where there is no (complete) record yet.
+    """
     folder = records / experiment.name
     paths = [folder / name for name in (*PARTS, decoding.scores)]
     config_path, plan_path, run_path, scores_path = paths
@@ -205,12 +217,29 @@ def _read_record(
     if run["status"] == "diverged":
         numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
     scores = _read_scores(scores_path)
+    bonuses = {}
     if run["status"] == "finished":
+        bonuses = _bonuses(scores_path, scores, decoding)
         found = set(zip(scores["decoder"], scores["condition"], strict=True))
         for decoder, condition in _keys(decoding):
             if (decoder, condition) not in found:
                 raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
-    return numbers, scores, run["data_hash"]
+    return numbers, scores, run["data_hash"], bonuses
+
+
+def _bonuses(path: Path, scores: pd.DataFrame, decoding: config.Decoding) -> dict[str, float]:
+    """The chosen length bonus of each decoder that has a list, whose errors on validation are those of the scores."""
+    choices = load_choices(path, decoding)
+    valid = scores[scores["condition"].isin(list(decoding.of_split("valid")))]
+    for name, choice in choices.items():
+        rows = valid[valid["decoder"] == name]
+        errors = int(rows[[*EDITS]].to_numpy().sum())
+        if (errors, int(rows["words"].sum())) != (choice.tried[choice.chosen], choice.words):
+            raise ValueError(
+                f"{bonus_path(path)}: '{name}' has {choice.tried[choice.chosen]} errors in {choice.words} words of the"
+                f" valid split, but {path.name} has {errors}; restore both, or delete them to decode again"
+            )
+    return {name: choice.chosen for name, choice in choices.items()}
 
 
 def _steptime(path: Path) -> dict[str, Any]:

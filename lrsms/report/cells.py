@@ -5,14 +5,16 @@ The one place where counts become rates with intervals; tables and figures show 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from lrsms.report import aggregate, nuisance, paired
+from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.paired import Key, units_of
+from lrsms.score import EDITS
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.stats import Interval
@@ -35,6 +37,7 @@ class Score:
     Attributes:
         wer: word error rate; its interval is a t interval over seeds, or the bootstrap over units with one seed.
         cer: character error rate.
+        parts: substitutions, deletions and insertions of words, whose sum is the word error rate.
         change: word error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
             that of ``effect``, or the bootstrap over units with one seed.
         improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
@@ -44,6 +47,7 @@ class Score:
 
     wer: Estimate
     cer: float
+    parts: tuple[float, ...]
     change: Estimate | None = None
     improvement: float | None = None
     effect: Effect | None = None
@@ -124,7 +128,7 @@ class Summary:
             trains nothing has neither decoders nor conditions.
         samples: by condition; without those that nothing has been scored on.
         devices: on which the step times were measured.
-        choices: how values of nuisance fields were chosen, in words.
+        choices: how nuisance fields and length bonuses were chosen, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -151,7 +155,7 @@ def summarise(folder: Path) -> Summary:
         raise ValueError(f"{folder / 'runs.csv'}: has no rows; the study has no runs")
     conditions = list(runs.loc[runs["split"] == "test", "condition"].unique()) or list(runs["condition"].unique())
     runs = runs[runs["condition"].isin(conditions)]
-    axes = [column for column in runs.columns if column not in aggregate.FIXED]
+    axes = [column for column in runs.columns if column not in (*aggregate.FIXED, aggregate.CHOSEN)]
     rows = {str(name): part for name, part in runs.groupby("cell", sort=False)}
     edits = paired.by_run(speakers)
     # Sorting is stable: within dense and within low-rank cells the order is the study's.
@@ -162,7 +166,7 @@ def summarise(folder: Path) -> Summary:
         conditions=tuple(condition for condition in conditions if condition),
         samples={condition: sample for condition in conditions if (sample := _sample(runs, condition))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
-        choices=tuple(nuisance.describe_choices(folder)),
+        choices=(*nuisance.describe_choices(folder), *describe_bonuses(runs)),
     )
 
 
@@ -299,14 +303,16 @@ def _score(part: pd.DataFrame, baseline: pd.DataFrame | None, edits: paired.Edit
         interval = stats.bootstrap_rate(units[0].edits, units[0].words)
     wer = Estimate(math.fsum(rates) / len(rates), interval)
     cer = float((part["character_edits"] / part["characters"]).mean())
+    score = Score(wer, cer, tuple(part[[*EDITS]].div(part["words"], axis=0).mean()))
     if baseline is None:
-        return Score(wer, cer)
+        return score
     same = baseline[(baseline["decoder"] == key[0]) & (baseline["condition"] == key[1])]
     before = _runs(same[(same["status"] == "finished") & same["seed"].isin(runs)])
     if set(before) != set(runs):  # a mean over fewer seeds than the rate beside it would not be seen as one
-        return Score(wer, cer)
+        return score
     change = paired.change(paired.pair(edits, [(before, runs)], key))
-    return Score(wer, cer, Estimate(change.value, change.interval), change.improvement, change.effect)
+    estimate = Estimate(change.value, change.interval)
+    return replace(score, change=estimate, improvement=change.improvement, effect=change.effect)
 
 
 def _runs(rows: pd.DataFrame) -> dict[int, str]:

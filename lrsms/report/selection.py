@@ -62,7 +62,7 @@ def cells_of(runs: pd.DataFrame, folder: Path, key: Key | None) -> list[Cell]:
     if key is not None:
         runs = runs[(runs["decoder"] == key[0]) & (runs["condition"] == key[1])]
     chosen = nuisance.fields(folder)
-    varied = [column for column in runs.columns if column not in aggregate.FIXED]
+    varied = [column for column in runs.columns if column not in (*aggregate.FIXED, aggregate.CHOSEN)]
     return [_cell(part, varied, chosen) for _, part in runs.groupby("cell", sort=False)]
 
 
