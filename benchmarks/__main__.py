@@ -14,7 +14,7 @@ import benchmarks
 from benchmarks import index
 from benchmarks.figure import Figure, write
 
-NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr")
+NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr", "compare_auto_avsr_search")
 """Files that answer no question, and what needs a folder of its own."""
 
 

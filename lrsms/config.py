@@ -271,6 +271,8 @@ class Project(Frozen):
     roots: dict[str, str] = Field(default_factory=dict)
     """Where each real corpus lies on this machine."""
     decoders: Decoders
+    decoders_of: dict[Name, Decoders] = Field(default_factory=dict)
+    """By scale: what that scale has instead."""
     conditions: dict[Task, Conditions]
     """By task: what is heard and seen differs."""
 
@@ -284,9 +286,11 @@ class Project(Frozen):
                     raise ValueError(f"'conditions.{task}.{name}.noise' is for audio, which '{task}' does not have")
                 if condition.without is not None and task != "avsr":
                     raise ValueError(f"'conditions.{task}.{name}.without' is for task 'avsr'")
+        _ = self.decoding  # which has rules of its own
         return self
 
     @property
     def decoding(self) -> Decoding:
         """How every run of the study is decoded."""
-        return Decoding(decoders=self.decoders, conditions=self.conditions[self.task])
+        decoders = self.decoders_of.get(self.scale, self.decoders)
+        return Decoding(decoders=decoders, conditions=self.conditions[self.task])

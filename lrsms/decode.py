@@ -1,8 +1,9 @@
 """Hypotheses of a trained run: every decoder under every test condition, one row per utterance."""
 
+import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,9 +14,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lrsms.beam import greedy, search
+from lrsms.beam import search
+from lrsms.bonus import Choice, write_choices
 from lrsms.build import build_structure
 from lrsms.config import Condition, Decoder, Decoding, Run
+from lrsms.ctc_search import greedy
 from lrsms.data.ahead import load_ahead
 from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
@@ -28,6 +31,7 @@ from lrsms.progress import progress
 from lrsms.realtime import times_path
 from lrsms.record import load_outcome
 from lrsms.resumed import refuse_wrongly_resumed
+from lrsms.score import align
 from lrsms.stepbench import synchronise
 from lrsms.training.ending import check_weights, device_name
 from lrsms.training.train import WEIGHTS, run_title
@@ -44,7 +48,8 @@ class _Times:
     device: torch.device
     audio_seconds: float = 0.0
     network_seconds: float = 0.0
-    search_seconds: dict[str, float] = field(default_factory=dict)
+    search_seconds: dict[tuple[str, Any], float] = field(default_factory=dict)
+    """By decoder and length bonus."""
 
     def timed(self, work: Callable[[], Result]) -> tuple[Result, float]:
         """The result of ``work``, and the seconds that it took."""
@@ -54,9 +59,36 @@ class _Times:
         synchronise(self.device)
         return result, time.perf_counter() - began
 
+    def content(self, decoders: Mapping[str, Decoder]) -> dict[str, Any]:
+        """As JSON, of the searches that count."""
+        searches = {name: self.search_seconds[name, decoder.length_bonus] for name, decoder in decoders.items()}
+        return {
+            "audio_seconds": self.audio_seconds,
+            "network_seconds": self.network_seconds,
+            "search_seconds": searches,
+        }
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A hypothesis of one decoder, at one length bonus, under one condition."""
+
+    decoder: str
+    length_bonus: Any
+    condition: str
+    item: Item
+    text: str
+
     def content(self) -> dict[str, Any]:
         """As JSON."""
-        return {key: getattr(self, key) for key in ("audio_seconds", "network_seconds", "search_seconds")}
+        return {
+            "decoder": self.decoder,
+            "id": self.item.id,
+            "speaker": self.item.speaker,
+            "reference": self.item.text,
+            "hypothesis": self.text,
+            "condition": self.condition,
+        }
 
 
 def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Recognizer:
@@ -83,7 +115,8 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
 def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: Decoding, device: torch.device) -> None:
     """Writes JSON lines of decoder, condition, id, speaker, reference and hypothesis; none for a diverged run.
 
-    Beside them it writes how long it took (see `lrsms.realtime`).
+    Beside them it writes how long it took (see `lrsms.realtime`) and, where a decoder has a list of length bonuses,
+    which one the valid split chose (see `lrsms.bonus`), before anything else was decoded.
 
     Decoding is in float32 without TF32, whatever training used.
 
@@ -99,27 +132,56 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
             "the run's folder elsewhere to train anew"
         )
     warn_of_unknown_pieces(folder, outcome, prepared)
-    rows: list[dict[str, Any]] = []
+    found: list[_Found] = []
     times: dict[str, _Times] = {}
+    choices: dict[str, Choice] = {}
+    decoders = dict(decoding.decoders)
     if outcome["status"] == "finished":
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
         model = load_trained(run, folder, prepared.tokenizer.size, device)
-        items_by_name = {name: prepared.items(condition.split) for name, condition in decoding.conditions.items()}
-        total = sum(len(items) for items in items_by_name.values()) * len(decoding.decoders)
+        tried = [(name, decoder.at(bonus)) for name, decoder in decoders.items() for bonus in decoder.grid]
+        fixed = [(name, decoder) for name, decoder in decoders.items() if not decoder.grid]
+        valid, test = decoding.of_split("valid"), decoding.of_split("test")
+        num_valid, num_test = (sum(len(prepared.items(c.split)) for c in part.values()) for part in (valid, test))
+        total = num_valid * len(fixed + tried) + num_test * len(decoders)
         with progress(f"decode {run_title(folder)}") as show:
-            for name, items in items_by_name.items():
-                condition, times[name] = decoding.conditions[name], _Times(device)
-                for row in _decode_items(model, run, prepared, items, condition, decoding, times[name]):
-                    rows.append({**row, "condition": name})
-                    show(len(rows), total)
-        order = {name: index for index, name in enumerate(decoding.decoders)}
-        rows.sort(key=lambda row: order[row["decoder"]])
-    content = {name: condition_times.content() for name, condition_times in times.items()}
+
+            def add(searches: list[tuple[str, Decoder]], conditions: Mapping[str, Condition]) -> None:
+                for name, condition in conditions.items():
+                    times[name] = _Times(device)
+                    for one in _decode_items(model, run, prepared, searches, name, condition, times[name]):
+                        found.append(one)
+                        show(len(found), total)
+
+            add(fixed + tried, valid)
+            choices = _choose(found, [name for name, decoder in decoders.items() if decoder.grid], run.corpus.unit)
+            decoders |= {name: decoders[name].at(choice.chosen) for name, choice in choices.items()}
+            add(list(decoders.items()), test)
+    order = {pair: n for n, pair in enumerate(itertools.product(decoders, decoding.conditions))}
+    chosen = [one for one in found if one.length_bonus == decoders[one.decoder].length_bonus]
+    chosen.sort(key=lambda one: order[one.decoder, one.condition])
+    content = {name: times[name].content(decoders) for name in decoding.conditions if name in times}
     about = {"device": device_name(device), "threads": torch.get_num_threads()}
     write_json(times_path(output), about | {"conditions": content})
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_choices(output, choices)
+    lines = "".join(json.dumps(one.content(), ensure_ascii=False) + "\n" for one in chosen)
     write_atomically(output, lines.encode())
+
+
+def _choose(found: Sequence[_Found], names: Sequence[str], unit: Unit | None) -> dict[str, Choice]:
+    """The length bonus of each of the decoders ``names``, by the errors in what they ``found`` on the valid split."""
+    choices = {}
+    for name in names:
+        errors: dict[float, int] = {}
+        words = 0
+        for one in found:
+            if one.decoder == name:
+                alignment = align(one.item.text, one.text, unit)
+                errors[one.length_bonus] = errors.get(one.length_bonus, 0) + alignment.edits
+                words += alignment.words
+        choices[name] = Choice(errors, words // len(errors))
+    return choices
 
 
 @torch.no_grad()
@@ -127,31 +189,28 @@ def _decode_items(
     model: Recognizer,
     run: Run,
     prepared: Prepared,
-    items: list[Item],
+    searches: Sequence[tuple[str, Decoder]],
+    name: str,
     condition: Condition,
-    decoding: Decoding,
     times: _Times,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[_Found]:
+    """What all ``searches`` find under the condition called ``name``, whose network passes they share."""
+
     def load(members: list[Item]) -> Batch:
         return condition_batch(prepared, members, condition).for_device(times.device)
 
-    with closing(load_ahead(in_batches(items, BATCH_FRAMES), load)) as batches:
+    with closing(load_ahead(in_batches(prepared.items(condition.split), BATCH_FRAMES), load)) as batches:
         for batch in batches:
             lengths = batch.lengths.to(times.device)
             (memory, log_probs), seconds = times.timed(partial(_network, model, run, batch, lengths))
             times.network_seconds += seconds
             times.audio_seconds += int(batch.lengths.sum()) / FRAMES_PER_SECOND
-            for name, decoder in decoding.decoders.items():
-                found, seconds = times.timed(partial(_tokens, model, memory, log_probs, lengths, decoder))
-                times.search_seconds[name] = times.search_seconds.get(name, 0.0) + seconds
+            for decoder, settings in searches:
+                found, seconds = times.timed(partial(_tokens, model, memory, log_probs, lengths, settings))
+                key = decoder, settings.length_bonus
+                times.search_seconds[key] = times.search_seconds.get(key, 0.0) + seconds
                 for item, tokens in zip(batch.items, found, strict=True):
-                    yield {
-                        "decoder": name,
-                        "id": item.id,
-                        "speaker": item.speaker,
-                        "reference": item.text,
-                        "hypothesis": normalise(prepared.tokenizer.decode(tokens), run.corpus),
-                    }
+                    yield _Found(*key, name, item, normalise(prepared.tokenizer.decode(tokens), run.corpus))
 
 
 def _network(model: Recognizer, run: Run, batch: Batch, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,16 @@
 """How a trained run is tested: decoders and test conditions, which decode again but never train again."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lrsms.corpus import Name, Positive
 from lrsms.strict import Frozen, digest
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Bonus = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Decoder(Frozen):
@@ -16,14 +19,41 @@ class Decoder(Frozen):
     kind: Literal["greedy", "beam"]
     beam: Positive | None = None
     ctc_weight: Share | None = None
-    length_bonus: float | None = None
+    length_bonus: Bonus | tuple[Bonus, ...] | None = None
+    """A number; or a list of them, of which each run takes the one of the lowest WER on the valid split."""
+    end: Literal["espnet"] | None = None
+    """When hypotheses end: None, the best of all that can end anywhere; ``espnet``, as there and in Auto-AVSR."""
+
+    @field_validator("length_bonus", mode="before")
+    @classmethod
+    def _number_or_grid(cls, bonus: Any) -> Any:
+        """Refuses anything else in one line; the order of a grid means nothing."""
+        values = bonus if isinstance(bonus, list | tuple) else [] if bonus is None else [bonus]
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise ValueError(f"must be a number or a list of numbers, got {bonus!r}")
+        if isinstance(bonus, list | tuple):
+            if len(set(values)) < max(len(values), 2):
+                raise ValueError("a list needs two values or more, all different; one is written as a number")
+            return tuple(sorted(values))
+        return bonus
 
     @model_validator(mode="after")
     def _beam_has_its_parameters(self) -> Self:
         given = [self.beam is not None, self.ctc_weight is not None, self.length_bonus is not None]
         if not (all(given) if self.kind == "beam" else not any(given)):
             raise ValueError("'beam', 'ctc_weight' and 'length_bonus' are all needed by, and only by, kind 'beam'")
+        if self.end is not None and (self.kind != "beam" or self.ctc_weight == 1):
+            raise ValueError("'end' is for kind 'beam' with 'ctc_weight' below 1: CTC alone ends with the last frame")
         return self
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The length bonuses of which one is chosen; none where it is given."""
+        return self.length_bonus if isinstance(self.length_bonus, tuple) else ()
+
+    def at(self, length_bonus: float) -> "Decoder":
+        """This decoder with one length bonus."""
+        return self.model_copy(update={"length_bonus": length_bonus})
 
 
 class Condition(Frozen):
@@ -54,6 +84,20 @@ class Decoding(Frozen):
 
     decoders: Decoders
     conditions: Conditions
+
+    @model_validator(mode="after")
+    def _bonuses_are_chosen_on_validation(self) -> Self:
+        for name, decoder in self.decoders.items():
+            if decoder.grid and not self.of_split("valid"):
+                raise ValueError(
+                    f"'length_bonus' of decoder '{name}' is a list, of which one is chosen on the valid split, but no"
+                    " condition is of it; add valid: {split: valid}"
+                )
+        return self
+
+    def of_split(self, split: str) -> dict[str, Condition]:
+        """Its conditions by name."""
+        return {name: condition for name, condition in self.conditions.items() if condition.split == split}
 
     @property
     def digest(self) -> str:

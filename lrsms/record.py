@@ -9,6 +9,7 @@ A record holds::
     curve.csv              losses and validation at the snapshots
     scores-<digest>.csv.gz errors of every utterance, for one way of decoding
     scores-<digest>.times.json  how long that decoding took
+    scores-<digest>.bonus.json  which length bonus it chose on the valid split, where it had a list of them
 
 Records from before spectra, curves and times were kept lack these, and are complete all the same: what they would say
 is unknown.
@@ -20,6 +21,7 @@ from typing import Any
 import pandas
 
 from lrsms import config
+from lrsms.bonus import bonus_path
 from lrsms.config import Run
 from lrsms.curve import read_curve, training_curve, write_curve
 from lrsms.files import read_json, write_atomically
@@ -117,6 +119,7 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
     metrics, timings = folder / "metrics.jsonl", folder / "timings.jsonl"
     if metrics.is_file() and timings.is_file():
         write_curve(record / CURVE, training_curve(metrics, timings))
-    if times_path(hypotheses).is_file():
-        write_atomically(times_path(scores), times_path(hypotheses).read_bytes())
+    for beside in (times_path, bonus_path):
+        if beside(hypotheses).is_file():
+            write_atomically(beside(scores), beside(hypotheses).read_bytes())
     score(hypotheses, scores, run.corpus.unit)

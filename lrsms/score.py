@@ -77,6 +77,8 @@ class Score:
 
 KEYS = ("decoder", "condition", "id", "speaker")
 COUNTS = ("words", "substitutions", "deletions", "insertions", "characters", "character_edits")
+EDITS = ("substitutions", "deletions", "insertions")
+"""Of words."""
 COLUMNS = (*KEYS, *COUNTS, "alignment")
 HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
 _LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}

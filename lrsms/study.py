@@ -115,6 +115,7 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
     baseline = config.parse(Run, base, str(preset_path))
     if baseline.lowrank is not None:
         raise ValueError(f"{preset_path}: 'lowrank' is set, but a preset is the dense baseline; move it to a study")
+    _check_scales(project, folder)
     grids = _numbered_grids(study, preset_path.stem, path, folder)
     varied = list(dict.fromkeys(name for grid in grids.values() for name in _fields(grid) if name != "seed"))
     _check_nuisance(study, project, path)
@@ -218,6 +219,16 @@ def _check_nuisance(study: Study, project: Project, path: Path) -> None:
             f"{path}: 'nuisance' chooses on the valid split, but 'conditions.{project.task}' has no condition of it;"
             " add valid: {split: valid}"
         )
+
+
+def _check_scales(project: Project, folder: Path) -> None:
+    """Decoders of a scale that there is not would be nobody's."""
+    scales = sorted({path.stem.rpartition("-")[0] for path in (folder / "presets").glob("*-*.yaml")})
+    for scale in project.decoders_of:
+        if scale not in scales:
+            near = get_close_matches(scale, scales, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(scales)}"
+            raise ValueError(f"'decoders_of' names '{scale}', a scale without presets in {folder / 'presets'}; {hint}")
 
 
 def _check_seeds(experiments: list[Experiment], path: Path) -> None:

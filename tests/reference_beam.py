@@ -1,4 +1,7 @@
-"""Plain searches to hold `lrsms.beam` against: one utterance, Python loops, textbook recursions, no shared code."""
+"""Plain searches to hold `lrsms.beam` and `lrsms.ctc_search` against.
+
+One utterance, Python loops, textbook recursions, no shared code.
+"""
 
 import itertools
 import math
@@ -6,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from lrsms import config
 from lrsms.models.decoder import Decoder
 
 Prefix = tuple[int, ...]
@@ -65,6 +69,16 @@ def continued_probabilities(probs: list[list[float]], sequence: Prefix) -> dict[
     return total
 
 
+def joint_score(attention: float, ctc_probability: float, num_tokens: int, settings: config.Decoder) -> float:
+    """The weighted sum that a joint search maximises."""
+    score = settings.length_bonus * num_tokens
+    if settings.ctc_weight < 1:
+        score += (1 - settings.ctc_weight) * attention
+    if settings.ctc_weight > 0:
+        score += settings.ctc_weight * math.log(ctc_probability) if ctc_probability > 0 else -math.inf
+    return score
+
+
 def search(
     log_probs: Tensor, decoder: Decoder, memory: Tensor, beam: int, ctc_weight: float, length_bonus: float
 ) -> tuple[Prefix, float]:
@@ -75,31 +89,76 @@ def search(
     num_frames, size = log_probs.shape
     eos = size - 1
     probs = log_probs.exp().tolist()
-
-    def joint(attention: float, ctc_probability: float, num_tokens: int) -> float:
-        score = length_bonus * num_tokens
-        if ctc_weight < 1:
-            score += (1 - ctc_weight) * attention
-        if ctc_weight > 0:
-            score += ctc_weight * math.log(ctc_probability) if ctc_probability > 0 else -math.inf
-        return score
-
+    settings = config.Decoder(kind="beam", beam=beam, ctc_weight=ctc_weight, length_bonus=length_bonus)
     growing: dict[Prefix, float] = {(): 0.0}  # log-probability of the attention
     ended: dict[Prefix, float] = {}
     for length in range(num_frames + 1):
         steps = next_log_probs(decoder, memory, list(growing))
         continued: dict[Prefix, tuple[float, float]] = {}
         for (prefix, attention), step in zip(growing.items(), steps, strict=True):
-            ended[prefix] = joint(attention + step[eos], sequence_probability(probs, prefix), length)
+            ended[prefix] = joint_score(attention + step[eos], sequence_probability(probs, prefix), length, settings)
             ctc = continued_probabilities(probs, prefix)
             for label in range(1, eos):
-                score = joint(attention + step[label], ctc[label], length + 1)
+                score = joint_score(attention + step[label], ctc[label], length + 1, settings)
                 if score > -math.inf:
                     continued[(*prefix, label)] = (score, attention + step[label])
         kept = sorted(continued, key=lambda prefix: continued[prefix][0], reverse=True)[:beam]
         growing = {prefix: continued[prefix][1] for prefix in kept}
     best = max(ended, key=lambda prefix: ended[prefix])
     return best, ended[best]
+
+
+def detected_search(
+    log_probs: Tensor, decoder: Decoder, memory: Tensor, beam: int, ctc_weight: float, length_bonus: float
+) -> tuple[Prefix, float]:
+    """The same, ended as ESPnet does: eos takes a place in the beam, and three lengths that are far behind end it."""
+    num_frames, size = log_probs.shape
+    eos = size - 1
+    probs = log_probs.exp().tolist()
+    settings = config.Decoder(kind="beam", beam=beam, ctc_weight=ctc_weight, length_bonus=length_bonus)
+    growing: dict[Prefix, float] = {(): 0.0}
+    ended: dict[Prefix, float] = {}  # by labels and eos; eos counts as a token
+    for length in range(num_frames):
+        steps = next_log_probs(decoder, memory, list(growing))
+        continued: dict[Prefix, tuple[float, float]] = {}
+        for (prefix, attention), step in zip(growing.items(), steps, strict=True):
+            ctc = continued_probabilities(probs, prefix) | {eos: sequence_probability(probs, prefix)}
+            for label in range(1, size):
+                score = joint_score(attention + step[label], ctc[label], length + 1, settings)
+                if score > -math.inf:
+                    continued[(*prefix, label)] = (score, attention + step[label])
+        kept = sorted(continued, key=lambda prefix: continued[prefix][0], reverse=True)[:beam]
+        ended |= {prefix: continued[prefix][0] for prefix in kept if prefix[-1] == eos}
+        growing = {prefix: continued[prefix][1] for prefix in kept if prefix[-1] != eos}
+        if length == num_frames - 1:
+            ended |= {(*prefix, eos): continued[prefix][0] for prefix in growing}
+        # Lengths with sos and eos, against the number of labels that have grown before.
+        lately = [[score for prefix, score in ended.items() if len(prefix) + 1 == length - m] for m in range(3)]
+        if not growing or all(scores and max(scores) - max(ended.values()) < -10 for scores in lately):
+            break
+    best = max(ended, key=lambda prefix: ended[prefix])
+    return best[:-1], ended[best]
+
+
+def frame_search(log_probs: Tensor, beam: int, length_bonus: float) -> dict[Prefix, float]:
+    """Prefixes that a CTC prefix beam search of ``log_probs (T, V)`` has in the end, and their scores by all paths."""
+    eos = log_probs.shape[1] - 1
+    probs = log_probs.exp().tolist()
+    beams: dict[Prefix, tuple[float, float]] = {(): (1.0, 0.0)}  # of paths that end in a blank, and in the last label
+    for frame in probs:
+        following: dict[Prefix, tuple[float, float]] = {}
+
+        def add(prefix: Prefix, blank: float, label: float, following=following) -> None:
+            before = following.get(prefix, (0.0, 0.0))
+            following[prefix] = before[0] + blank, before[1] + label
+
+        for prefix, (blank, label) in beams.items():
+            add(prefix, (blank + label) * frame[0], label * frame[prefix[-1]] if prefix else 0.0)
+            for new in range(1, eos):
+                add((*prefix, new), 0.0, (blank if prefix[-1:] == (new,) else blank + label) * frame[new])
+        spelt = {p: math.log(sum(parts)) + length_bonus * len(p) for p, parts in following.items() if sum(parts) > 0}
+        beams = {p: following[p] for p in sorted(spelt, key=lambda p: spelt[p], reverse=True)[:beam]}
+    return {prefix: math.log(sequence_probability(probs, prefix)) + length_bonus * len(prefix) for prefix in beams}
 
 
 def next_log_probs(decoder: Decoder, memory: Tensor, prefixes: list[Prefix]) -> list[list[float]]:

@@ -26,13 +26,17 @@ def random_log_probs(generator, *shape, peakiness=2.0):
     return (peakiness * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
 
 
-def settings(width, ctc_weight, length_bonus):
-    return config.Decoder(kind="beam", beam=width, ctc_weight=ctc_weight, length_bonus=length_bonus)
+def settings(width, ctc_weight, length_bonus, end=None):
+    return config.Decoder(kind="beam", beam=width, ctc_weight=ctc_weight, length_bonus=length_bonus, end=end)
 
 
-@pytest.mark.parametrize("ctc_weight", [0.0, 0.1, 0.5, 1.0])
+PLAIN = {None: reference.search, "espnet": reference.detected_search}
+
+
+@pytest.mark.parametrize("end", PLAIN)
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("length_bonus", [-0.5, 0.0, 0.5, 2.0])
-def test_equals_the_plain_search(ctc_weight, length_bonus):
+def test_equals_the_plain_search(ctc_weight, length_bonus, end):
     for case in range(6):
         generator = torch.Generator().manual_seed(case)
         size = 3 + case % 4
@@ -41,11 +45,11 @@ def test_equals_the_plain_search(ctc_weight, length_bonus):
         decoder = tiny_decoder(size, generator)
         log_probs = random_log_probs(generator, 3, 5, size)
         memory = torch.randn(3, 5, 8, generator=generator, dtype=torch.float64)
-        found = beam.search(log_probs, lengths, decoder, memory, settings(width, ctc_weight, length_bonus))
+        found = beam.search(log_probs, lengths, decoder, memory, settings(width, ctc_weight, length_bonus, end))
         for utterance, length in enumerate(lengths.tolist()):
             inputs = log_probs[utterance, :length], decoder, memory[utterance, :length]
             with torch.no_grad():
-                tokens, score = reference.search(*inputs, width, ctc_weight, length_bonus)
+                tokens, score = PLAIN[end](*inputs, width, ctc_weight, length_bonus)
             assert found[utterance].tokens == tokens, (case, utterance)
             assert found[utterance].score == pytest.approx(score, abs=1e-9), (case, utterance)
 
@@ -74,17 +78,6 @@ def test_equals_the_plain_search_at_the_width_of_the_paper(batches):
             assert single[utterance].tokens == tokens or tie, (batch, utterance)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_pure_ctc_with_a_wide_beam_finds_the_likeliest_sequence(seed):
-    log_probs = random_log_probs(torch.Generator().manual_seed(seed), 5, 4)
-    by_sequence = reference.probabilities_by_enumeration(log_probs)
-    spellable = {sequence: p for sequence, p in by_sequence.items() if 3 not in sequence}  # 3 is eos
-    likeliest = max(spellable, key=lambda sequence: spellable[sequence])
-    (found,) = beam.search(log_probs[None], torch.tensor([5]), None, None, settings(1000, 1.0, 0.0))
-    assert found.tokens == likeliest
-    assert found.score == pytest.approx(math.log(spellable[likeliest]), abs=1e-10)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_pure_attention_with_a_wide_beam_finds_the_likeliest_sequence(seed):
     generator = torch.Generator().manual_seed(seed)
@@ -104,14 +97,15 @@ def test_pure_attention_with_a_wide_beam_finds_the_likeliest_sequence(seed):
     assert found.score == pytest.approx(scores[likeliest], abs=1e-10)
 
 
+@pytest.mark.parametrize("end", PLAIN)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_does_not_depend_on_batch_or_padding(dtype):
+def test_does_not_depend_on_batch_or_padding(dtype, end):
     generator = torch.Generator().manual_seed(11)
     decoder = tiny_decoder(12, generator).to(dtype)
     lengths = torch.tensor([3, 20, 11, 1, 16, 8])
     log_probs = random_log_probs(generator, 6, 20, 12).to(dtype)
     memory = torch.randn(6, 20, 8, generator=generator, dtype=torch.float64).to(dtype)
-    options = settings(5, 0.3, 0.1)
+    options = settings(5, 0.3, 0.1, end)
     together = beam.search(log_probs, lengths, decoder, memory, options)
     garbage = 100 * torch.ones(6, 7, 12, dtype=dtype), -100 * torch.ones(6, 7, 8, dtype=dtype)
     longer = torch.cat([log_probs, garbage[0]], 1), torch.cat([memory, garbage[1]], 1)
@@ -127,14 +121,6 @@ def test_does_not_depend_on_batch_or_padding(dtype):
     for other in (padded, pairs, alone):
         assert [h.tokens for h in other] == [h.tokens for h in together]
         assert [h.score for h in other] == pytest.approx([h.score for h in together], abs=tolerance)
-
-
-def test_silence_gives_the_empty_hypothesis():
-    log_probs = torch.tensor([0.98, 0.01, 0.005, 0.005], dtype=torch.float64).log().expand(1, 10, 4)
-    (found,) = beam.search(log_probs, torch.tensor([10]), None, None, settings(4, 1.0, 0.0))
-    assert found.tokens == ()
-    assert found.score == pytest.approx(10 * math.log(0.98))
-    assert beam.greedy(log_probs, torch.tensor([10])) == [()]
 
 
 def test_no_more_tokens_than_frames_however_large_the_bonus():
@@ -160,21 +146,50 @@ def test_stops_as_soon_as_nothing_can_win():
     assert len(steps) == 3
 
 
-def test_greedy_merges_repeats_and_removes_blanks():
-    paths = torch.tensor([[1, 1, 0, 1, 2, 2], [0, 2, 0, 0, 1, 1]])
-    log_probs = torch.nn.functional.one_hot(paths, 4).float().log_softmax(-1)
-    assert beam.greedy(log_probs, torch.tensor([6, 4])) == [(1, 1, 2), (2,)]
+def constant_decoder(probs):
+    """A decoder with the same probabilities of the next label whatever came before, and a list of its steps."""
+    decoder = tiny_decoder(len(probs), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        decoder.output.weight.zero_()
+        decoder.output.bias.copy_(torch.tensor(probs, dtype=torch.float64).log())
+    steps = []
+    decoder.output.register_forward_hook(lambda *_: steps.append(1))
+    return decoder, steps
 
 
-def test_greedy_never_gives_eos():
-    log_probs = torch.tensor([[[0.0, 1.0, 9.0]]]).log_softmax(-1)
-    assert beam.greedy(log_probs, torch.tensor([1])) == [(1,)]
+@pytest.mark.parametrize(
+    ("width", "num_frames", "tokens", "probability"),
+    [
+        (2, 6, (1,) * 6, 0.5**6),  # to end comes third at every length: no hypothesis ends before the last frame
+        (3, 3, (1,) * 3, 0.5**3),  # the empty one ends, with 0.1; three labels are likelier
+        (3, 4, (), 0.1),  # and four are not
+    ],
+)
+def test_where_eos_takes_a_place_in_the_beam_a_hypothesis_may_end_only_there(width, num_frames, tokens, probability):
+    decoder, _ = constant_decoder([1e-9, 0.5, 0.4, 0.1])
+    memory = torch.zeros(1, num_frames, 8, dtype=torch.float64)
+    inputs = torch.zeros(1, num_frames, 4).log_softmax(-1), torch.tensor([num_frames]), decoder, memory
+    (found,) = beam.search(*inputs, settings(width, 0.0, 0.0, "espnet"))
+    assert found.tokens == tokens
+    assert found.score == pytest.approx(math.log(probability), abs=1e-6)
+    (exact,) = beam.search(*inputs, settings(width, 0.0, 0.0))
+    assert exact.tokens == ()  # of all that can end, which deletes every word
+
+
+def test_the_end_is_detected_where_three_lengths_are_far_behind_the_best():
+    """What ends with n labels is 2.41 n nats behind; n = 5, 6, 7 are more than 10, and ended two lengths before 9."""
+    decoder, steps = constant_decoder([1e-9, 0.01, 0.09, 0.9])
+    memory = torch.zeros(1, 40, 8, dtype=torch.float64)
+    log_probs = torch.zeros(1, 40, 4).log_softmax(-1)
+    (found,) = beam.search(log_probs, torch.tensor([40]), decoder, memory, settings(10, 0.0, 0.0, "espnet"))
+    assert found.tokens == ()
+    assert len(steps) == 10  # after 0 to 9 labels
 
 
 def test_refuses_lengths_outside_the_frames():
     log_probs = torch.zeros(2, 3, 4)
     with pytest.raises(ValueError, match="utterance 1 of the batch has 0 frames, expected 1 to 3"):
-        beam.search(log_probs, torch.tensor([3, 0]), None, None, settings(2, 1.0, 0.0))
+        beam.search(log_probs, torch.tensor([3, 0]), None, None, settings(2, 0.5, 0.0))
     with pytest.raises(ValueError, match="utterance 0 of the batch has 4 frames"):
         beam.greedy(log_probs, torch.tensor([4, 1]))
 

@@ -37,6 +37,32 @@ def test_word_error_rate_is_edits_over_words(folder):
         assert row.wer_percent_beam_test_low <= expected <= row.wer_percent_beam_test_high
 
 
+def test_the_parts_of_the_error_rate_are_shown_and_add_up_to_it(tmp_path):
+    """Means over seeds of substitutions, deletions and insertions over words."""
+    experiments = [experiment for _, experiment in fabricate.demo(seeds=(1, 2))[:4]]
+    for number, experiment in enumerate(experiments):
+        scores = fabricate.scores(0.2, number)
+        deleted = (scores["substitutions"] > 0) & (scores.index % (2 + number) == 0)
+        scores.loc[deleted, ["substitutions", "deletions"]] += [-1, 1]
+        scores.loc[deleted, "alignment"] = scores.loc[deleted, "alignment"].str.replace("S", "D", n=1)
+        scores["insertions"] += scores.index % 5 == 0
+        scores.loc[scores["insertions"] > 0, "alignment"] += "I"
+        fabricate.record(tmp_path / "records", experiment, scores)
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path / "steptime", fabricate.DECODING, tmp_path / "out")
+    tables.write(tmp_path / "out")
+    runs, complete = aggregate.read_runs(tmp_path / "out"), pd.read_csv(tmp_path / "out" / "table.csv")
+    runs = runs[(runs["decoder"] == "beam") & (runs["condition"] == "test")]
+    names = ["substitutions", "deletions", "insertions"]
+    for row, line in zip(complete.to_dict("records"), rows((tmp_path / "out" / "table.md").read_text()), strict=True):
+        expected = [
+            100 * (part := runs[runs["cell"] == row["cell"]])[name].sum() / part["words"].sum() for name in names
+        ]
+        found = [row[f"{name}_percent_beam_test"] for name in names]
+        assert found == pytest.approx(expected) and min(found) > 0
+        assert sum(found) == pytest.approx(row["wer_percent_beam_test"])
+        assert line["S / D / I %"] == " / ".join(f"{value:.1f}" for value in expected)
+
+
 def test_change_is_the_difference_from_dense(folder):
     complete = pd.read_csv(folder / "table.csv")
     rates = complete["wer_percent_beam_test"]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrsms import config, leftout
+from lrsms.bonus import bonus_path, load_choices
 from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json, write_atomically
@@ -25,7 +26,7 @@ from lrsms.report import comparable, nuisance, pairs, remarks
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.resumed import refuse_wrongly_resumed
-from lrsms.score import COUNTS, read_scores
+from lrsms.score import COUNTS, EDITS, read_scores
 from lrsms.statistics import stats
 from lrsms.study import Experiment
 
@@ -39,9 +40,10 @@ _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *C
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
 FIXED = [*_NAMES, *_LOWRANK, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
-METRIC, LEFT_OUT = "metric", "left_out"
-OPTIONAL = [METRIC, LEFT_OUT]
-"""Columns of a ``runs.csv`` of which the error rates do not count words, or of whose corpus something is left out."""
+METRIC, LEFT_OUT, CHOSEN = "metric", "left_out", "length_bonus"
+OPTIONAL = [METRIC, LEFT_OUT, CHOSEN]
+"""Columns of a ``runs.csv`` of which the error rates do not count words, of whose corpus something is left out, or
+whose decoders have a list of length bonuses: the one that a run was decoded with."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
@@ -49,6 +51,7 @@ _REMEDY = "delete it to make it again"
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
     *_COURSE,
+    CHOSEN,
     "ratio",
     "macs_per_second",
     "peak_memory_mb",
@@ -103,16 +106,19 @@ def aggregate(
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
-        numbers, scores = record
+        numbers, scores, bonuses = record
         if numbers["status"] != "finished":
             rows += [described | _tested(decoding, key) | numbers for key in keys]
             continue
         utterances = utterances or Utterances(name, scores)
         counts = utterances.counts(name, scores, records)
         edits[name] = {key: utterances.edits(key, counts) for key in keys}
-        rows += [described | _tested(decoding, key) | numbers | utterances.summed(key, counts) for key in keys]
+        chosen = {key: {CHOSEN: bonuses[key[0]]} if key[0] in bonuses else {} for key in keys}
+        rows += [
+            described | _tested(decoding, key) | numbers | utterances.summed(key, counts) | chosen[key] for key in keys
+        ]
     axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
-    optional = [column for column in OPTIONAL if any(row.get(column) for row in rows)]
+    optional = [column for column in OPTIONAL if any(row.get(column) not in (None, "") for row in rows)]
     runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *_TESTED, *_STEP, *optional])
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
@@ -205,8 +211,11 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
 
 def _read_record(
     experiment: Experiment, records: Path, decoding: config.Decoding
-) -> tuple[dict[str, Any], pd.DataFrame] | None:
-    """Status and cost, and scores per utterance; None where there is no (complete) record yet."""
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, float]] | None:
+    """Status and cost, scores per utterance, and length bonus by decoder that chose one.
+
+    None where there is no (complete) record yet.
+    """
     folder = records / experiment.name
     paths = [folder / name for name in (*PARTS, decoding.scores)]
     config_path, plan_path, run_path, scores_path = paths
@@ -236,12 +245,29 @@ def _read_record(
     if run["status"] == "diverged":
         numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
     scores = _read_scores(scores_path)
+    bonuses = {}
     if run["status"] == "finished":
+        bonuses = _bonuses(scores_path, scores, decoding)
         found = set(zip(scores["decoder"], scores["condition"], strict=True))
         for decoder, condition in _keys(decoding):
             if (decoder, condition) not in found:
                 raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
-    return numbers, scores
+    return numbers, scores, bonuses
+
+
+def _bonuses(path: Path, scores: pd.DataFrame, decoding: config.Decoding) -> dict[str, float]:
+    """The chosen length bonus of each decoder that has a list, whose errors on validation are those of the scores."""
+    choices = load_choices(path, decoding)
+    valid = scores[scores["condition"].isin(list(decoding.of_split("valid")))]
+    for name, choice in choices.items():
+        rows = valid[valid["decoder"] == name]
+        errors = int(rows[[*EDITS]].to_numpy().sum())
+        if (errors, int(rows["words"].sum())) != (choice.tried[choice.chosen], choice.words):
+            raise ValueError(
+                f"{bonus_path(path)}: '{name}' has {choice.tried[choice.chosen]} errors in {choice.words} words of the"
+                f" valid split, but {path.name} has {errors}; restore both, or delete them to decode again"
+            )
+    return {name: choice.chosen for name, choice in choices.items()}
 
 
 def _steptime(path: Path) -> dict[str, Any]:

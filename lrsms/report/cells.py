@@ -5,7 +5,7 @@ The one place where counts become rates with intervals; tables and figures show 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,9 @@ import pandas as pd
 
 from lrsms.metric import WORDS, Metric
 from lrsms.report import aggregate, nuisance, paired, remarks
+from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.paired import Key, units_of
+from lrsms.score import EDITS
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.stats import Interval
@@ -36,6 +38,7 @@ class Score:
     Attributes:
         wer: rate of the study's metric; its interval is a t interval over seeds, or with one the bootstrap over units.
         cer: character error rate; the same where that is the metric.
+        parts: substitutions, deletions and insertions, whose sum is that rate.
         change: that error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
             that of ``effect``, or the bootstrap over units with one seed.
         improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
@@ -45,6 +48,7 @@ class Score:
 
     wer: Estimate
     cer: float
+    parts: tuple[float, ...]
     change: Estimate | None = None
     improvement: float | None = None
     effect: Effect | None = None
@@ -137,7 +141,7 @@ class Summary:
             trains nothing has neither decoders nor conditions.
         samples: by condition; without those that nothing has been scored on.
         devices: on which the step times were measured.
-        choices: how values of nuisance fields were chosen, in words.
+        choices: how nuisance fields and length bonuses were chosen, in words.
         remarks: what else there is to know of the records.
         metric: the error rate: of words, or of characters.
         left_out: what of the corpus no run was trained or scored on, in words.
@@ -181,7 +185,7 @@ def summarise(folder: Path) -> Summary:
         conditions=tuple(condition for condition in conditions if condition),
         samples={condition: sample for condition in conditions if (sample := _sample(runs, condition, edits))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
-        choices=tuple(nuisance.describe_choices(folder, aggregate.metric_of(runs))),
+        choices=(*nuisance.describe_choices(folder, aggregate.metric_of(runs)), *describe_bonuses(runs)),
         remarks=remarks.read(folder),
         metric=aggregate.metric_of(runs),
         left_out=tuple(aggregate.left_out(runs)),
@@ -325,14 +329,16 @@ def _score(part: pd.DataFrame, baseline: pd.DataFrame | None, edits: paired.Edit
         interval = stats.bootstrap_rate(units[0].edits, units[0].words)
     wer = Estimate(math.fsum(rates) / len(rates), interval)
     cer = float((part["character_edits"] / part["characters"]).mean())
+    score = Score(wer, cer, tuple(part[[*EDITS]].div(part["words"], axis=0).mean()))
     if baseline is None:
-        return Score(wer, cer)
+        return score
     same = baseline[(baseline["decoder"] == key[0]) & (baseline["condition"] == key[1])]
     before = _runs(same[(same["status"] == "finished") & same["seed"].isin(runs)])
     if set(before) != set(runs):  # a mean over fewer seeds than the rate beside it would not be seen as one
-        return Score(wer, cer)
+        return score
     change = paired.change(paired.pair(edits, [(before, runs)], key))
-    return Score(wer, cer, Estimate(change.value, change.interval), change.improvement, change.effect)
+    estimate = Estimate(change.value, change.interval)
+    return replace(score, change=estimate, improvement=change.improvement, effect=change.effect)
 
 
 def _runs(rows: pd.DataFrame) -> dict[int, str]:

@@ -18,11 +18,11 @@ from lrsms.config import Decoding
 from lrsms.fields import as_text
 from lrsms.files import write_atomically
 from lrsms.metric import WORDS, Metric
+from lrsms.score import EDITS
 from lrsms.study import Experiment
 
 FILE = "nuisance.csv"
 UNDECIDED = "-"
-_EDITS = ["substitutions", "deletions", "insertions"]
 _COLUMNS = ["cell", "chosen", "status", "seeds", "seeds_finished", "decoder", "conditions", "valid_wer_percent"]
 
 
@@ -67,7 +67,7 @@ def choose(experiments: Sequence[Experiment], runs: pd.DataFrame, decoding: Deco
     decoder, conditions = _chosen_on(decoding)
     status = runs.drop_duplicates("run").set_index("run")["status"]
     valid = runs[(runs["decoder"] == decoder) & runs["condition"].isin(conditions) & (runs["status"] == "finished")]
-    counts = valid.assign(edits=valid[_EDITS].sum(axis=1)).groupby("run")[["edits", "words"]].sum()
+    counts = valid.assign(edits=valid[[*EDITS]].sum(axis=1)).groupby("run")[["edits", "words"]].sum()
     groups: dict[str, dict[str, list[Experiment]]] = {}
     for experiment in experiments:
         groups.setdefault(experiment.cell, {}).setdefault(repr(experiment.nuisance), []).append(experiment)

@@ -39,9 +39,11 @@ def selection_name(project: Project, experiments: Sequence[Experiment], claims: 
 
 def save_project(project: Project, folder: Path) -> None:
     """Writes ``project.json``: all that results depend on, and nothing about this machine."""
-    content = project.model_dump(mode="json", exclude={"roots", "conditions"}, exclude_none=True)
-    conditions = project.decoding.model_dump(mode="json", exclude_none=True)["conditions"]
-    write_json(folder / FILE, content | {"conditions": {project.task: conditions}})
+    others = {"roots", "decoders", "decoders_of", "conditions"}
+    content = project.model_dump(mode="json", exclude=others, exclude_none=True)
+    decoding = project.decoding.model_dump(mode="json", exclude_none=True)
+    chosen = {"decoders": decoding["decoders"], "conditions": {project.task: decoding["conditions"]}}
+    write_json(folder / FILE, content | chosen)
 
 
 def committed(results: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from lrsms.files import write_atomically
 from lrsms.metric import WORDS
 from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+from lrsms.score import EDITS
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
@@ -70,6 +71,8 @@ def complete(summary: Summary) -> pd.DataFrame:
             row |= _numbers(f"{rate}_percent_{name}", score.wer if score else None, 100)
             if summary.metric == WORDS:
                 row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
+            for part, errors in enumerate(EDITS):
+                row |= {f"{errors}_percent_{name}": 100 * score.parts[part] if score else None}
             row |= _numbers(f"{rate}_change_{name}", score.change if score else None, 100)
             row |= {f"improvement_probability_{name}": score.improvement if score else None}
             effect = score.effect if score else None
@@ -175,6 +178,8 @@ def _scored_columns(summary: Summary) -> list[Column]:
         columns.append(
             Column(f"{metric} %{_which(summary, key)}", scored(percent(key)), 4 if key[0] == primary[0] else 2)
         )
+    parts = scored(lambda cell: " / ".join(f"{100 * part:.{digits}f}" for part in cell.scores[primary].parts))
+    columns.insert(1, Column("S / D / I %", parts, 5))
     changes = scored(lambda c: _text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
     if any(cell.baseline for cell in cells):
         columns.append(Column(f"{metric} change [95%]", changes))
@@ -272,6 +277,9 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
             f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"
         )
     notes += summary.remarks
+    if "S / D / I %" in shown:
+        noun = summary.metric.noun
+        notes.append(f"S / D / I: {noun}s substituted, deleted and inserted, of those that were said.")
     notes.append("MACs: multiply-adds per second of audio." if "MACs G/s" not in left_out else "")
     if left_out:
         notes.append(f"Also in table.csv: {', '.join(left_out)}.")

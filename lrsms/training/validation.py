@@ -4,8 +4,8 @@ from contextlib import closing
 
 import torch
 
-from lrsms.beam import greedy
 from lrsms.config import Run
+from lrsms.ctc_search import greedy
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, collate, in_batches
 from lrsms.data.prepared import Item, Prepared

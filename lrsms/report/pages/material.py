@@ -9,17 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from lrsms.bonus import Choice, load_choices
 from lrsms.config import Decoding
 from lrsms.files import read_json
 from lrsms.realtime import load_times
 from lrsms.record import load_curve
-from lrsms.score import KEYS, read_scores
+from lrsms.score import EDITS, KEYS, read_scores
 from lrsms.study import Experiment
 
 NUM_WORST = 10
 """Utterances that a run's page lists."""
 _COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "character_edits"]
-_EDITS = ["substitutions", "deletions", "insertions"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Material:
         scores: its score table; None where there is none, or it is empty.
         curve: its training curve; None where there is none.
         times: how long decoding took (see `lrsms.realtime`); empty where that is unknown.
+        choices: by decoder the length bonus that was chosen on the valid split (see `lrsms.bonus`).
     """
 
     experiment: Experiment
@@ -45,6 +46,7 @@ class Material:
     scores: pd.DataFrame | None
     curve: pd.DataFrame | None
     times: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Choice] = field(default_factory=dict)
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
@@ -82,7 +84,7 @@ class Material:
         As lists, since to sort parts of a small table in pandas takes ten times as long.
         """
         assert self.scores is not None
-        edits = (-self.scores[_EDITS].to_numpy().sum(axis=1)).tolist()
+        edits = (-self.scores[[*EDITS]].to_numpy().sum(axis=1)).tolist()
         decoders, conditions, words, ids = (
             self.scores[name].tolist() for name in ("decoder", "condition", "words", "id")
         )
@@ -123,4 +125,5 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
         scores=None if scores.empty else scores,
         curve=load_curve(folder),
         times=load_times(folder / decoding.scores),
+        choices={} if scores.empty else load_choices(folder / decoding.scores, decoding),
     )

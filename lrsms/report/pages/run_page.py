@@ -75,6 +75,9 @@ def _about(run: Material) -> Table:
         chosen = "; ".join(f"{field}: {as_text(value)}" for field, value in experiment.nuisance.items())
         judged = "its cell is judged by this value" if run.measured else "its cell is judged by another value"
         rows.append(("tuned on validation", f"{chosen} ({judged})"))
+    for decoder, choice in run.choices.items():
+        tried = ", ".join(f"{bonus:g}: {_percent(errors, choice.words)}" for bonus, errors in choice.tried.items())
+        rows.append((f"length bonus, {decoder}", f"{choice.chosen:g}, chosen by WER % on validation ({tried})"))
     return Table((), [*rows, ("run", experiment.name)])
 
 

@@ -79,7 +79,7 @@ def _facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict
     if any(run.experiment.trained for run in runs):
         steps = dict.fromkeys(str(run.outcome["steps"]) for run in runs if run.outcome.get("steps"))
         facts["Trained"] = f"from scratch{', ' if steps else ''}{' or '.join(steps)}{' steps' if steps else ''}"
-        facts["Decoded"] = f"with {', '.join(project.decoders)} under {', '.join(project.decoding.conditions)}"
+        facts["Decoded"] = f"with {', '.join(project.decoding.decoders)} under {', '.join(project.decoding.conditions)}"
         if samples := describe_samples(summary):
             facts["Counted on"] = " ".join([*samples, *summary.left_out])
     else:

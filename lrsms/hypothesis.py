@@ -1,0 +1,11 @@
+"""What a search finds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """Token ids without sos, eos and blanks, and their score (see the search that found them)."""
+
+    tokens: tuple[int, ...]
+    score: float
