@@ -18,6 +18,7 @@ from lrsms.beam import search
 from lrsms.bonus import Choice, write_choices
 from lrsms.build import build_structure
 from lrsms.config import Condition, Decoder, Decoding, Run
+from lrsms.corpus import Unit
 from lrsms.ctc_search import greedy
 from lrsms.data.ahead import load_ahead
 from lrsms.data.audio import FRAMES_PER_SECOND
