@@ -411,7 +411,8 @@ def test_short_words_are_kept_where_the_corpus_says_so_unless_ctc_needs_more_fra
     with pytest.raises(ValueError, match=r"'u3': u3.wav: too short \(2400 samples at 16 kHz; .*'min_duration'"):
         prepared_from(root, tmp_path / "out")
     short = CORPUS.model_copy(update={"min_duration": 0.1})
-    (line,) = prepare(short, CHARACTERS, AUDIO, root, tmp_path / "out")
+    line, left = prepare(short, CHARACTERS, AUDIO, root, tmp_path / "out")
+    assert left.startswith("left out: train 1 of 80 ")
     assert line == "skipped 'u5': the transcript needs 7 frames for CTC, the recording has 5 (25 per second)"
     prepared = Prepared(tmp_path / "out")
     (item,) = [item for item in prepared.items("train") if item.id == "u3"]

@@ -143,6 +143,7 @@ class Prepared:
             "streams_hash": content_hash(self.summary["streams"]),
         }
 
+    @property
     def left_out(self) -> dict[str, dict[str, int]]:
         """How many utterances of each split are not there, and why (see ``skipping.left_out``)."""
         return self.summary["left_out"]
