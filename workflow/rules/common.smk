@@ -8,12 +8,15 @@ from functools import cache
 from pathlib import Path
 
 from lrsms.report import claims, results
-from lrsms import study
+from lrsms import execution, slurm, study
 from lrsms import config as schema
+from lrsms.execution import gres_of, num_gpus
 from lrsms.report.figures import names
 
+WHERE = "workflow/config/config.yaml or --config"
 try:
-    PROJECT = schema.parse(schema.Project, config, "workflow/config/config.yaml or --config")
+    EXECUTION = execution.load(config, study.CONFIG_FOLDER, WHERE)
+    PROJECT = schema.parse(schema.Project, execution.without(config), WHERE)
     EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
     DECODING = PROJECT.decoding
     CLAIMS = claims.claims_of(claims.load(study.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
@@ -88,6 +91,7 @@ def check_study():
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.stderr.strip())
+    check_slurm()
 
 
 def project_json(wildcards):
@@ -95,44 +99,10 @@ def project_json(wildcards):
     return PROJECT_JSON
 
 
-def num_devices(wildcards, resources):
-    """The GPUs that a job has, or else the one processor."""
-    return max(1, resources.gpu)
-
-
-def gpu_bound():
-    """What of a GPU's memory jobs may take together, in MB (--resources gpu_mem_mb=76000); 0 where nothing bounds it."""
-    bound = workflow.global_resources.get("gpu_mem_mb")
-    return getattr(bound, "value", bound) or 0  # newer Snakemake wraps the number
-
-
-def gpu_memory(wildcards, attempt):
-    """What a run's jobs take of a GPU's memory, in MB: only where jobs share one, since torch is needed to know it.
-
-    Snakemake cuts it to all there is. A job that is tried again asks for more.
-    """
-    return attempt * memory_of(EXPERIMENTS[wildcards.run].steptime) if gpu_bound() else 0
-
-
-@cache
-def memory_of(steptime):
-    """In MB, of the runs whose training step is timed together, which are of one shape."""
-    from lrsms.device_memory import device_memory_mb
-
-    run = next(experiment.run for experiment in EXPERIMENTS.values() if experiment.steptime == steptime)
-    return device_memory_mb(run)
-
-
 def run_labels(wildcards):
     """By what a run's page is found in the report."""
     experiment = EXPERIMENTS[wildcards.run]
     return {"cell": experiment.cell, "seed": str(experiment.run.seed)}
-
-
-def num_threads(rule):
-    """What a profile or --set-threads gives to each job of a rule; 1 if they say nothing."""
-    threads = workflow.resource_settings.overwrite_threads.get(rule, 1)
-    return getattr(threads, "value", threads)  # newer Snakemake wraps the number
 
 
 def show_partial():
