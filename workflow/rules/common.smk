@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from lrsms.report import claims, results
-from lrsms import execution, slurm, study
+from lrsms import execution, holders, slurm, study
 from lrsms import config as schema
 from lrsms.execution import gres_of, num_gpus
 from lrsms.report.figures import names
@@ -22,6 +22,10 @@ try:
     CLAIMS = claims.claims_of(claims.load(study.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
+
+# A Snakemake that was killed leaves its lock; Snakemake itself says so in a message that --quiet hides.
+if workflow.is_main_process and (said := holders.look()):
+    print(said, file=sys.stderr)
 
 # Slurm's warning that time is nearly up goes to every process of a job. It is for training, which does not ignore it;
 # all others, this one and those between, must live on until training has written its checkpoint.
@@ -64,6 +68,12 @@ wildcard_constraints:
     steptime=r"[A-Za-z0-9_.-]+",
 
 
+def from_records():
+    """Whether nothing else is asked for than what is made from records alone."""
+    asked = set(workflow.dag_settings.targets)
+    return bool(asked) and asked <= FROM_RECORDS
+
+
 def check_study():
     """Ends with one line where ``python -m lrsms check`` finds a mistake, or a cluster's jobs would read other settings.
 
@@ -84,8 +94,7 @@ def check_study():
             f"error: {sys.executable}: a blank, or what else a shell reads, in Python's path does not reach a cluster's "
             "jobs; make the environment in another folder"
         )
-    asked = set(workflow.dag_settings.targets)
-    if (asked and asked <= FROM_RECORDS) or all(Path(file).is_file() for file in RECORDED):
+    if from_records() or all(Path(file).is_file() for file in RECORDED):
         return
     command = [sys.executable, "-m", "lrsms", "check", "--project", PROJECT_JSON]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
@@ -106,7 +115,12 @@ def run_labels(wildcards):
 
 
 def show_partial():
-    """Prints the table of the runs that there are, and why the others are missing, after a workflow that failed."""
+    """Prints the table of the runs that there are, and why the others are missing, after a workflow that failed.
+
+    What is made from records alone says itself what it lacks.
+    """
+    if from_records():
+        return
     folder = f"results/logs/partial-{STUDY}"
     command = [sys.executable, "-m", "lrsms", "partial", "--project", PROJECT_JSON, folder]
     subprocess.run(command, stdout=sys.stderr)
