@@ -32,7 +32,7 @@ ASKED = {"study": "scratch", "scale": "test", "corpus": "small"}
 def folder(tmp_path: Path) -> Path:
     """A clone in which the scratch study's runs are resolved and its corpus seems to be prepared."""
     folder = tmp_path / "a $clone; of"
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     (folder / "slurm").symlink_to("workflow/profiles/slurm")
     config = folder / "workflow/config"
     (config / "corpora/small.yaml").write_text(CORPUS)

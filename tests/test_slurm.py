@@ -83,7 +83,7 @@ def jobs(comment: str) -> list[dict[str, str]]:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """A clone with a space, a ``$`` and a ``;`` in its path, on a cluster of one machine."""
     folder = tmp_path_factory.mktemp("a $clone; of") / "lrsms"
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     (folder / "slurm").symlink_to("workflow/profiles/slurm")
     for name, changes in SMALLER.items():
         text = (folder / name).read_text()

@@ -73,6 +73,7 @@ class Cell:
         peak_memory_mb: most memory held in training by any seed: on the device, or by the process on a CPU.
         step_ms: median time of a training step in milliseconds.
         speedup: the dense baseline's median step time over this cell's, measured in turns.
+        steptime_device: on what both were measured, and how; empty where they were not.
         scores: by decoder and condition.
     """
 
@@ -95,6 +96,7 @@ class Cell:
     peak_memory_mb: float | None
     step_ms: float | None
     speedup: Estimate | None
+    steptime_device: str
     scores: Mapping[Key, Score]
 
 
@@ -133,6 +135,14 @@ class Summary:
     samples: Mapping[str, Sample]
     devices: tuple[str, ...]
     choices: tuple[str, ...] = ()
+
+    @property
+    def measured_on(self) -> str:
+        """The devices of the step times; with the cells of each where there are several, which do not compare."""
+        if len(self.devices) < 2:
+            return "".join(self.devices)
+        cells = {device: [c.name for c in self.cells if c.steptime_device == device] for device in self.devices}
+        return "; ".join(f"{device} ({', '.join(names)})" for device, names in cells.items())
 
     @property
     def keys(self) -> list[Key]:
@@ -273,6 +283,7 @@ def _cell(
         speedup=None
         if speedup is None
         else Estimate(speedup, Interval(float(first["speedup_low"]), float(first["speedup_high"]))),
+        steptime_device=first["steptime_device"],
         scores=scores,
     )
 

@@ -58,6 +58,7 @@ def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             row |= {"p_holm": outcome.p_holm if not math.isnan(finding.p) else math.nan}
             row |= {"seeds": finding.seeds, "units": finding.units, "unit": finding.unit if finding.units else ""}
             row |= {"words": finding.words, "training": outcome.training}
+            row |= {"steptime_device": finding.device} if finding.device else {}
             rows.append(row | {"needs": outcome.needs})
     return pd.DataFrame(rows)
 
@@ -176,7 +177,8 @@ def _effect(finding: Finding, short: bool = False) -> str:
     if finding.rule == "fewer_parameters":
         return f"{finding.value:.2f}x fewer{'' if short else ' parameters'}"
     if finding.rule == "faster":
-        return f"{'' if short else 'step '}{_with_interval(finding.value, finding.interval, sign='')} times as fast"
+        times = f"{_with_interval(finding.value, finding.interval, sign='')} times as fast"
+        return f"{'' if short else 'step '}{times}{f' on {finding.device}' if finding.device else ''}"
     text = f"WER {_with_interval(finding.value, finding.interval)}"
     if short:
         return text

@@ -28,7 +28,8 @@ def by_steptime(material: Material) -> Drawn:
     caption = [
         "Word error rate against the time of a training step over the dense baseline's, both measured in turns in one"
         f" process; {material.decoder} decoding. Horizontal bars: 95% intervals of that ratio.",
-        *([f"Measured on: {'; '.join(material.summary.devices)}."] if material.summary.devices else []),
+        *([f"Measured on: {material.summary.measured_on}."] if material.summary.devices else []),
+        *(["Ratios of several devices do not compare with one another."] if material.summary.devices[1:] else []),
     ]
     unknown = [c for c in material.scored(material.summary.cells, material.summary.conditions[0]) if not relative(c)]
     if unknown:

@@ -46,7 +46,8 @@ def draw(material: Material) -> Drawn:
     caption = [
         "Time of a training step over the dense baseline's: the ratio of the medians of steps that were taken in turns"
         " in one process on one device; lines are its 95% intervals.",
-        *([f"Measured on: {'; '.join(material.summary.devices)}."] if material.summary.devices else []),
+        *([f"Measured on: {material.summary.measured_on}."] if material.summary.devices else []),
+        *(["Ratios of several devices do not compare with one another."] if material.summary.devices[1:] else []),
     ]
     if True in divided:
         caption.append("Bars are divided in proportion to the medians of the parts of a step.")
