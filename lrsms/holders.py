@@ -5,9 +5,11 @@ Snakemake's own lock says neither who made it nor where. So each that starts lea
 
 import datetime
 import json
+import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ import psutil
 from lrsms.files import write_json
 
 FOLDER = Path(".snakemake")
-UNLOCK = "python -m snakemake --unlock"
+UNLOCK = f"{shlex.quote(sys.executable)} -m snakemake --unlock"
 _SECONDS = 30.0
 _CLOCK = 2.0
 """Seconds by which two readings of when a process began may differ."""

@@ -34,7 +34,12 @@ grids:
 """
 # The machine is smaller than a cluster, and has no accounting.
 SMALLER = {
-    "workflow/rules/resources.smk": {'"train": 32000': '"train": 500', ": 8000": ": 400", "THREADS = 8": "THREADS = 1"},
+    "workflow/rules/resources.smk": {
+        "return 4": "return 1",
+        '"train": 32000': '"train": 500',
+        ": 8000": ": 400",
+        "THREADS = 8": "THREADS = 1",
+    },
     "slurm/config.yaml": {"latency-wait: 60": "latency-wait: 10"},
 }
 WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-status-attempts", "40"]

@@ -226,7 +226,7 @@ def test_a_lock_that_was_left_behind_is_taken_away_or_explained(study: Path, hos
         assert snakemake(study).returncode == 0
     else:
         assert done.returncode == 0 and "the folder is unlocked" in done.stderr, done.stderr
-    assert not list((state / "locks").iterdir()) and not list((state / "holders").iterdir())
+    assert not list(state.glob("locks/*")) and not list(state.glob("holders/*"))
 
 
 def test_an_unknown_study_names_the_nearest(finished: Path) -> None:
