@@ -10,6 +10,7 @@ from test_tables import rows
 
 from lrsms.report import aggregate, tables
 from lrsms.report.cells import Summary, summarise
+from lrsms.report.figures.material import describe_devices
 from lrsms.report.verdict_table import effects
 from lrsms.report.verdicts import Compared, Threshold, judge
 from lrsms.statistics.stats import Interval
@@ -37,7 +38,7 @@ def test_each_cell_of_the_complete_table_names_the_device(tmp_path: Path, elsewh
 def test_one_device_is_named_once(tmp_path: Path) -> None:
     text = (study(tmp_path, 0) / "table.md").read_text()
     assert f"Training step: {HERE}; speed-up" in text and "on" not in rows(text)[0]
-    assert summary(tmp_path).measured_on == HERE
+    assert describe_devices(summary(tmp_path)) == [f"Measured on: {HERE}."]
 
 
 def test_cells_of_several_devices_are_told_apart(tmp_path: Path) -> None:
@@ -47,9 +48,10 @@ def test_cells_of_several_devices_are_told_apart(tmp_path: Path) -> None:
     assert places <= {"(1)", "(2)"} and "step ms" not in rows(text)[0]
     assert f"(1) {found.devices[0]}, (2) {found.devices[1]}" in text
     assert "Times and speed-ups on 2 devices do not compare." in text
+    measured, _ = describe_devices(found)
     for cell in found.cells:
         device = cell.steptime_device
-        assert f"{device} (" in found.measured_on and cell.name in found.measured_on.partition(f"{device} (")[2]
+        assert f"{device} (" in measured and cell.name in measured.partition(f"{device} (")[2].partition(")")[0]
 
 
 def summary(folder: Path) -> Summary:

@@ -137,14 +137,6 @@ class Summary:
     choices: tuple[str, ...] = ()
 
     @property
-    def measured_on(self) -> str:
-        """The devices of the step times; with the cells of each where there are several, which do not compare."""
-        if len(self.devices) < 2:
-            return "".join(self.devices)
-        cells = {device: [c.name for c in self.cells if c.steptime_device == device] for device in self.devices}
-        return "; ".join(f"{device} ({', '.join(names)})" for device, names in cells.items())
-
-    @property
     def keys(self) -> list[Key]:
         """Every decoder and condition, the primary pair first."""
         return [(decoder, condition) for condition in self.conditions for decoder in reversed(self.decoders)]
