@@ -12,10 +12,13 @@ READY := .venv/.ready
 CORES ?= all
 REPORT ?= results/report.html
 
-# Settings of workflow/config/config.yaml that may be given to make.
-SETTINGS := $(strip $(foreach key,study task scale corpus roots,$(if $($(key)),$(key)='$($(key))')))
-CONFIG := $(if $(SETTINGS),--config $(SETTINGS))
+# Settings of workflow/config/config.yaml that may be given to make, as they are given: the shell reads nothing in them.
+quoted = '$(subst ','\'',$(value $1))'
+SETTINGS := $(foreach key,study task scale corpus roots gpus,$(if $(value $(key)),$(key)=$(call quoted,$(key))))
+CONFIG := $(if $(findstring =,$(SETTINGS)),--config $(SETTINGS))
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# What Snakemake says is shown where it fails.
+QUIETLY := $(BIN)/python -m lrsms watch --quiet
 
 .PHONY: setup study study-avsr report regenerate cpu-results speech-results gpu-results bench test test-slow lint format clean
 
@@ -29,7 +32,7 @@ $(READY): pyproject.toml constraints.txt bootstrap.py
 study: $(READY)
 	$(BIN)/python -m lrsms watch $(SNAKEMAKE) --quiet rules reason host $(CONFIG)
 	$(MAKE) --no-print-directory report
-	$(SNAKEMAKE) show --quiet all $(CONFIG)
+	$(QUIETLY) $(SNAKEMAKE) show --quiet progress rules reason host $(CONFIG)
 	@echo 'report: $(REPORT)'
 
 study-avsr:
@@ -37,15 +40,15 @@ study-avsr:
 
 # The pages are of the runs that there are; nothing is trained for them.
 report: $(READY)
-	$(SNAKEMAKE) pages --force --quiet all $(CONFIG)
-	$(SNAKEMAKE) all pages --report $(REPORT) --quiet all $(CONFIG)
+	$(QUIETLY) $(SNAKEMAKE) pages --force --quiet progress rules reason host $(CONFIG)
+	$(QUIETLY) $(SNAKEMAKE) all pages --report $(REPORT) $(CONFIG)
 
 regenerate: $(READY)
-	$(SNAKEMAKE) regenerate --quiet all $(CONFIG)
+	$(QUIETLY) $(SNAKEMAKE) regenerate --quiet progress rules reason host $(CONFIG)
 
 # Goes on where the last call ended. Then: make regenerate.
 cpu-results speech-results gpu-results: $(READY)
-	$(BIN)/python -m lrsms reference $(@:-results=) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(roots),--roots '$(roots)') \
+	$(BIN)/python -m lrsms reference $(@:-results=) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(value roots),--roots $(call quoted,roots)) \
 	  $(if $(PACK),--pack $(PACK)) --snakemake --cores $(CORES) $(if $(filter gpu-%,$@),--profile workflow/profiles/packed)
 
 bench: $(READY)

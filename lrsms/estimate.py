@@ -200,7 +200,8 @@ class _Times:
         """Milliseconds of a step, hours of a run, and what the hours rest on."""
         step_ms, source = self.steps.get(_shape(members[0].run), (None, None))
         outcomes = [_read(self.folders.records / e.name / "run.json") for e in members if e.trained]
-        seconds = [float(o["seconds"]) for o in outcomes if self._is_here(o) and isinstance(o.get("seconds"), float)]
+        alone = [o for o in outcomes if self._is_here(o) and o.get("num_devices", 1) == 1]
+        seconds = [float(o["seconds"]) for o in alone if isinstance(o.get("seconds"), float)]
         if seconds:
             return step_ms, statistics.median(seconds) / 3600, "recorded"
         hours = None if steps is None or step_ms is None else steps * step_ms / 3.6e6

@@ -56,7 +56,8 @@ def sentences(result: Estimate) -> list[str]:
     threads = f"{result.threads} thread{'s' if result.threads != 1 else ''}"
     where = result.device if result.on_gpu else f"{result.device}, {threads}"
     if not result.trains:
-        return [f"{totals['runs']} measurements, {totals['recorded']} done. This study times steps and trains nothing."]
+        done = f"{totals['runs']} measurements, {totals['recorded']} done."
+        return [f"{done} This study times steps and trains nothing.", f"Step ms: on {where}."]
     hours, gpu_hours = _text(totals["hours"], ",.1f"), _text(totals["gpu_hours"], ",.1f")
     disk = f"{totals['disk_mb'] / 1e3:,.1f} GB of checkpoints and weights"
     time = "time unknown" if totals["hours"] is None else f"{hours} hours one after another ({gpu_hours} GPU-hours)"

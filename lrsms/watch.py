@@ -20,6 +20,12 @@ from lrsms.progress import LINE
 
 _JOBS = re.compile(r"(?P<done>\d+) of (?P<total>\d+) steps \(\d+%\) done")
 _LINES_OF_A_FAILURE = 40
+_NOISE = re.compile(
+    r"Using |Assuming |Building DAG|Conda environments|Select jobs|Execute \d|Complete log|Elapsed time|host: "
+    r"|Command '|RuleException:|CalledProcessError in|WorkflowError:$|At least one job"
+    r"|Exiting because|Provided |Rules claiming"
+)
+"""How lines of Snakemake begin that say nothing of a failure: the job has said what it was, in one line."""
 
 
 def watch(command: Sequence[str], log: Path) -> int:
@@ -56,6 +62,22 @@ def watch(command: Sequence[str], log: Path) -> int:
     if status:
         console.print("".join(last_lines), markup=False, highlight=False)
     return status
+
+
+def quietly(command: Sequence[str]) -> int:
+    """Runs ``command`` and shows what it says on standard error only if it fails.
+
+    Args:
+        command: the program and its arguments; its standard output is shown as it comes.
+
+    Returns:
+        Its exit status.
+    """
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line and not _NOISE.match(line)]
+        print(*said[-_LINES_OF_A_FAILURE:], sep="\n", file=sys.stderr)
+    return done.returncode
 
 
 def _bars(console: Console) -> Progress:

@@ -35,7 +35,7 @@ def write_project(
     folder: Path, content: dict[str, Any] = STUDY, claims: dict[str, Any] = CLAIMS
 ) -> tuple[config.Project, list[Experiment]]:
     """Configures a study in a copy of the workflow; nothing is recorded yet."""
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     settings = folder / "workflow/config"
     preset = fabricate.run().model_dump(mode="json", include={"tokenizer", "model", "train"}, exclude_none=True)
     preset["model"]["decoder_layers"], preset["train"]["ctc_weight"] = 1, 0.5  # the beam search asks for a decoder

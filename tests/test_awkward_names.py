@@ -22,7 +22,7 @@ AWKWARD = 'it\'s "my" $HOME; `touch hacked` & näme\n$(touch hacked) {run} *'
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the workflow and a corpus ``mine`` of three recordings, in a folder with an awkward name."""
-    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     config = tmp_path / "workflow/config"
     (config / "corpora/mine.yaml").write_text("kind: manifest\n")
     (config / "presets/test-asr.yaml").write_text(PRESET)

@@ -220,3 +220,4 @@ def test_a_study_without_training_says_so(plan, folders):
     assert [cell.recorded for cell in result.cells] == [0, 1]
     assert (result.totals()["disk_mb"], result.corpora) == (0, {})
     assert "2 measurements, 1 done. This study times steps and trains nothing." in estimate_table.sentences(result)
+    assert estimate_table.sentences(result)[1].startswith(f"Step ms: on {result.device}")

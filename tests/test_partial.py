@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the scratch study, of which nothing has run."""
-    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     config = tmp_path / "workflow/config"
     (config / "corpora/small.yaml").write_text(CORPUS)
     (config / "presets/test-asr.yaml").write_text(PRESET)

@@ -32,7 +32,7 @@ ASKED = {"study": "scratch", "scale": "test", "corpus": "small"}
 def folder(tmp_path: Path) -> Path:
     """A clone in which the scratch study's runs are resolved and its corpus seems to be prepared."""
     folder = tmp_path / "a $clone; of"
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     (folder / "slurm").symlink_to("workflow/profiles/slurm")
     config = folder / "workflow/config"
     (config / "corpora/small.yaml").write_text(CORPUS)
@@ -92,12 +92,8 @@ def value(options: list[str], name: str) -> str:
 @pytest.mark.slow
 @needs_a_plain_path
 def test_jobs_on_slurm_ask_for_gpus_memory_time_partition_and_a_warning(folder: Path, tools: Path) -> None:
-    profile = folder / "slurm/config.yaml"
-    text = profile.read_text()
-    for line in ("slurm_account: your-account", "slurm_partition: your-partition"):
-        assert f"# {line}" in text
-        text = text.replace(f"# {line}", line)
-    profile.write_text(text.replace("gpu: 1\n    # gpu_model: a100", "gpu: 4\n    gpu_model: a100"))
+    settings = "slurm_account: your-account\nslurm_partition: your-partition\ngpus: 4\ngpu_model: a100\n"
+    (folder / "workflow/config/local.yaml").write_text(settings)
     on_slurm(folder, tools, roots='{"mine": "/a b; $HOME"}')
     options, script = submitted(tools)["train"]
     assert {"-A", "-p", "--gpus=a100:4", "--signal=USR1@120", "--cpus-per-task=8"} <= set(options)
@@ -106,6 +102,8 @@ def test_jobs_on_slurm_ask_for_gpus_memory_time_partition_and_a_warning(folder: 
     assert f"'{folder}/workflow/Snakefile'" in script
     assert """'roots={"mine": "/a b; $HOME"}'""" in script
     assert not [option for option in options if "ntasks" in option]  # one task, which starts a process for each GPU
+    options, _ = submitted(tools)["steptime"]
+    assert {"--gpus=a100:1", "--cpus-per-task=8"} <= set(options)
 
 
 @pytest.mark.parametrize("root", ["it's `id`", "a\\\\b", "a\\nb"])
@@ -129,12 +127,149 @@ def test_an_environment_in_a_folder_that_a_shell_would_split_is_refused(folder: 
     assert not (tools / "sbatch.calls").exists()
 
 
-def test_a_job_that_is_tried_again_asks_for_more() -> None:
-    content = yaml.safe_load((PROFILES / "slurm/config.yaml").read_text())
-    assert content["retries"] >= 2
-    for resources in (content["default-resources"], content["set-resources"]["train"]):
-        for name in ("mem_mb", "runtime"):
-            assert str(resources[name]).endswith("* attempt"), name
+SLURM = ("--profile", "slurm")
+GPU = ("--profile", "workflow/profiles/gpu")
+PACKED = ("--profile", "workflow/profiles/packed")
+OF_SLURM = {
+    "train": {
+        "gpu": "1",
+        "mem_mb": "32000",
+        "runtime": "1440",
+        "cpus_per_task": "8",
+        "slurm_extra": "--signal=USR1@120",
+    },
+    "decode": {"gpu": "1", "mem_mb": "8000", "runtime": "60", "cpus_per_task": "8"},
+    "steptime": {"gpu": "1", "mem_mb": "8000", "runtime": "60", "cpus_per_task": "8"},
+    "prepare": {"mem_mb": "8000", "runtime": "240", "cpus_per_task": "4"},
+}
+WITH_GPUS = ("train", "decode", "steptime")
+NOTHING = {rule: {"gpu": "0", "mem_mb": "0"} for rule in WITH_GPUS}
+ONE_GPU = {rule: {"gpu": "1"} for rule in WITH_GPUS}
+
+
+def but(expected: dict[str, dict[str, str]], **changed: dict[str, str]) -> dict[str, dict[str, str]]:
+    return {rule: asked | changed.get(rule, {}) for rule, asked in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked", "local", "expected", "told"),
+    [
+        (SLURM, {}, "", OF_SLURM, ["--threads 8 --devices 1 --device cuda"]),
+        (("--set-resources", "train:gpu=4"), {}, "", but(NOTHING, train={"gpu": "4"}), ["--devices 4 --device cuda"]),
+        (
+            (
+                *SLURM,
+                "--set-resources",
+                "train:gpu=4",
+                "--set-threads",
+                "decode=2",
+                "--default-resources",
+                "mem_mb=9000",
+            ),
+            {},
+            "",
+            but(
+                OF_SLURM,
+                train={"gpu": "4"},
+                decode={"cpus_per_task": "2", "mem_mb": "9000"},
+                steptime={"mem_mb": "9000"},
+                prepare={"mem_mb": "9000"},
+            ),
+            ["--devices 4 --device cuda", "decode --project .* --threads 2 --device cuda"],
+        ),
+        (
+            (*SLURM, "--set-resources", "train:mem_mb=64000"),
+            {"gpus": "4"},
+            "gpus: 2\nslurm_partition: long\nslurm_extra: --exclude=node7\n",
+            but(
+                OF_SLURM,
+                train={"gpu": "4", "mem_mb": "64000", "slurm_extra": "--signal=USR1@120 --exclude=node7"},
+                prepare={"slurm_partition": "long", "slurm_extra": "--exclude=node7"},
+            ),
+            ["--devices 4 --device cuda"],
+        ),
+        (
+            (*SLURM, "--set-threads", "train=2", "--attempt", "2"),
+            {"gpus": "2"},
+            "gres: gpu:a100\n",
+            {
+                "train": {"gpu": "0", "gres": "gpu:a100:2", "cpus_per_task": "2", "mem_mb": "64000", "runtime": "2880"},
+                "steptime": {"gpu": "0", "gres": "gpu:a100:1", "cpus_per_task": "2", "mem_mb": "16000"},
+            },
+            ["--threads 2 --devices 2 --device cuda", "steptime .* --threads 2 --device cuda"],
+        ),
+        (
+            (*SLURM, "--set-resources", "train:gres=gpu:4"),
+            {},
+            "",
+            but(OF_SLURM, train={"gpu": "0", "gres": "gpu:4"}),
+            ["--devices 4 --device cuda"],
+        ),
+        (
+            GPU,
+            {},
+            "",
+            ONE_GPU,
+            ["train --threads 8 --devices 1 --device cuda", "steptime .* --threads 8 --device cuda"],
+        ),
+        ((*GPU, "--cores", "2"), {}, "", ONE_GPU, ["steptime .* --threads 2 --device cuda"]),
+        ((*GPU, "--set-threads", "train=3"), {}, "", ONE_GPU, ["decode .* --threads 8 ", "steptime .* --threads 3 "]),
+        ((*GPU, "--resources", "mem_mb=900"), {}, "", ONE_GPU, ["--device cuda"]),
+        (
+            PACKED,
+            {},
+            "",
+            but(NOTHING),
+            ["--threads 1 --devices 1 --device cuda", "steptime .* --threads 1 --device cuda"],
+        ),
+        ((), {"gpus": "0"}, "", NOTHING, ["--threads 1 --devices 1 --device cpu"]),
+        ((), {}, "", NOTHING, ["--threads 1 --devices 1 --device auto", "steptime .* --threads 1 --device auto"]),
+    ],
+)
+@pytest.mark.slow
+def test_each_rule_asks_for_what_it_needs_whatever_else_is_given(
+    folder: Path,
+    tools: Path,
+    arguments: tuple[str, ...],
+    asked: dict[str, str],
+    local: str,
+    expected: dict[str, dict[str, str]],
+    told: list[str],
+) -> None:
+    (folder / "workflow/config/local.yaml").write_text(local)
+    shutil.rmtree(folder / "results/corpora")  # so that it is prepared
+    output = snakemake(folder, "--dry-run", "--printshellcmds", *arguments, path=tools, **asked)
+    jobs = said(output)
+    for rule, resources in expected.items():
+        assert resources.items() <= jobs[rule].items(), output
+    for words in told:
+        assert re.search(rf"lrsms .*{words}", output), output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked", "message"),
+    [
+        ((*GPU, "--set-resources", "train:gpu=4"), {}, "asks for 4 GPUs, but all jobs have 1; add --resources gpu=4"),
+        (PACKED, {"gpus": "2"}, "jobs that share a GPU (gpu_mem_mb) have one each"),
+        ((*PACKED, "--resources", "mem_mb=9"), {}, "--resources replaces the profile's own; add gpu_mem_mb=76000"),
+        ((), {"gpus": "many"}, "'gpus' is \"many\""),
+    ],
+)
+@pytest.mark.slow
+def test_what_snakemake_would_cut_or_drop_is_refused(
+    folder: Path, arguments: tuple[str, ...], asked: dict[str, str], message: str
+) -> None:
+    last = snakemake(folder, "--dry-run", *arguments, **asked).strip().splitlines()[-1]
+    assert last.startswith("error: ") and message in last
+
+
+def test_what_slurm_lacks_is_said_before_the_first_job(folder: Path, tools: Path) -> None:
+    (tools / "sinfo").write_text("#!/bin/sh\necho 'gpu*'\n")
+    output = on_slurm(folder, tools, slurm_partition="gpuu")
+    assert (
+        output.strip().splitlines()[-1].startswith("error: slurm_partition 'gpuu': the cluster has no such partition")
+    )
+    assert not (tools / "sbatch.calls").exists()
 
 
 @pytest.mark.parametrize(("gpus", "devices"), [([], 1), (["--set-resources", "train:gpu=4"], 4)])
@@ -175,6 +310,16 @@ def test_no_job_needs_more_of_a_gpu_than_there_is(folder: Path) -> None:
 def test_a_profile_of_one_gpu_is_understood(folder: Path) -> None:
     output = snakemake(folder, "--dry-run", "--profile", "workflow/profiles/gpu")
     assert re.search(r"^train +2$", output, flags=re.MULTILINE), output
+
+
+def said(output: str) -> dict[str, dict[str, str]]:
+    """By rule, the resources of its first job."""
+    found: dict[str, dict[str, str]] = {}
+    for job in re.split(r"^rule ", output, flags=re.MULTILINE)[1:]:
+        if line := re.search(r"^    resources: (.+)$", job, flags=re.MULTILINE):
+            asked = dict(part.split("=", 1) for part in line[1].split(", ") if "=" in part)
+            found.setdefault(job.partition(":")[0], asked)
+    return found
 
 
 def resources(output: str) -> dict[str, list[str]]:

@@ -31,7 +31,7 @@ def project(folder: Path = CONFIG) -> Project:
 
 
 def scratch(folder: Path, lists: str = LISTS, preset: str = PRESET) -> Path:
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     config = folder / "workflow/config"
     (config / "reference.yaml").write_text(lists)
     (config / "corpora/small.yaml").write_text(CORPUS)

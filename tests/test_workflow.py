@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the scratch study has run."""
     folder = tmp_path_factory.mktemp("it's a study") / "with $odd; names"
-    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
     config = folder / "workflow/config"
     (config / "corpora/small.yaml").write_text(CORPUS)
     (config / "presets/test-asr.yaml").write_text(PRESET)
@@ -204,6 +205,28 @@ def test_nothing_is_checked_where_every_run_is_recorded(study: Path) -> None:
     shutil.rmtree(next((study / "results/records").iterdir()))
     done = snakemake(study)
     assert done.returncode != 0 and "invalid choice: 'chekc'" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", [socket.gethostname(), "elsewhere"])
+def test_a_lock_that_was_left_behind_is_taken_away_or_explained(study: Path, host: str) -> None:
+    """By a Snakemake that was killed, on this machine or on another."""
+    shutil.rmtree(study / "figures")
+    state = study / ".snakemake"
+    for name in ("locks", "holders"):
+        (state / name).mkdir(exist_ok=True)
+    outputs = [path.relative_to(study) for path in (study / "results").rglob("*") if path.is_file()]
+    (state / "locks/0.output.lock").write_text("".join(f"{path}\n" for path in outputs))
+    note = {"host": host, "pid": 999_999_999, "began": 1.8e9, "cluster": False}
+    (state / "holders/dead.json").write_text(json.dumps(note))
+    done = snakemake(study, "--quiet", "all")
+    if host == "elsewhere":
+        assert done.returncode != 0 and "holds this folder; if it is there no more, unlock the folder" in done.stderr
+        assert snakemake(study, "--unlock").returncode == 0
+        assert snakemake(study).returncode == 0
+    else:
+        assert done.returncode == 0 and "the folder is unlocked" in done.stderr, done.stderr
+    assert not list(state.glob("locks/*")) and not list(state.glob("holders/*"))
 
 
 def test_an_unknown_study_names_the_nearest(finished: Path) -> None:

@@ -78,6 +78,7 @@ class Cell:
         peak_memory_mb: most memory held in training by any seed: on the device, or by the process on a CPU.
         step_ms: median time of a training step in milliseconds.
         speedup: the dense baseline's median step time over this cell's, measured in turns.
+        steptime_device: on what both were measured, and how; empty where they were not.
         scores: by decoder and condition.
     """
 
@@ -100,6 +101,7 @@ class Cell:
     peak_memory_mb: float | None
     step_ms: float | None
     speedup: Estimate | None
+    steptime_device: str
     scores: Mapping[Key, Score]
 
 
@@ -303,6 +305,7 @@ def _cell(
         speedup=None
         if speedup is None
         else Estimate(speedup, Interval(float(first["speedup_low"]), float(first["speedup_high"]))),
+        steptime_device=first["steptime_device"],
         scores=scores,
     )
 

@@ -178,7 +178,7 @@ def _compared(pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: pair
     sizes = None
     if before.parameters is not None and after.parameters is not None:
         sizes = before.parameters, after.parameters
-    return Compared(found, sizes, after.speedup, after.speedup_interval)
+    return Compared(found, sizes, after.speedup, after.speedup_interval, after.steptime_device)
 
 
 def _training(pairs: Sequence[tuple[Cell, Cell]], metric: Metric) -> str:

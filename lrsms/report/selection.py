@@ -35,6 +35,7 @@ class Cell:
         valid_wer: on validation, half-way through training and at its end, means over the seeds; NaN while unknown.
         speedup: the preset's median step time over this cell's; None while unknown.
         speedup_interval: of that ratio.
+        steptime_device: on what both were measured; empty while unknown.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Cell:
     valid_wer: tuple[float, float]
     speedup: float | None
     speedup_interval: Interval
+    steptime_device: str
 
 
 def cells_of(runs: pd.DataFrame, folder: Path, key: Key | None) -> list[Cell]:
@@ -140,6 +142,7 @@ def _cell(rows: pd.DataFrame, varied: Sequence[str], chosen: Collection[str]) ->
         speedup_interval=UNKNOWN
         if measured is None
         else Interval(float(measured["speedup_low"]), float(measured["speedup_high"])),
+        steptime_device="" if measured is None else str(measured["steptime_device"]),
     )
 
 

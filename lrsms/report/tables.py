@@ -85,6 +85,7 @@ def complete(summary: Summary) -> pd.DataFrame:
         row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
         row |= {"macs_per_second": cell.macs_per_second, "peak_memory_mb": cell.peak_memory_mb}
         row |= {"step_ms": cell.step_ms, **_numbers("speedup", cell.speedup)}
+        row |= {"steptime_device": cell.steptime_device}
         rows.append(row)
     return pd.DataFrame(rows).astype(dict.fromkeys(_INTEGERS, "Int64"))
 
@@ -157,6 +158,9 @@ def _measured_columns(summary: Summary) -> list[Column]:
     if any(cell.speedup for cell in cells):
         speedups = [_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("speed-up [95%]", tuple(speedups)))
+        if len(summary.devices) > 1:
+            places = {device: f"({number})" for number, device in enumerate(summary.devices, start=1)}
+            columns.append(Column("on", tuple(places.get(cell.steptime_device, "") for cell in cells), numeric=False))
     return columns
 
 
@@ -271,7 +275,10 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
         notes.append(f"p: two-sided, of no change, by the model of changes (t, Satterthwaite){several}.")
     if summary.devices:
         where = " and ".join(summary.devices)
-        several = f" Milliseconds on {len(summary.devices)} devices do not compare." if summary.devices[1:] else ""
+        several = ""
+        if summary.devices[1:]:
+            where = ", ".join(f"({number}) {device}" for number, device in enumerate(summary.devices, start=1))
+            several = f" Times and speed-ups on {len(summary.devices)} devices do not compare."
         notes.append(
             f"Training step: {where}; speed-up against the preset's dense model, measured in turns with it (ratio of"
             f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"

@@ -61,6 +61,7 @@ def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             row |= {"seeds": finding.seeds, "units": finding.units, "unit": finding.unit if finding.units else ""}
             row |= {"effective_units": finding.effective_units}
             row |= {"words": finding.words, "training": outcome.training}
+            row |= {"steptime_device": finding.device} if finding.device else {}
             rows.append(row | {"needs": outcome.needs})
     return pd.DataFrame(rows)
 
@@ -183,7 +184,8 @@ def _effect(finding: Finding, metric: Metric, short: bool = False) -> str:
     if finding.rule == "fewer_parameters":
         return f"{finding.value:.2f}x fewer{'' if short else ' parameters'}"
     if finding.rule == "faster":
-        return f"{'' if short else 'step '}{_with_interval(finding.value, finding.interval, sign='')} times as fast"
+        times = f"{_with_interval(finding.value, finding.interval, sign='')} times as fast"
+        return f"{'' if short else 'step '}{times}{f' on {finding.device}' if finding.device else ''}"
     text = f"{metric.short} {_with_interval(finding.value, finding.interval)}"
     if short:
         return text

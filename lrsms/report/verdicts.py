@@ -46,12 +46,14 @@ class Compared:
         parameters: of A and of B.
         speedup: A's median step time over B's.
         speedup_interval: of that ratio.
+        device: on what both steps were timed.
     """
 
     paired: Paired | None = None
     parameters: tuple[int, int] | None = None
     speedup: float | None = None
     speedup_interval: Interval = UNKNOWN
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Finding:
         unit: which of them.
         words: reference words of the test set, counted once.
         effective_units: how many units of equal length weigh as much as these; 0 likewise.
+        device: on what step times were measured; empty for other rules.
         needs: what would decide it, in a sentence; empty unless undecided or not run.
     """
 
@@ -92,6 +95,7 @@ class Finding:
     unit: Unit = "speaker"
     words: int = 0
     effective_units: float = 0.0
+    device: str = ""
     needs: str = ""
 
 
@@ -190,6 +194,7 @@ def faster(compared: Compared, threshold: Threshold) -> Finding:
         return Finding("faster", "not run", _SPEEDUP)
     assert threshold.speedup is not None, "a claim states how much faster"
     finding = Finding("faster", "undecided", _SPEEDUP, compared.speedup, compared.speedup_interval)
+    finding = replace(finding, device=compared.device)
     low, high = finding.interval.low, finding.interval.high
     if math.isnan(low):
         return replace(finding, because="a single pair of steps determines no interval")

@@ -22,6 +22,7 @@ def add(verb: Verb) -> None:
     """Adds these verbs to the command line."""
     added = verb(watch)
     added.add_argument("--log", type=Path, default=Path("results/logs/snakemake.log"), help="where its output goes")
+    added.add_argument("--quiet", action="store_true", help="show what it says on standard error only if it fails")
     added.add_argument("command", nargs=argparse.REMAINDER, help="such as snakemake --cores all")
 
     added = verb(sheet)
@@ -41,9 +42,10 @@ def add(verb: Verb) -> None:
 
 def watch(options: argparse.Namespace) -> None:
     """Runs a command, with bars for the progress that its jobs report."""
+    from lrsms.watch import quietly
     from lrsms.watch import watch as watch_command
 
-    sys.exit(watch_command(options.command, options.log))
+    sys.exit(quietly(options.command) if options.quiet else watch_command(options.command, options.log))
 
 
 def sheet(options: argparse.Namespace) -> None:

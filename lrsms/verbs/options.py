@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lrsms import config, study
+from lrsms import config, execution, study
 from lrsms.config import Project
 from lrsms.yamlfile import parse_yaml, read_yaml
 
@@ -71,7 +72,7 @@ def read_project(text: str) -> Project:
         ValueError: one line: it cannot be read, or is no project.
     """
     if not text.lstrip().startswith("{"):
-        return config.parse(Project, read_yaml(Path(text)), text)
+        return config.parse(Project, execution.without(read_yaml(Path(text))), text)
     return config.parse(Project, parse_yaml(text, "--project"), "--project")
 
 
@@ -130,16 +131,18 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     """The device that was asked for, with as many processor threads.
 
     Raises:
-        ValueError: one line: there is no such device here, or less than one thread.
+        ValueError: one line: there is no such device here, and why; or less than one thread.
     """
     import torch
 
     if options.threads < 1:
         raise ValueError(f"--threads {options.threads}: must be at least 1")
-    torch.set_num_threads(options.threads)
     name = options.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif name == "cuda":
+        require_gpus(getattr(options, "devices", 1))
+    torch.set_num_threads(options.threads)
     if name == "cuda" and "LOCAL_RANK" in os.environ:  # started by torchrun: each process has its own
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -147,6 +150,43 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     if name not in available:
         raise ValueError(f"--device {name}: PyTorch has no such device here; use one of {', '.join(available)}")
     return torch.device(name)
+
+
+def require_gpus(num_devices: int) -> None:
+    """Checks that a job has the GPUs that it was promised, so that it never runs on a processor instead.
+
+    Raises:
+        ValueError: one line: there are too few, and what hides them.
+    """
+    import torch
+
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found >= num_devices:
+        return
+    wanted = "a GPU is" if num_devices == 1 else f"{num_devices} GPUs are"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not torch.backends.cuda.is_built():
+        why = f"PyTorch {torch.__version__} was built without CUDA; install one that was, or ask for no GPU"
+    elif found:
+        why = f"this job sees {found}" + (f" (CUDA_VISIBLE_DEVICES is '{visible}')" if visible is not None else "")
+    elif visible is not None and visible.split(",")[0].strip() in ("", "-1", "NoDevFiles"):
+        why = f"CUDA_VISIBLE_DEVICES is '{visible}', which hides them all; unset it, or ask the cluster for a GPU"
+    elif not (Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi")):
+        why = "this machine has no NVIDIA driver; run the job where there is one"
+    else:
+        why = f"{_cuda_says()}; nvidia-smi says more"
+    raise ValueError(f"--device cuda: {wanted} asked for, but {why}")
+
+
+def _cuda_says() -> str:
+    """Why CUDA does not start, in its own words."""
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f"CUDA does not start ({str(error).splitlines()[0]})"
+    return "CUDA finds none"
 
 
 def _options(*options: tuple[str, str | Path, str]) -> argparse.ArgumentParser:

@@ -137,6 +137,13 @@ def pages(options: argparse.Namespace) -> None:
     project = read_project(options.project)
     question = read_yaml(study.named(options.config_folder / "studies", project.study, "study")).get("question", "")
     experiments = study.load(project, options.config_folder)
+    if not (options.folder / "runs.csv").is_file():
+        done = sum((options.records / e.name / project.decoding.scores).is_file() for e in experiments if e.trained)
+        trained = sum(e.trained for e in experiments)
+        raise ValueError(
+            f"{options.folder}: study '{project.study}' has no table yet: {done} of {trained} runs are recorded; run"
+            " it, or go on with it (make study), and then ask for the report"
+        )
     write(options.folder, options.output, project, question, experiments, options.records)
 
 

@@ -18,6 +18,7 @@ from lrsms.verbs.options import (
     on_device,
     on_records,
     read_project,
+    require_gpus,
     with_project,
 )
 from lrsms.yamlfile import parse_yaml
@@ -119,6 +120,8 @@ def train(options: argparse.Namespace) -> None:
     if options.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         from lrsms.training.launch import launch
 
+        if options.device == "cuda":
+            require_gpus(options.devices)
         sys.exit(launch(options.devices, options.arguments))
     from lrsms.data.prepared import Prepared
     from lrsms.files import only_one

@@ -9,17 +9,24 @@ from functools import cache
 from pathlib import Path
 
 from lrsms.report import claims, results
-from lrsms import study
+from lrsms import execution, holders, slurm, study
 from lrsms import config as schema
+from lrsms.execution import gres_of, num_gpus
 from lrsms.report.figures import names
 
+WHERE = "workflow/config/config.yaml or --config"
 try:
-    PROJECT = schema.parse(schema.Project, config, "workflow/config/config.yaml or --config")
+    EXECUTION = execution.load(config, study.CONFIG_FOLDER, WHERE)
+    PROJECT = schema.parse(schema.Project, execution.without(config), WHERE)
     EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
     DECODING = PROJECT.decoding
     CLAIMS = claims.claims_of(claims.load(study.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
+
+# A Snakemake that was killed leaves its lock; Snakemake itself says so in a message that --quiet hides.
+if workflow.is_main_process and (said := holders.look()):
+    print(said, file=sys.stderr)
 
 # Slurm's warning that time is nearly up goes to every process of a job. It is for training, which does not ignore it;
 # all others, this one and those between, must live on until training has written its checkpoint.
@@ -62,6 +69,12 @@ wildcard_constraints:
     steptime=r"[A-Za-z0-9_.-]+",
 
 
+def from_records():
+    """Whether nothing else is asked for than what is made from records alone."""
+    asked = set(workflow.dag_settings.targets)
+    return bool(asked) and asked <= FROM_RECORDS
+
+
 def check_study():
     """Ends with one line where ``python -m lrsms check`` finds a mistake, or a cluster's jobs would read other settings.
 
@@ -82,13 +95,13 @@ def check_study():
             f"error: {sys.executable}: a blank, or what else a shell reads, in Python's path does not reach a cluster's "
             "jobs; make the environment in another folder"
         )
-    asked = set(workflow.dag_settings.targets)
-    if (asked and asked <= FROM_RECORDS) or all(Path(file).is_file() for file in RECORDED):
+    if from_records() or all(Path(file).is_file() for file in RECORDED):
         return
     command = [sys.executable, "-m", "lrsms", "check", "--project", PROJECT_JSON]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.stderr.strip())
+    check_slurm()
 
 
 def project_json(wildcards):
@@ -101,48 +114,19 @@ def roots_json(wildcards):
     return json.dumps(PROJECT.roots, ensure_ascii=False)
 
 
-def num_devices(wildcards, resources):
-    """The GPUs that a job has, or else the one processor."""
-    return max(1, resources.gpu)
-
-
-def gpu_bound():
-    """What of a GPU's memory jobs may take together, in MB (--resources gpu_mem_mb=76000); 0 where nothing bounds it."""
-    bound = workflow.global_resources.get("gpu_mem_mb")
-    return getattr(bound, "value", bound) or 0  # newer Snakemake wraps the number
-
-
-def gpu_memory(wildcards, attempt):
-    """What a run's jobs take of a GPU's memory, in MB: only where jobs share one, since torch is needed to know it.
-
-    Snakemake cuts it to all there is. A job that is tried again asks for more.
-    """
-    return attempt * memory_of(EXPERIMENTS[wildcards.run].steptime) if gpu_bound() else 0
-
-
-@cache
-def memory_of(steptime):
-    """In MB, of the runs whose training step is timed together, which are of one shape."""
-    from lrsms.device_memory import device_memory_mb
-
-    run = next(experiment.run for experiment in EXPERIMENTS.values() if experiment.steptime == steptime)
-    return device_memory_mb(run)
-
-
 def run_labels(wildcards):
     """By what a run's page is found in the report."""
     experiment = EXPERIMENTS[wildcards.run]
     return {"cell": experiment.cell, "seed": str(experiment.run.seed)}
 
 
-def num_threads(rule):
-    """What a profile or --set-threads gives to each job of a rule; 1 if they say nothing."""
-    threads = workflow.resource_settings.overwrite_threads.get(rule, 1)
-    return getattr(threads, "value", threads)  # newer Snakemake wraps the number
-
-
 def show_partial():
-    """Prints the table of the runs that there are, and why the others are missing, after a workflow that failed."""
+    """Prints the table of the runs that there are, and why the others are missing, after a workflow that failed.
+
+    What is made from records alone says itself what it lacks.
+    """
+    if from_records():
+        return
     folder = f"results/logs/partial-{STUDY}"
     command = [sys.executable, "-m", "lrsms", "partial", "--project", PROJECT_JSON, folder]
     subprocess.run(command, stdout=sys.stderr)

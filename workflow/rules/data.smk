@@ -6,8 +6,11 @@ rule prepare:
         "results/logs/prepare-{prepared}.log",
     conda:
         "../envs/lrsms.yaml"
-    threads: 4
+    threads: job_threads("prepare")
+    resources:
+        **resources_of("prepare"),
     params:
         project=project_json,
+        threads=verb_threads("prepare"),
     shell:
-        "python -m lrsms prepare --project {params.project:q} --threads {threads} $(dirname {output:q}) 2>&1 | tee {log:q}"
+        "python -m lrsms prepare --project {params.project:q} --threads {params.threads} $(dirname {output:q}) 2>&1 | tee {log:q}"

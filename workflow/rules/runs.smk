@@ -24,16 +24,19 @@ rule train:
         "results/runs/{run}/train.log",
     conda:
         "../envs/lrsms.yaml"
-    threads: 1
+    threads: job_threads("train")
     resources:
-        gpu=0,
+        **resources_of("train"),
         gpu_mem_mb=gpu_memory,
     params:
         # One launch per job: with several GPUs, it starts a process for each by itself.
         devices=num_devices,
+        device=device,
+        threads=verb_threads("train"),
         roots=roots_json,
     shell:
-        "python -m lrsms train --threads {threads} --devices {params.devices} --roots {params.roots:q}"
+        "python -m lrsms train --threads {params.threads} --devices {params.devices} --device {params.device}"
+        " --roots {params.roots:q}"
         " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
@@ -46,14 +49,17 @@ rule decode:
         "results/runs/{run}/decode.log",
     conda:
         "../envs/lrsms.yaml"
-    threads: 1
+    threads: job_threads("decode")
     resources:
+        **resources_of("decode"),
         gpu_mem_mb=gpu_memory,
     params:
         project=project_json,
+        device=device,
+        threads=verb_threads("decode"),
     shell:
-        "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q}"
-        " 2>&1 | tee {log:q}"
+        "python -m lrsms decode --project {params.project:q} --threads {params.threads} --device {params.device}"
+        " $(dirname {input:q}) {output:q} 2>&1 | tee {log:q}"
 
 
 rule score:
@@ -69,9 +75,8 @@ rule score:
         "python -m lrsms score $(dirname {input:q}) {input:q} {output:q} 2>&1 | tee {log:q}"
 
 
-# Alone on the machine: it asks for more cores than there are, which Snakemake cuts to all of them (a cluster's profile
-# says how many), and for all of a GPU's memory that jobs share: its times would be those of its neighbours too. It
-# measures with as many threads as a training job has.
+# Alone on the machine, or on as much of a cluster's as training has, and with all of a GPU's memory that jobs share: its
+# times would be those of its neighbours too.
 rule steptime:
     output:
         "results/steptime/{steptime}.json",
@@ -79,11 +84,14 @@ rule steptime:
         "results/logs/steptime-{steptime}.log",
     conda:
         "../envs/lrsms.yaml"
-    threads: 1000
+    threads: job_threads("steptime")
     resources:
-        gpu_mem_mb=lambda wildcards: gpu_bound(),
+        **resources_of("steptime"),
+        gpu_mem_mb=lambda wildcards: bound_of("gpu_mem_mb"),
     params:
         project=project_json,
-        threads=num_threads("train"),
+        device=device,
+        threads=verb_threads("steptime"),
     shell:
-        "python -m lrsms steptime --project {params.project:q} --threads {params.threads} {output:q} 2>&1 | tee {log:q}"
+        "python -m lrsms steptime --project {params.project:q} --threads {params.threads} --device {params.device}"
+        " {output:q} 2>&1 | tee {log:q}"

@@ -204,3 +204,14 @@ def describe_absent(cells: Iterable[Cell]) -> list[str]:
 
 def _present(contents: Iterable[Content | None]) -> list[Content]:
     return [content for content in contents if content is not None]
+
+
+def describe_devices(summary: Summary) -> list[str]:
+    """Where step times were measured, in sentences; with the cells of each device where there are several."""
+    if not summary.devices:
+        return []
+    if len(summary.devices) == 1:
+        return [f"Measured on: {summary.devices[0]}."]
+    cells = {device: [c.name for c in summary.cells if c.steptime_device == device] for device in summary.devices}
+    where = "; ".join(f"{device} ({', '.join(names)})" for device, names in cells.items())
+    return [f"Measured on: {where}.", "Ratios of several devices do not compare with one another."]

@@ -9,7 +9,15 @@ from matplotlib.container import ErrorbarContainer
 from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.bars import look, points
 from lrsms.report.figures.layout import Canvas
-from lrsms.report.figures.material import NOTHING_FINISHED, Drawn, Material, by_condition, describe_rates, title
+from lrsms.report.figures.material import (
+    NOTHING_FINISHED,
+    Drawn,
+    Material,
+    by_condition,
+    describe_devices,
+    describe_rates,
+    title,
+)
 from lrsms.report.series import Panel, all_panels, dense_labels, dodge
 from lrsms.statistics.stats import UNKNOWN, Interval
 
@@ -28,7 +36,7 @@ def by_steptime(material: Material) -> Drawn:
     caption = [
         f"{material.summary.metric.title} against the time of a training step over the dense baseline's, both measured"
         f" in turns in one process; {material.decoder} decoding. Horizontal bars: 95% intervals of that ratio.",
-        *([f"Measured on: {'; '.join(material.summary.devices)}."] if material.summary.devices else []),
+        *describe_devices(material.summary),
     ]
     unknown = [c for c in material.scored(material.summary.cells, material.summary.conditions[0]) if not relative(c)]
     if unknown:

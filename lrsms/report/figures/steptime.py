@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.layout import MOST_PANELS, Canvas
-from lrsms.report.figures.material import Drawn, Material, describe_factors
+from lrsms.report.figures.material import Drawn, Material, describe_devices, describe_factors
 from lrsms.report.figures.pareto import relative
 from lrsms.report.series import by_targets, dense_cells, dense_labels, fold
 
@@ -46,7 +46,7 @@ def draw(material: Material) -> Drawn:
     caption = [
         "Time of a training step over the dense baseline's: the ratio of the medians of steps that were taken in turns"
         " in one process on one device; lines are its 95% intervals.",
-        *([f"Measured on: {'; '.join(material.summary.devices)}."] if material.summary.devices else []),
+        *describe_devices(material.summary),
     ]
     if True in divided:
         caption.append("Bars are divided in proportion to the medians of the parts of a step.")
