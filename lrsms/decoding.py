@@ -4,19 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lrsms.corpus import Name, Positive
+from lrsms.bounds import Beam, Decibels, LengthBonus, Name, Share
 from lrsms.strict import Frozen, digest
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Decoder(Frozen):
     """Greedy CTC, or a beam search over (1 - ctc_weight) * attention + ctc_weight * CTC + length_bonus * tokens."""
 
     kind: Literal["greedy", "beam"]
-    beam: Positive | None = None
+    beam: Beam | None = None
     ctc_weight: Share | None = None
-    length_bonus: float | None = None
+    length_bonus: LengthBonus | None = None
 
     @model_validator(mode="after")
     def _beam_has_its_parameters(self) -> Self:
@@ -31,7 +29,7 @@ class Condition(Frozen):
 
     split: Literal["valid", "test"]
     noise: Literal["babble", "white"] | None = None
-    snr: float | None = None
+    snr: Decibels | None = None
     """Signal-to-noise ratio in dB; an utterance's noise is the same for every run and at every ratio."""
     without: Literal["audio", "video"] | None = None
     """For ``avsr``: the modality that is absent."""
@@ -45,8 +43,8 @@ class Condition(Frozen):
         return self
 
 
-Decoders = Annotated[dict[Name, Decoder], Field(min_length=1)]
-Conditions = Annotated[dict[Name, Condition], Field(min_length=1)]
+Decoders = Annotated[dict[Name, Decoder], Field(min_length=1, max_length=100)]
+Conditions = Annotated[dict[Name, Condition], Field(min_length=1, max_length=100)]
 
 
 class Decoding(Frozen):
