@@ -56,4 +56,4 @@ MelMasks = Annotated[int, Field(ge=0, le=100)]
 MelWidth = Annotated[int, Field(ge=0, le=126)]
 
 Beam = Annotated[int, Field(ge=1, le=1000)]
-LengthBonus = Annotated[float, Field(ge=-100, le=100)]
+LengthBonus = Annotated[float, Field(ge=-1000, le=1000)]

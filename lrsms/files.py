@@ -1,18 +1,23 @@
 """Files that are there whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 _PATIENCE_SECONDS = 0.5
 """``status`` probes a lock for a moment; who is at work holds it for longer."""
 _RETRY_SECONDS = 0.05
+_CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.ENOTTY, errno.EBADF}
+"""What network file systems and FUSE answer to what they do not offer."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -56,6 +61,10 @@ def settle(temporary: Path, path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _warn_once("this file system cannot put a folder on the disk: a power cut may undo the files written last")
     finally:
         os.close(folder)
 
@@ -100,3 +109,14 @@ def _locked(file: IO[str]) -> bool:
         return True
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _warn_once("this file system has no locks: see to it that no two processes work on the same run")
+        return True
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Once a process: the next file lies on the same file system, most likely."""
+    warnings.warn(text, stacklevel=3)

@@ -139,7 +139,7 @@ def test_a_network_that_no_machine_holds_is_refused():
     ("decoder", "message"),
     [
         ({"beam": 10**6}, "'decoders.it.beam' is 1000000: input should be less than or equal to 1000"),
-        ({"length_bonus": 1e300}, "'decoders.it.length_bonus' is 1e+300: input should be less than or equal to 100"),
+        ({"length_bonus": 1e300}, "'decoders.it.length_bonus' is 1e+300: input should be less than or equal to 1000"),
     ],
 )
 def test_a_search_that_never_ends_is_refused(decoder, message):

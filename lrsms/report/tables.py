@@ -12,6 +12,7 @@ from rich.text import Text
 from lrsms.files import write_atomically
 from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+from lrsms.terminal import open_console
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
@@ -39,11 +40,10 @@ def render_terminal(folder: Path, console: Console | None = None) -> None:
     Raises:
         ValueError: as ``write``.
     """
-    console = console or Console()
-    # A log has no width of its own.
-    width = console.width if console.is_terminal else WIDTH
-    console = console if console.is_terminal else Console(width=WIDTH, file=console.file)
-    table = readable(summarise(folder), width, separator=2)
+    console = console or open_console()
+    if not console.is_terminal:  # a log has no width of its own
+        console = open_console(WIDTH, file=console.file)
+    table = readable(summarise(folder), console.width, separator=2)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
         drawn.add_column(Text(column.header), justify="right" if column.numeric else "left")
