@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lrsms.csvfile import write_csv
 from lrsms.files import write_atomically
 from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
@@ -29,7 +30,7 @@ def write(folder: Path) -> None:
     """
     summary = summarise(folder)
     table = readable(summary, WIDTH)
-    write_atomically(folder / "table.csv", complete(summary).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(folder / "table.csv", complete(summary))
     write_atomically(folder / "table.md", markdown(table).encode())
     write_atomically(folder / "table.tex", latex(table, folder.name).encode())
 
