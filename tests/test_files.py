@@ -123,7 +123,15 @@ def test_a_disk_that_fails_is_no_disk_that_cannot(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("[1]", "not an object"), ("{", "Expecting property name"), (None, "No such file")]
+    ("content", "reason"),
+    [
+        ("[1]", "not an object"),
+        ("{", "Expecting property name"),
+        (None, "No such file"),
+        ('{"a": {"seed": 1, "seed": 2}}', "key 'seed' is given twice"),
+        ("[" * 100_000, "maximum recursion depth"),
+        ('{"a": ' + "9" * 5000 + "}", "Exceeds the limit"),
+    ],
 )
 def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason):
     path = tmp_path / "run.json"
@@ -132,3 +140,8 @@ def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason
     with pytest.raises(ValueError, match=rf"run\.json: not readable as JSON \(.*{reason}.*\); mend it$") as refused:
         read_json(path, "mend it")
     assert "\n" not in str(refused.value)
+
+
+def test_json_without_end_is_not_read_to_it():
+    with pytest.raises(ValueError, match=r"^/dev/zero: not readable as JSON \(more than 64 MiB\); mend it$"):
+        read_json(Path("/dev/zero"), "mend it")
