@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import errno
 import gc
+import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lrsms import study
+from lrsms.terminal import say, spell_out_what_it_lacks
 from lrsms.training import interrupt
 from lrsms.verbs import benching, looking, reporting, running
 
@@ -18,21 +21,30 @@ from lrsms.verbs import benching, looking, reporting, running
 def main(arguments: list[str] | None = None) -> int:
     """Runs a verb; whatever a user can mend ends as one line on standard error and exit status 1."""
     options = _parser().parse_args(arguments)
+    _without_matplotlibrc()
+    spell_out_what_it_lacks()
     options.arguments = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning  # one line, without a line of code
         try:
             options.verb(options)
         except (ValueError, OSError) as error:
-            print(f"error: {_one_line(error)}", file=sys.stderr)
+            say(f"error: {_one_line(error)}", sys.stderr)
             return 1
         except interrupt.Interrupted as reason:
             with contextlib.suppress(OSError):  # who read the line may have been ended by the same signal
-                print(reason, file=sys.stderr)
+                say(reason, sys.stderr)
             return interrupt.EXIT_STATUS
         except KeyboardInterrupt:
             return 130
     return 0
+
+
+def _without_matplotlibrc() -> None:
+    """Pictures are files: no window, and no user's settings, with which even importing Matplotlib can fail."""
+    os.environ["MPLBACKEND"] = "agg"
+    if (found := importlib.util.find_spec("matplotlib")) and found.origin:
+        os.environ["MATPLOTLIBRC"] = str(Path(found.origin).parent / "mpl-data/matplotlibrc")
 
 
 def _one_line(error: Exception) -> str:
@@ -44,7 +56,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    say(f"warning: {' '.join(str(message).split())}", sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from lrsms.corpus import Corpus, Count, Name, Positive
+from lrsms import bounds
+from lrsms.bounds import Momentum, Name, Share, Width
+from lrsms.corpus import Corpus as Corpus
 from lrsms.corpus import Manifest as Manifest
 from lrsms.corpus import Synthetic as Synthetic
 from lrsms.decoding import Condition as Condition
@@ -21,12 +23,12 @@ from lrsms.strict import Frozen, digest
 from lrsms.strict import canonical_json as canonical_json
 from lrsms.strict import parse as parse
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Momentum = Annotated[float, Field(ge=0, lt=1)]
 Task = Literal["asr", "vsr", "avsr"]
 Modality = Literal["audio", "video"]
 PREPARED_LAYOUT = 3
 """Version of the folder of a prepared corpus (``data/prepared.py``)."""
+MOST_WEIGHTS = 100_000_000_000
+"""Of a model: two thousand times the paper's."""
 MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("video",), "avsr": ("audio", "video")}
 """What the models of a task hear and see."""
 
@@ -35,7 +37,7 @@ class Tokenizer(Frozen):
     """What the transcripts are spelt with: characters, or SentencePiece unigram pieces trained on the train split."""
 
     kind: Literal["characters", "unigram"]
-    pieces: Positive | None = None
+    pieces: bounds.Pieces | None = None
     """Number of SentencePiece pieces; for ``unigram`` only."""
 
     @model_validator(mode="after")
@@ -51,23 +53,23 @@ class Model(Frozen):
     frontend: Literal["logmel", "wave"] | None = None
     """Of audio. ``logmel``: log-mel features and convolutional subsampling; ``wave``: Auto-AVSR's 1-D ResNet-18 on
     samples; None: the model hears nothing."""
-    mels: Positive | None = None
+    mels: bounds.Mels | None = None
     """Mel bands of the ``logmel`` front end."""
-    channels: Positive | None = None
+    channels: Width | None = None
     """Channels of the audio front end's subsampling convolutions, or of its ResNet's first stage (64 in Auto-AVSR)."""
-    video_channels: Positive | None = None
+    video_channels: Width | None = None
     """Channels of the first stage of the video front end's 2-D ResNet-18 (64 in Auto-AVSR); None: it sees nothing."""
     video_shrink: Annotated[int, Field(ge=2, le=88)] | None = None
     """Mouth crops of 88x88 are first averaged over squares of this many pixels; None keeps every pixel, as in
     Auto-AVSR."""
-    fusion: Positive | None = None
+    fusion: Width | None = None
     """Hidden width of the matrices that fuse both modalities (8192 in Auto-AVSR)."""
-    dim: Positive
-    heads: Positive
-    feedforward: Positive
-    layers: Positive
-    kernel: Positive
-    decoder_layers: Count
+    dim: Width
+    heads: Width
+    feedforward: Width
+    layers: bounds.Layers
+    kernel: bounds.Kernel
+    decoder_layers: bounds.DecoderLayers
     dropout: Annotated[float, Field(ge=0, lt=1)]
     initialiser: Literal["default", "glorot", "he"]
     """Initialiser of every dense matrix: PyTorch's own, Glorot uniform or He normal."""
@@ -96,26 +98,37 @@ class Model(Frozen):
             raise ValueError("'video_shrink' is only for a model with 'video_channels'")
         if (len(self.modalities) == 2) != (self.fusion is not None):
             raise ValueError("'fusion' is needed by, and only by, a model of both audio and video")
+        weights = (self.layers + self.decoder_layers) * self.dim * (self.dim + self.feedforward)
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"'layers', 'decoder_layers', 'dim' and 'feedforward' make more than {weights:.1g} weights; at most"
+                f" {MOST_WEIGHTS:.0g}"
+            )
         return self
 
 
 class LowRank(Frozen):
     """Which matrices are factorised, at which ranks, and how their factors start."""
 
-    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("encoder.attention", "encoder.feedforward")
+    targets: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
+        "encoder.attention",
+        "encoder.feedforward",
+    )
     """Roles (``encoder.attention``), groups of roles (``encoder.*``) or globs over matrix names."""
     ratio: Annotated[float, Field(gt=0, le=1)]
     """Fraction of full rank that is kept, averaged over depth."""
     mapping: Literal["uniform", "linear", "explicit"] = "uniform"
     slope: Annotated[float, Field(gt=-1, lt=1)] | None = None
     """Of the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
-    ratios: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=1000)] | None = (
+        None
+    )
     """Of the explicit mapping: one ratio per layer, averaging to ``ratio``."""
     init: Annotated[str, AfterValidator(inits.known)] = "spectral"
     """How the factors start: a file in ``lrsms/lowrank/inits``."""
     qkv: Literal["separate", "fused"] = "separate"
     """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
-    multiple: Annotated[int, Field(ge=2)] | None = None
+    multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
     """Ranks are multiples of this (8 suits tensor cores)."""
 
     @model_validator(mode="after")
@@ -137,16 +150,16 @@ class Augment(Frozen):
     """Masks over time, for features also over mel bands (SpecAugment, Park et al. 2019). Mouths are cropped at random
     in training whether or not this is given."""
 
-    time_masks: Annotated[float, Field(ge=0)] = 0.0
+    time_masks: bounds.MasksPerSecond = 0.0
     """Masks per second of audio."""
-    time_width: Annotated[float, Field(ge=0)] = 0.0
+    time_width: bounds.MaskSeconds = 0.0
     """Largest width of an audio mask in seconds."""
-    mel_masks: Count = 0
-    mel_width: Count = 0
+    mel_masks: bounds.MelMasks = 0
+    mel_width: bounds.MelWidth = 0
     """Largest width of a frequency mask in mel bands."""
-    video_masks: Annotated[float, Field(gt=0)] | None = None
+    video_masks: Annotated[bounds.MasksPerSecond, Field(gt=0)] | None = None
     """Masks per second of video, drawn apart from those of audio."""
-    video_width: Annotated[float, Field(gt=0)] | None = None
+    video_width: Annotated[bounds.MaskSeconds, Field(gt=0)] | None = None
     """Largest width of a video mask in seconds."""
     flip: Literal[True] | None = None
     """Mirror half of the videos."""
@@ -162,33 +175,33 @@ class Noise(Frozen):
     """Noise mixed into the audio of training utterances, each time at a ratio drawn anew."""
 
     kind: Literal["babble", "white"]
-    snrs: Annotated[tuple[float | Literal["clean"], ...], Field(min_length=1)]
+    snrs: Annotated[tuple[bounds.Decibels | Literal["clean"], ...], Field(min_length=1, max_length=100)]
     """Signal-to-noise ratios in dB, all equally likely."""
 
 
 class Train(Frozen):
     """How a model is trained. A frame is 640 samples (40 ms, 25 per second) everywhere."""
 
-    steps: Positive | None = None
-    epochs: Positive | None = None
+    steps: bounds.Steps | None = None
+    epochs: bounds.Epochs | None = None
     """Length of training: exactly one of ``steps`` and ``epochs``."""
-    group_frames: Positive
+    group_frames: bounds.Frames
     """Largest number of frames, padding included, in a group of utterances (a micro-batch)."""
-    groups_per_step: Positive
-    lr: Annotated[float, Field(gt=0)]
+    groups_per_step: bounds.Groups
+    lr: bounds.LearningRate
     betas: tuple[Momentum, Momentum]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: bounds.Decay
     warmup: Share
     """Share of training in which the learning rate rises linearly; it then falls to zero along a cosine."""
-    clip: Annotated[float, Field(gt=0)]
+    clip: bounds.Norm
     """Largest norm of the whole gradient."""
     ctc_weight: Share
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["float32", "bfloat16"]
     """``bfloat16`` is autocast; weights, log-softmax and CTC stay in float32."""
-    snapshots: Positive
+    snapshots: bounds.Epochs
     """Number of evenly spaced points at which the model is validated."""
-    average: Positive
+    average: bounds.Epochs
     """The final weights are the mean of those at the last ``average`` snapshots."""
     augment: Augment | None = None
     noise: Noise | None = None
@@ -216,7 +229,7 @@ class Run(Frozen):
     model: Model
     lowrank: LowRank | None = None
     train: Train
-    seed: int = 1
+    seed: bounds.Seed = 1
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -232,6 +245,8 @@ class Run(Frozen):
         augment, mels = self.train.augment, self.model.mels
         if augment is not None and augment.mel_masks and mels is None:
             raise ValueError("'train.augment.mel_masks' must be 0 without frontend 'logmel', which has the mel bands")
+        if augment is not None and mels is not None and augment.mel_width > mels:
+            raise ValueError(f"'train.augment.mel_width' ({augment.mel_width}) exceeds 'model.mels' ({mels})")
         if augment is not None and augment.time_masks and "audio" not in self.model.modalities:
             raise ValueError(f"'train.augment.time_masks' masks audio, which task '{self.task}' does not have")
         if augment is not None and (augment.video_masks or augment.flip) and "video" not in self.model.modalities:

@@ -5,18 +5,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from lrsms.bounds import Decibels, Name, Pixel, Pixels, Seed, Share, Utterances, Voices
 from lrsms.strict import Frozen
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
-"""A word that may stand in a file name; no dash, which separates the parts of a run's name."""
 Seconds = Annotated[float, Field(ge=0, le=60)]
-Box = tuple[Count, Count, Positive, Positive]
+Box = tuple[Pixel, Pixel, Pixels, Pixels]
 """x and y of the upper left corner, width and height, in pixels of the picture as players show it."""
 
-
-Share = Annotated[float, Field(ge=0, le=1)]
 Unit = Literal["words", "characters"]
 
 
@@ -99,15 +94,15 @@ class Synthetic(_Corpus):
 
     kind: Literal["synthetic"]
     grammar: Literal["commands", "sentences"]
-    train: Positive
-    valid: Positive
-    test: Positive
-    train_voices: Positive
-    valid_voices: Positive
-    test_voices: Positive
-    snr: tuple[float, float] | None = None
+    train: Utterances
+    valid: Utterances
+    test: Utterances
+    train_voices: Voices
+    valid_voices: Voices
+    test_voices: Voices
+    snr: tuple[Decibels, Decibels] | None = None
     """Range of the signal-to-noise ratio (dB) of the noise in the recordings, drawn uniformly; None is clean."""
-    seed: int = 1
+    seed: Seed = 1
     generator: Literal[1] = 1
     """Version of the renderer: raised when the same configuration would sound or look otherwise."""
 
@@ -133,10 +128,10 @@ class Grid(_Recorded):
     valid_talkers: tuple[Name, ...] = ()
     test_talkers: tuple[Name, ...] = ()
     """Talkers held out from training."""
-    valid_sentences: Count = 0
-    test_sentences: Count = 0
+    valid_sentences: Annotated[int, Field(ge=0, le=100_000)] = 0
+    test_sentences: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Sentences of each talker that are held out, chosen by ``seed``; where no talkers are."""
-    seed: int = 1
+    seed: Seed = 1
 
     @model_validator(mode="after")
     def _holds_something_out(self) -> Self:

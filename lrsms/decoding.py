@@ -4,22 +4,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lrsms.corpus import Name, Positive
+from lrsms.bounds import Beam, Decibels, LengthBonus, Name, Share
 from lrsms.strict import Frozen, digest
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-Bonus = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Decoder(Frozen):
     """Greedy CTC, or a beam search over (1 - ctc_weight) * attention + ctc_weight * CTC + length_bonus * tokens."""
 
     kind: Literal["greedy", "beam"]
-    beam: Positive | None = None
+    beam: Beam | None = None
     ctc_weight: Share | None = None
-    length_bonus: Bonus | tuple[Bonus, ...] | None = None
+    length_bonus: LengthBonus | tuple[LengthBonus, ...] | None = None
     """A number; or a list of them, of which each run takes the one of the lowest WER on the valid split."""
     end: Literal["espnet"] | None = None
     """When hypotheses end: None, the best of all that can end anywhere; ``espnet``, as there and in Auto-AVSR."""
@@ -61,7 +56,7 @@ class Condition(Frozen):
 
     split: Literal["valid", "test"]
     noise: Literal["babble", "white"] | None = None
-    snr: float | None = None
+    snr: Decibels | None = None
     """Signal-to-noise ratio in dB; an utterance's noise is the same for every run and at every ratio."""
     without: Literal["audio", "video"] | None = None
     """For ``avsr``: the modality that is absent."""
@@ -75,8 +70,8 @@ class Condition(Frozen):
         return self
 
 
-Decoders = Annotated[dict[Name, Decoder], Field(min_length=1)]
-Conditions = Annotated[dict[Name, Condition], Field(min_length=1)]
+Decoders = Annotated[dict[Name, Decoder], Field(min_length=1, max_length=100)]
+Conditions = Annotated[dict[Name, Condition], Field(min_length=1, max_length=100)]
 
 
 class Decoding(Frozen):

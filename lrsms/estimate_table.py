@@ -2,10 +2,10 @@
 
 import json
 
-from rich.console import Console
 from rich.table import Table
 
 from lrsms.estimate import Estimate
+from lrsms.terminal import open_console
 
 UNKNOWN = "-"
 
@@ -15,7 +15,7 @@ def show(result: Estimate, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.plain(), indent=1))
         return
-    console = Console(width=None if Console().is_terminal else 160)
+    console = open_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     headings = (
         "cell",

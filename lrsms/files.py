@@ -1,18 +1,27 @@
 """Files that are there whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from lrsms.printable import printable
+
+MOST_BYTES = 2**26
+"""Of a JSON file: far more than any file of a record has."""
 _PATIENCE_SECONDS = 0.5
 """``status`` probes a lock for a moment; who is at work holds it for longer."""
 _RETRY_SECONDS = 0.05
+_CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.ENOTTY, errno.EBADF}
+"""What network file systems and FUSE answer to what they do not offer."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -39,12 +48,24 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         ValueError: one line: it cannot be read, or is no object; ends with ``remedy``, what to do about it.
     """
     try:
-        content = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
+        content = json.loads(text, object_pairs_hook=_once)
         if not isinstance(content, dict):
             raise ValueError("not an object")
     except (OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = printable(str(error).splitlines()[0])
         raise ValueError(f"{path}: not readable as JSON ({reason}); {remedy}") from None
+    return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key '{next(key for key in keys if keys.count(key) > 1)}' is given twice")
     return content
 
 
@@ -56,6 +77,10 @@ def settle(temporary: Path, path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _warn_once("this file system cannot put a folder on the disk: a power cut may undo the files written last")
     finally:
         os.close(folder)
 
@@ -100,3 +125,14 @@ def _locked(file: IO[str]) -> bool:
         return True
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _warn_once("this file system has no locks: see to it that no two processes work on the same run")
+        return True
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Once a process: the next file lies on the same file system, most likely."""
+    warnings.warn(text, stacklevel=3)

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from lrsms.build import build_structure
 from lrsms.config import Run
 from lrsms.cost import parameters_by_part, plan_summary
 from lrsms.stepbench import vocabulary
+from lrsms.terminal import open_console
 
 
 def show_parameters(run: Run, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def show_parameters(run: Run, as_json: bool) -> None:
         print(json.dumps({"vocabulary": size, "parts": by_part, **summary}, indent=1))
         return
     # Wide enough for the longest name: a table that is piped into a file is not cut.
-    console = Console(width=None if Console().is_terminal else 160)
+    console = open_console()
     table = Table(title=f"Parameters by part ({size} tokens)")
     for heading in ("part", "dense", "as trained", "times fewer"):
         table.add_column(heading, justify="left" if heading == "part" else "right")

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lrsms.terminal import open_console, say
 
 SECONDS_BETWEEN_LINES = 5.0
 LINE = re.compile(r"(?P<title>.+): (?P<done>\d+)/(?P<total>\d+) \(\d+%\), (?P<rest>.+)")
@@ -33,13 +34,13 @@ def progress(title: str, start: int = 0) -> Iterator[Report]:
     """
     if sys.stderr.isatty():
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(*columns, console=open_console(stderr=True)) as bar:
             task = bar.add_task(title, total=None, completed=start, note="")
             yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
         return
@@ -54,6 +55,7 @@ def progress(title: str, start: int = 0) -> Iterator[Report]:
         last = now
         left = (now - began) / max(done - start, 1) * (total - done)
         text = f"{title}: {done}/{total} ({done / max(total, 1):.0%}), {timedelta(seconds=round(left))} left"
-        print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)
+        say(f"{text}, {note}" if note else text, sys.stderr)
+        sys.stderr.flush()
 
     yield line

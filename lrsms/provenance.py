@@ -2,13 +2,17 @@
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+_OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+"""Where git runs this as a hook, they point to another repository."""
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", "snakemake")
 
 
@@ -61,10 +65,27 @@ def _is_dirty() -> bool | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of this checkout; None where there is no git or no checkout."""
+    """What git says of this checkout; None where there is no checkout, or with a warning where git cannot read it.
+
+    A checkout of another owner is read as well: its code runs here already. Git itself reads no other that way.
+    """
     folder = Path(__file__).parent
+    trusted = ["-c", f"safe.directory={folder.resolve().parent}"]
+    environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+    command = ["git", *trusted, "-C", str(folder), *arguments]
+    settings: dict[str, Any] = {"encoding": "utf-8", "errors": "replace", "env": environment | {"LC_ALL": "C"}}
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+        done = subprocess.run(command, capture_output=True, check=False, **settings)
+    except OSError as error:
+        return _unknown(folder, str(error))
+    if done.returncode == 0:
+        return done.stdout.strip()
+    reason = done.stderr.strip().splitlines() or ["git failed"]
+    return None if "did not match any file(s) known to git" in done.stderr else _unknown(folder, reason[0])
+
+
+@cache
+def _unknown(folder: Path, reason: str) -> None:
+    """Warns, once, that a checkout cannot be read: results that name no commit cannot be traced."""
+    if (folder.parent / ".git").exists():
+        warnings.warn(f"records name no commit: git cannot read {folder.parent} ({reason})", stacklevel=2)

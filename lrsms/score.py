@@ -21,6 +21,7 @@ import numpy as np
 import pandas
 
 from lrsms.corpus import Unit
+from lrsms.csvfile import guarded, unguard, unguarded
 from lrsms.files import write_atomically
 
 
@@ -158,7 +159,9 @@ def write_scores(path: Path, rows: Iterable[Score]) -> None:
     writer.writerow(COLUMNS)
     for row in sorted(rows, key=lambda row: (row.id, row.decoder, row.condition)):
         counts = (getattr(row.alignment, name) for name in COUNTS)
-        writer.writerow([row.decoder, row.condition, row.id, row.speaker, *counts, row.alignment.letters])
+        writer.writerow(
+            [row.decoder, row.condition, guarded(row.id), guarded(row.speaker), *counts, row.alignment.letters]
+        )
     zipped = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=zipped, mtime=0) as file:
         file.write(text.getvalue().encode())
@@ -193,7 +196,7 @@ def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
         if "alignment" in header:
             named = itemgetter(*map(header.index, ("decoder", "condition", "id", "alignment")))
             for decoder, condition, utterance, alignment in map(named, rows):
-                found.setdefault((decoder, condition), {})[utterance] = alignment
+                found.setdefault((decoder, condition), {})[unguarded(utterance)] = alignment
     return found
 
 
@@ -213,7 +216,7 @@ def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:
         raise ValueError(f"its columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}")
     if "alignment" in table.columns:
         _check_counts(table)
-    return table
+    return unguard(table, ("id", "speaker"))
 
 
 def _check_counts(table: pandas.DataFrame) -> None:

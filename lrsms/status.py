@@ -22,6 +22,7 @@ from lrsms.files import write_atomically
 from lrsms.progress import LINE
 from lrsms.resumed import wrongly_resumed
 from lrsms.study import Experiment
+from lrsms.terminal import open_console
 
 State = Literal["done", "running", "failed", "diverged", "missing"]
 STATES: tuple[State, ...] = get_args(State)
@@ -120,7 +121,7 @@ def show(statuses: Sequence[Status], as_json: bool = False, console: Console | N
     if as_json:
         print(json.dumps({"counts": counts, "runs": [asdict(status) for status in statuses]}, indent=1))
         return
-    console = console or Console(soft_wrap=True)
+    console = console or open_console(soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("run", "seed", "state", "step", "left", ""):
         table.add_column(header, justify="right" if header in ("seed", "step", "left") else "left")

@@ -1,11 +1,10 @@
 """Step times as they are read: a row per network and setting, the roofs of the device, and what was not measured."""
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lrsms.stepcase import Row
 from lrsms.stepgrid import TIME_WAS_UP, Result
+from lrsms.terminal import open_console
 from lrsms.training.ending import device_name
 
 NONE = "-"
@@ -15,13 +14,13 @@ _WIDTH = 200
 
 def show(result: Result) -> None:
     """Prints a table and what is to be known of it."""
-    console = Console(width=None if Console().is_terminal else _WIDTH)
+    console = open_console(_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for row in result.rows:
         cells = columns(row)
         if not table.columns:
             for heading in cells:
-                table.add_column(escape(heading), justify="left" if heading in _LEFT else "right", overflow="fold")
+                table.add_column(heading, justify="left" if heading in _LEFT else "right", overflow="fold")
         table.add_row(*cells.values())
     console.print(table)
     console.print()

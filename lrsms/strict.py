@@ -3,12 +3,18 @@
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrsms import RESULTS_VERSION
+from lrsms.printable import one_line, unseen
+from lrsms.yamlfile import MOST_DEPTH, MOST_VALUES
+
+MOST_DIGITS = 100
+"""Of a whole number."""
 
 
 class Frozen(BaseModel):
@@ -54,25 +60,55 @@ def parse(model: type[Parsed], data: Any, where: str) -> Parsed:
     Raises:
         ValueError: one line that names ``where`` and the key, what is wrong and, for an unknown key, the nearest name.
     """
+    if (problem := _not_plain(data)) is not None:
+        raise ValueError(f"{where}: {one_line(problem)}")
     try:
         text = json.dumps(data, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: {_not_plain(data) or f'not plain data ({error})'}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: not plain data ({error})") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"{where}: {_one_line(model, error)}") from None
+        raise ValueError(f"{where}: {one_line(_one_line(model, error))}") from None
 
 
-def _not_plain(data: Any, path: str = "") -> str | None:
-    """Which value is neither text, a finite number, a truth value nor made of such, and where it is."""
+def _not_plain(data: Any) -> str | None:
+    """What is neither text, a finite number, a truth value nor made of such, or is too much, and where it is.
+
+    Data that hold the same list many times (a YAML alias, read by another reader than ours) or themselves are refused
+    before they are written out.
+    """
+    number = 0
+    for path, value in _walk(data):
+        number += 1 + (len(value) // 100 if isinstance(value, str) else 0)
+        if number > MOST_VALUES:
+            return f"has more than {MOST_VALUES:,} values; configuration has fewer"
+        if len(path) > MOST_DEPTH:
+            return f"'{'.'.join(path[:3])}' has more than {MOST_DEPTH} lists or mappings inside one another"
+        key = ".".join(path)
+        if isinstance(value, str) and (code := unseen(value)):
+            return f"'{key}' holds the control character {code}; remove it"
+        if path and (code := unseen(path[-1])):
+            return f"key '{key}' holds the control character {code}; remove it"
+        if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+            return f"'{key}' has more than {MOST_DIGITS} digits"
+        plain = value is None or isinstance(value, str | int | dict | list | tuple)
+        if not plain and not (isinstance(value, float) and math.isfinite(value)):
+            return f"'{key}' is {str(value)[:80]}: must be text, a finite number, true or false"
+    return None
+
+
+def _walk(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value with the keys that lead to it, no deeper than is allowed."""
+    yield path, data
+    if len(path) > MOST_DEPTH:
+        return
     if isinstance(data, dict):
-        return next(filter(None, (_not_plain(value, f"{path}.{key}") for key, value in data.items())), None)
-    if isinstance(data, list | tuple):
-        return next(filter(None, (_not_plain(value, f"{path}.{index}") for index, value in enumerate(data))), None)
-    if data is None or isinstance(data, str | int) or (isinstance(data, float) and math.isfinite(data)):
-        return None
-    return f"'{path[1:]}' is {data}: must be text, a finite number, true or false"
+        for key, value in data.items():
+            yield from _walk(value, (*path, str(key)))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            yield from _walk(value, (*path, str(index)))
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:

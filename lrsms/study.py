@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from pydantic import Field
 from lrsms import config
 from lrsms.config import Corpus, Frozen, Project, Run
 from lrsms.fields import describe, difference, overlay, value_of, without
-from lrsms.yamlfile import parse_yaml, read_yaml
+from lrsms.yamlfile import parse_yaml, read_yaml, where_to_run
 
 CONFIG_FOLDER = Path("workflow/config")
 OUTCOME = "run.json"
 """The file of a run that says how it ended."""
+MOST_RUNS = 10_000
+"""Of a study: Snakemake needs seconds for a thousand jobs."""
+SETTINGS = ("scale", "task", "corpus")
+"""What a study is asked of, and so no axes of it: the cells of a table share their test set."""
 Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
 
 
@@ -129,6 +134,8 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
             cell = describe({name: value for name, value in varies.items() if name not in nuisance})
             experiment = Experiment(run, baseline, cell, axes, nuisance, study.training)
             experiments.setdefault(experiment.digest, experiment)
+            if len(experiments) > MOST_RUNS:
+                raise ValueError(f"{path}: its grids make more runs than the {MOST_RUNS} that a study has at most")
     _check_names(list(experiments.values()))
     _check_seeds(list(experiments.values()), path)
     return list(experiments.values())
@@ -179,6 +186,8 @@ def load_corpus(name: str, folder: Path = CONFIG_FOLDER) -> Any:
 def named(folder: Path, name: str, what: str) -> Path:
     """The file ``<name>.yaml`` of a folder, or a ValueError with the nearest name there is."""
     path = folder / f"{name}.yaml"
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder{where_to_run(folder)}")
     if not path.is_file():
         names = sorted(p.stem for p in folder.glob("*.yaml"))
         near = get_close_matches(name, names, n=1)
@@ -254,6 +263,12 @@ def _listed(seeds: set[int]) -> str:
 
 def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     _refuse_overlaps(_fields(grid), where)
+    for field in _fields(grid):
+        if (setting := field.split(".")[0]) in SETTINGS:
+            raise ValueError(
+                f"{where}: '{field}' is no axis: runs are compared within one {setting}; ask the study of each one"
+                f" (--config {setting}=...)"
+            )
     axes = []
     for key, values in grid.items():
         fields = [field.strip() for field in key.split(",")]
@@ -265,6 +280,8 @@ def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
                     f"{where}: '{key}' needs lists of {len(fields)} values that move together, got {value!r}"
                 )
         axes.append([dict(zip(fields, value if len(fields) > 1 else [value], strict=True)) for value in values])
+    if (runs := math.prod(map(len, axes))) > MOST_RUNS:
+        raise ValueError(f"{where}: its axes make {runs:.4g} runs; a study has at most {MOST_RUNS}")
     return [{field: value for part in parts for field, value in part.items()} for parts in itertools.product(*axes)]
 
 

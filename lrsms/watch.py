@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lrsms.progress import LINE
+from lrsms.terminal import open_console
 
 _JOBS = re.compile(r"(?P<done>\d+) of (?P<total>\d+) steps \(\d+%\) done")
 _LINES_OF_A_FAILURE = 40
@@ -40,11 +41,13 @@ def watch(command: Sequence[str], log: Path) -> int:
     """
     if not sys.stderr.isatty():
         return subprocess.call(command)
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     console.print(f"log: {log}")
     last_lines: collections.deque[str] = collections.deque(maxlen=_LINES_OF_A_FAILURE)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+    )
     assert process.stdout is not None
     with log.open("w", encoding="utf-8") as file, _bars(console) as bars:
         shown = _Shown(bars)
@@ -82,10 +85,10 @@ def quietly(command: Sequence[str]) -> int:
 
 def _bars(console: Console) -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=console)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import nano
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lrsms import config, study
 from lrsms.config import Decoding, Run
@@ -16,6 +17,12 @@ from lrsms.files import write_json
 
 if TYPE_CHECKING:
     from lrsms.data.prepared import Prepared
+
+# What an example takes says nothing on a busy machine; and the same examples are tried each time.
+settings.register_profile(
+    "lrsms", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("lrsms")
 
 # Networks this small only lose time to threads that wait for one another, above all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

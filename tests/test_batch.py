@@ -253,7 +253,7 @@ def test_as_many_recordings_are_read_at_a_time_as_there_are_threads(in_place, ta
 
     monkeypatch.setattr(Prepared, "video", video_of)
     with with_threads(2):
-        together = threading.Barrier(2, timeout=10)  # neither goes on without the other
+        together = threading.Barrier(2, timeout=600)  # neither goes on without the other
         collate(in_place, in_place.items("train"))
         together = threading.Barrier(1)
         collate(talking, talking.items("train"))

@@ -62,6 +62,44 @@ def refusal(model, data) -> str:
         ("train.epochs", 3, "'train': give exactly one of 'steps' and 'epochs'"),
         ("train.average", 5, "'train': 'average' (5) exceeds 'snapshots' (4)"),
         ("train.steps", 3, "'train': 'snapshots' (4) exceeds 'steps' (3)"),
+        ("train.lr", 1e300, "'train.lr' is 1e+300: input should be less than or equal to 10"),
+        ("train.lr", 1e-300, "'train.lr': 1e-300 is too small; it must be at least 1e-09"),
+        ("train.clip", 0, "'train.clip' is 0: input should be greater than 0"),
+        ("train.clip", 1e-300, "'train.clip': 1e-300 is too small; it must be at least 1e-06"),
+        ("train.weight_decay", 1e9, "'train.weight_decay' is 1000000000.0: input should be less than or equal to 100"),
+        ("train.steps", 10**12, "'train.steps' is 1000000000000: input should be less than or equal to 100000000"),
+        ("train.group_frames", 10**9, "'train.group_frames' is 1000000000: input should be less than or equal to"),
+        ("train.groups_per_step", 10**6, "'train.groups_per_step' is 1000000: input should be less than or equal to"),
+        ("train.augment.time_width", 5, "'train.augment.time_width' is 5: input should be less than or equal to 2"),
+        (
+            "train.augment.video_width",
+            5.0,
+            "'train.augment.video_width' is 5.0: input should be less than or equal to 2",
+        ),
+        (
+            "train.augment.time_masks",
+            1e6,
+            "'train.augment.time_masks' is 1000000.0: input should be less than or equal",
+        ),
+        ("train.augment.mel_width", 21, "'train.augment.mel_width' (21) exceeds 'model.mels' (20)"),
+        ("model.layers", 10**6, "'model.layers' is 1000000: input should be less than or equal to 1000"),
+        (
+            "model.decoder_layers",
+            10**6,
+            "'model.decoder_layers' is 1000000: input should be less than or equal to 1000",
+        ),
+        ("model.kernel", 10_001, "'model.kernel' is 10001: input should be less than or equal to 255"),
+        ("model.mels", 127, "'model.mels' is 127: input should be less than or equal to 126"),
+        ("model.dim", 2 * 10**9, "'model.dim' is 2000000000: input should be less than or equal to 100000"),
+        ("model.feedforward", 10**9, "'model.feedforward' is 1000000000: input should be less than or equal to 100000"),
+        ("tokenizer", {"kind": "unigram", "pieces": 10**9}, "'tokenizer.pieces' is 1000000000: input should be less"),
+        ("seed", int("12345678901234567890123456"), "'seed' is 12345678901234567890123456: input should be less than"),
+        ("seed", 10**500, "'seed' has more than 100 digits"),
+        ("corpus.train", 10**12, "'corpus.train' is 1000000000000: input should be less than or equal to 10000000"),
+        ("corpus.snr", [0.0, 1e9], "'corpus.snr.1' is 1000000000.0: input should be less than or equal to 100"),
+        ("scale", "x" * 51, f"'scale' is \"{'x' * 51}\": string should have at most 50 characters"),
+        ("scale", "\x1b[31mdemo", "'scale' holds the control character U+001B; remove it"),
+        ("train.\x1b[31m", 1, r"key 'train.\x1b[31m' holds the control character U+001B; remove it"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_key_value_and_remedy(path, value, message):
@@ -89,6 +127,46 @@ def test_a_misspelt_key_is_named_before_the_key_that_it_leaves_missing():
 @pytest.mark.parametrize("data", [None, 3, "text", [content()], {"scale": {1, 2}}, {"seed": float("nan")}])
 def test_what_is_no_mapping_of_plain_data_is_refused(data):
     refusal(Run, data)
+
+
+def test_a_network_that_no_machine_holds_is_refused():
+    data = content()
+    data["model"] = data["model"] | {"layers": 1000, "dim": 50_000, "feedforward": 100_000}
+    assert "make more than 8e+12 weights; at most 1e+11" in refusal(Run, data)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message"),
+    [
+        ({"beam": 10**6}, "'decoders.it.beam' is 1000000: input should be less than or equal to 1000"),
+        ({"length_bonus": 1e300}, "'decoders.it.length_bonus' is 1e+300: input should be less than or equal to 1000"),
+    ],
+)
+def test_a_search_that_never_ends_is_refused(decoder, message):
+    decoders = {"it": {"kind": "beam", "beam": 8, "ctc_weight": 0.5, "length_bonus": 0.0} | decoder}
+    assert refusal(Project, nano.PROJECT | {"decoders": decoders}).startswith(message)
+
+
+def test_a_ratio_of_noise_that_none_hears_is_refused():
+    noisy = {"split": "test", "noise": "white", "snr": 1e9}
+    message = refusal(Project, nano.PROJECT | {"conditions": {"asr": {"it": noisy}}})
+    assert message.startswith("'conditions.asr.it.snr' is 1000000000.0: input should be less than or equal to 100")
+
+
+def shared(depth: int) -> list:
+    """Ten to the power of ``depth`` values, which share their memory."""
+    data: list = ["x"] * 10
+    for _ in range(depth):
+        data = [data] * 10
+    return data
+
+
+def test_what_holds_itself_or_is_written_out_without_end_is_refused_at_once():
+    endless: list = []
+    endless.append(endless)
+    assert "more than 50 lists or mappings inside one another" in refusal(Run, {"scale": endless})
+    assert "more than 200,000 values" in refusal(Run, {"scale": shared(9)})
+    assert "more than 200,000 values" in refusal(Run, {"scale": ["x" * 1_000_000] * 1000})
 
 
 @pytest.mark.parametrize("ratio", [0, -0.1, 1.0001, 2, "0.5", None])

@@ -2,10 +2,12 @@
 
 import itertools
 import math
+import os
 import subprocess
 import sys
 
 import fabricate
+import fabricate_project
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +16,7 @@ from lrsms import config
 from lrsms.report import aggregate
 from lrsms.report.figures import material, style, write
 from lrsms.report.figures.names import KINDS, figure_names
+from lrsms.report.results import save_project
 
 TARGETS = (("encoder.attention",), ("encoder.feedforward",), ("encoder.attention", "encoder.feedforward"))
 NAMES = list(write.DRAWINGS)
@@ -245,3 +248,78 @@ def test_cells_of_unequal_seeds_are_compared_on_those_that_they_share(tmp_path):
     assert any(
         "with seeds that their spectral one has not: encoder.attention-0.5-matched." in one for one in drawn.caption
     )
+
+
+SETTINGS = (
+    "text.usetex: True\nfont.size: 30\npath.sketch: 5, 100, 2\nlines.linewidth: 9\nsavefig.dpi: 10\nnonsense: 1\n"
+)
+OTHER_PROCESSOR = "X86_V3 X86_V4 AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+"""What NumPy is told to do without; what a processor lacks, or NumPy does not know, it warns of."""
+
+
+@pytest.fixture(scope="module")
+def drawn_by_the_verb(tmp_path_factory):
+    """Draws the figures of a small study in a process of their own, with whatever is in its surroundings."""
+    folder = tmp_path_factory.mktemp("surroundings")
+    project, experiments = fabricate_project.write_project(folder)
+    fabricate_project.record(folder, experiments)
+    results = folder / "results" / fabricate_project.NAME
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "MATPLOTLIB"))}
+    environment["PYTHONPATH"] = str(fabricate_project.ROOT)
+
+    def run(*arguments, **surroundings):
+        command = [sys.executable, "-m", "lrsms", *map(str, arguments)]
+        done = subprocess.run(command, cwd=folder, env=environment | surroundings, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    save_project(project, results)
+    run("regenerate", results)
+
+    def draw_all(name, **surroundings):
+        run("figures", results, folder / name, **surroundings)
+        return {path.name: path.read_bytes() for path in sorted((folder / name).iterdir())}
+
+    return folder, draw_all
+
+
+def test_pictures_do_not_depend_on_settings_of_their_user(drawn_by_the_verb):
+    folder, draw_all = drawn_by_the_verb
+    expected = draw_all("plain")
+    assert len(expected) > 10
+    (folder / "mine").write_text(SETTINGS)
+    (folder / "matplotlibrc").write_text(SETTINGS)  # Matplotlib reads the current folder's first
+    mine = {
+        "MATPLOTLIBRC": str(folder / "mine"),
+        "MPLBACKEND": "no_such_backend",
+        "LC_ALL": "de_DE.UTF-8",
+        "TZ": "Asia/Tokyo",
+    }
+    try:
+        assert draw_all("mine-drawn", **mine) == expected
+    finally:
+        (folder / "matplotlibrc").unlink()
+
+
+DRAW = """
+import sys
+from pathlib import Path
+from lrsms import study
+from lrsms.report.figures import material, write
+from lrsms.report.results import load_project
+folder = Path("results/attention-asr-tiny-grid_s1")
+project = load_project(folder)
+made = material.load(folder, study.load(project), project.decoding, Path("results/records"), Path("results/steptime"))
+with write.style():
+    write.save(write.DRAWINGS["spectra"](made).figure, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_pictures_do_not_depend_on_the_processor(tmp_path):
+    """Spectra of real runs: their logarithms end in another bit where NumPy has other instructions."""
+    for name, without in (("here", ""), ("there", OTHER_PROCESSOR)):
+        environment = os.environ | {"PYTHONPATH": str(fabricate_project.ROOT), "NPY_DISABLE_CPU_FEATURES": without}
+        command = [sys.executable, "-W", "ignore", "-c", DRAW, str(tmp_path / name)]
+        subprocess.run(command, cwd=fabricate_project.ROOT, env=environment, check=True)
+    for kind in ("png", "pdf", "svg"):
+        assert (tmp_path / f"here.{kind}").read_bytes() == (tmp_path / f"there.{kind}").read_bytes(), kind

@@ -5,12 +5,14 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lrsms import files
 from lrsms.files import file_hash, only_one, read_json, write_atomically, write_json
 
 
@@ -73,8 +75,63 @@ def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path):
     assert subprocess.run(command).returncode == 0
 
 
+@pytest.fixture
+def warned_anew():
+    files._warn_once.cache_clear()
+    yield
+    files._warn_once.cache_clear()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_without_locks_work_goes_on_and_is_warned_of_once(tmp_path, monkeypatch, warned_anew, code):
+    def none(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.warns(UserWarning, match="has no locks: see to it that no two processes work on the same run") as said:
+        for name in "ab":
+            with only_one(tmp_path / name):
+                pass
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_where_a_folder_cannot_be_synced_files_are_written_and_it_is_said_once(
+    tmp_path, monkeypatch, warned_anew, code
+):
+    fsync = os.fsync
+
+    def of_files(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    with pytest.warns(UserWarning, match="a power cut may undo the files written last") as said:
+        for name in "ab":
+            write_atomically(tmp_path / name, b"1")
+    assert len(said) == 1 and sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_a_disk_that_fails_is_no_disk_that_cannot(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="Input/output error"), only_one(tmp_path):
+        pass
+
+
 @pytest.mark.parametrize(
-    ("content", "reason"), [("[1]", "not an object"), ("{", "Expecting property name"), (None, "No such file")]
+    ("content", "reason"),
+    [
+        ("[1]", "not an object"),
+        ("{", "Expecting property name"),
+        (None, "No such file"),
+        ('{"a": {"seed": 1, "seed": 2}}', "key 'seed' is given twice"),
+        ("[" * 100_000, "maximum recursion depth"),
+        ('{"a": ' + "9" * 5000 + "}", "Exceeds the limit"),
+    ],
 )
 def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason):
     path = tmp_path / "run.json"
@@ -83,3 +140,8 @@ def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason
     with pytest.raises(ValueError, match=rf"run\.json: not readable as JSON \(.*{reason}.*\); mend it$") as refused:
         read_json(path, "mend it")
     assert "\n" not in str(refused.value)
+
+
+def test_json_without_end_is_not_read_to_it():
+    with pytest.raises(ValueError, match=r"^/dev/zero: not readable as JSON \(more than 64 MiB\); mend it$"):
+        read_json(Path("/dev/zero"), "mend it")

@@ -43,6 +43,7 @@ def test_the_commit_is_that_of_the_checkout():
 
 def test_without_git_the_commit_is_unknown(monkeypatch):
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(module, "__file__", "/nowhere/lrsms/provenance.py")
     assert (provenance()["commit"], provenance()["dirty"]) == (None, None)
 
 
@@ -71,3 +72,43 @@ def test_neither_host_nor_user_nor_path_is_named(monkeypatch):
     text = json.dumps(provenance())
     for secret in (socket.gethostname(), f"/{getpass.getuser()}", str(Path.home()), str(Path.cwd())):
         assert secret not in text
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A clone that holds this module; returns its commit."""
+    (tmp_path / "lrsms").mkdir()
+    path = tmp_path / "lrsms/provenance.py"
+    path.touch()
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True)
+    monkeypatch.setattr(module, "__file__", str(path))
+    module._unknown.cache_clear()
+    done = subprocess.run(["git", "-C", tmp_path, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_checkout_of_another_owner_has_its_commit(checkout, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    folder = Path(module.__file__).parents[1]
+    ours = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True)
+    assert "dubious ownership" in ours.stderr
+    assert (provenance()["commit"], provenance()["dirty"]) == (checkout, False)
+
+
+def test_a_checkout_that_git_cannot_read_is_said_once(checkout, tmp_path):
+    (tmp_path / ".git/HEAD").write_text("nonsense")
+    with pytest.warns(UserWarning, match=rf"records name no commit: git cannot read {tmp_path} \(") as said:
+        assert (provenance()["commit"], provenance()["dirty"]) == (None, None)
+    assert len(said) == 1
+
+
+def test_a_hook_of_another_repository_does_not_lend_its_commit(checkout, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    subprocess.run(["git", "init", "-q", other], check=True, capture_output=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert provenance()["commit"] == checkout

@@ -13,7 +13,7 @@ from lrsms.data.schedule import make_groups, num_steps, steps
 FRAMES = [30, 45, 80, 33, 60, 61, 62, 100, 20, 21, 22, 95]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(5, 300), min_size=1, max_size=60), st.integers(0, 300), st.integers(0, 99), st.integers(0, 9)
 )

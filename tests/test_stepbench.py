@@ -127,4 +127,4 @@ def test_a_step_of_a_model_of_audio_and_video_is_timed_too():
 
 
 def test_times_are_milliseconds():
-    assert 20 <= timed(lambda: time.sleep(0.02), CPU) < 200
+    assert 20 <= timed(lambda: time.sleep(0.02), CPU) < 20_000  # microseconds would be more

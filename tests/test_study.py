@@ -186,6 +186,18 @@ def test_the_baseline_is_the_preset(load):
         ([{"lowrank": [None], "lowrank.ratio": [0.5]}], "grid 1: 'lowrank.ratio' lies inside 'lowrank'"),
         ([{"lowrank.ratio": [1.5]}], "grid 1: 'lowrank.ratio' is 1.5: input should be less than or equal to 1"),
         ([{"model.heads": [5]}], "grid 1: 'model': 'dim' must be a multiple of 'heads', got 16 and 5"),
+        (
+            [{"corpus.name": ["a", "b"]}],
+            "grid 1: 'corpus.name' is no axis: runs are compared within one corpus; ask the",
+        ),
+        ([{"corpus": [{"kind": "manifest"}]}], "grid 1: 'corpus' is no axis"),
+        ([{"scale": ["tiny"]}], "grid 1: 'scale' is no axis: runs are compared within one scale"),
+        ([{"seed": [1], "task, train.lr": [["vsr", 1.0]]}], "grid 1: 'task' is no axis"),
+        (
+            [{"seed": list(range(1000)), "train.lr": [1.0] * 1000, "train.clip": [1.0] * 1000}],
+            "grid 1: its axes make 1e+09 runs; a study has at most 10000",
+        ),
+        ([{"train.lr": [1e300]}], "grid 1: 'train.lr' is 1e+300: input should be less than or equal to 10"),
     ],
 )
 def test_a_wrong_grid_is_refused_with_its_file_and_number(load, grids, message):

@@ -42,7 +42,7 @@ def test_progress_becomes_bars_and_all_output_is_kept(tmp_path: Path) -> None:
         "train dense" in shown
         and "3/10" in shown
         and "4/8" in shown
-        and re.search("about 0:00:[0-9]{2} left", shown)
+        and re.search(r"about 0:\d\d:\d\d left", shown)
         and "0:00:07 left, loss 2.5" in shown
     )
     assert "plain" not in shown

@@ -241,3 +241,17 @@ def test_the_report_is_one_page_with_captions(study: Path) -> None:
     page = (study / "report.html").read_text()
     assert "wer_by_ratio" in page
     assert "fraction of full rank that is kept" in page
+
+
+@pytest.mark.parametrize("way", ["directory", "module"])
+def test_elsewhere_one_line_says_where_to_run(tmp_path, way):
+    snakefile = ROOT / "workflow/Snakefile"
+    (tmp_path / "Snakefile").write_text(
+        f"module other:\n    snakefile: {str(snakefile)!r}\n    config: config\n\nuse rule * from other\n"
+    )
+    where = ["--snakefile", str(snakefile), "--directory", str(tmp_path)] if way == "directory" else []
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--quiet", "all", *where]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = f"error: run Snakemake in {ROOT}, the root folder of the clone, not in {tmp_path}: it is no module"
+    assert [line for line in done.stderr.splitlines() if "error" in line] == [said]

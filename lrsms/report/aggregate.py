@@ -16,9 +16,10 @@ import pandas as pd
 
 from lrsms import config, leftout
 from lrsms.bonus import bonus_path, load_choices
+from lrsms.csvfile import unguard, write_csv
 from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
-from lrsms.files import read_json, write_atomically
+from lrsms.files import read_json
 from lrsms.metric import METRICS, WORDS, Metric
 from lrsms.metric import metric_of as metric_of_unit
 from lrsms.record import PARTS, load_curve
@@ -321,8 +322,7 @@ def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
 
 def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) -> None:
     integers = {column: "Int64" for column in _INTEGERS if column in table.columns}
-    text = table.astype(integers).to_csv(index=False, columns=columns, lineterminator="\n")
-    write_atomically(path, text.encode())
+    write_csv(path, table.astype(integers), columns)
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -331,7 +331,7 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
         header = pd.read_csv(path, nrows=0).columns
         kinds = {column: kinds.get(column, "str") for column in header}
         numbers = {column: [""] for column, kind in kinds.items() if kind != "str"}
-        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers)
+        table = unguard(pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]}); delete it to aggregate again") from None
     absent = [column for column in columns if column not in table.columns]

@@ -24,7 +24,9 @@ def write(outcomes: Sequence[Outcome], claims: Mapping[str, Claim], results: Pat
         results: the folder of the page.
     """
     path = results / FILE
-    _, _, written = (path.read_text() if path.is_file() else "").rpartition(MARK)  # all of it where there is no mark
+    _, _, written = (path.read_text(encoding="utf-8") if path.is_file() else "").rpartition(
+        MARK
+    )  # all of it where there is no mark
     page = f"{_HEAD}{markdown(table(outcomes, claims))}\n{MARK}\n{written.removeprefix(chr(10))}"
     write_atomically(path, page.encode())
 

@@ -5,7 +5,6 @@ such fields (``nuisance: [train.lr]``); of the values that it tries, every cell,
 the lowest word error rate on validation.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from lrsms.config import Decoding
+from lrsms.csvfile import unguard, write_csv
 from lrsms.fields import as_text
-from lrsms.files import write_atomically
 from lrsms.metric import WORDS, Metric
 from lrsms.score import EDITS
 from lrsms.study import Experiment
@@ -123,7 +122,7 @@ def write(candidates: Sequence[Candidate], decoding: Decoding, folder: Path) -> 
         }
         for candidate in candidates
     ]
-    write_atomically(folder / FILE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(folder / FILE, pd.DataFrame(rows))
 
 
 def fields(folder: Path) -> list[str]:
@@ -144,7 +143,7 @@ def describe_choices(folder: Path, metric: Metric = WORDS) -> list[str]:
     if not path.is_file():
         return []
     try:
-        table = pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")), dtype="str", keep_default_na=False)
+        table = unguard(pd.read_csv(path, dtype="str", keep_default_na=False))
         fields = [column for column in table.columns if column not in _COLUMNS]
         tried = table[fields].agg(", ".join, axis=1)
         first = table.iloc[0]

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lrsms.config import Decoding
-from lrsms.files import write_atomically
+from lrsms.csvfile import write_csv
 from lrsms.report.paired import Key
 from lrsms.score import read_alignments
 from lrsms.statistics.mapsswe import mapsswe
@@ -53,4 +53,4 @@ def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -
             counted = (found.segments, found.errors_b, found.errors_a, found.z, found.p)
             rows.append(dict(zip(COLUMNS, (cell, seed, run, before, *key, *counted), strict=True)))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    write_atomically(folder / FILE, table.to_csv(index=False, lineterminator="\n").encode())
+    write_csv(folder / FILE, table)

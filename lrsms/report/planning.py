@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from lrsms.report.cells import Cell, Summary, summarise
 from lrsms.statistics.power import TARGET, Requirement, power, seeds_needed, units_needed
+from lrsms.terminal import open_console
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def show(folder: Path, difference: float) -> None:
     found = needs(summary, difference)
     if not found:
         raise ValueError(f"{folder}: compares nothing with a dense model yet; there is no variance to plan with")
-    console = Console(width=None if Console().is_terminal else 160)
+    console = open_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("cell", "seeds", f"power at {100 * difference:g} points", "seeds needed", "or units needed"):
         table.add_column(heading, justify="left" if heading == "cell" else "right", overflow="fold")

@@ -1,14 +1,21 @@
 """A table for people, as Markdown and as LaTeX: columns of text, and the sentences below them."""
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
+
+from lrsms.printable import printable
 
 _LATEX = {char: f"\\{char}" for char in "&%$#_{}"}
 _LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
 # A bracket that opens a row would be read as the optional argument of the line break before it.
 _LATEX |= {"[": "{[}", "]": "{]}"}
+
+_BREAK = re.compile(r"[\t\r\n]+")
+# A link needs a bracket before a parenthesis, HTML a letter or a slash after the less-than sign.
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[:])")
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,13 @@ def markdown(table: Readable) -> str:
     """A GitHub table and its notes as a list."""
     padded = []
     for column in table.columns:
-        width = max(map(len, (column.header, *column.texts)))
+        header, *texts = (escape_markdown(text).replace("|", "\\|") for text in (column.header, *column.texts))
+        width = max(map(len, (header, *texts)))
         rule = "-" * (width - 1) + ":" if column.numeric else "-" * width
         pad = str.rjust if column.numeric else str.ljust
-        padded.append([pad(column.header, width), rule, *(pad(text, width) for text in column.texts)])
+        padded.append([pad(header, width), rule, *(pad(text, width) for text in texts)])
     lines = [f"| {' | '.join(row)} |" for row in zip(*padded, strict=True)]
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+    return "\n".join([*lines, "", *(f"- {escape_markdown(note)}" for note in table.notes), ""])
 
 
 def latex(table: Readable, name: str) -> str:
@@ -63,8 +71,13 @@ def latex(table: Readable, name: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """``text`` with the characters that mean something to LaTeX made to mean themselves."""
-    return "".join(_LATEX.get(char, char) for char in text)
+    """``text`` on one line, with the characters that mean something to LaTeX made to mean themselves."""
+    return "".join(_LATEX.get(char, char) for char in printable(_BREAK.sub(" ", text)))
+
+
+def escape_markdown(text: str) -> str:
+    """``text`` on one line, with what would be HTML, a link or a picture there made to mean itself."""
+    return _MARKUP.sub(r"\\\g<0>", printable(_BREAK.sub(" ", text)))
 
 
 def as_p(value: float) -> str:

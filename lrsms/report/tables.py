@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lrsms.csvfile import write_csv
 from lrsms.files import write_atomically
 from lrsms.metric import WORDS
 from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
 from lrsms.score import EDITS
+from lrsms.terminal import open_console
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
@@ -30,7 +32,7 @@ def write(folder: Path) -> None:
     """
     summary = summarise(folder)
     table = readable(summary, WIDTH)
-    write_atomically(folder / "table.csv", complete(summary).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(folder / "table.csv", complete(summary))
     write_atomically(folder / "table.md", markdown(table).encode())
     write_atomically(folder / "table.tex", latex(table, folder.name).encode())
 
@@ -41,11 +43,10 @@ def render_terminal(folder: Path, console: Console | None = None) -> None:
     Raises:
         ValueError: as ``write``.
     """
-    console = console or Console()
-    # A log has no width of its own.
-    width = console.width if console.is_terminal else WIDTH
-    console = console if console.is_terminal else Console(width=WIDTH, file=console.file)
-    table = readable(summarise(folder), width, separator=2)
+    console = console or open_console()
+    if not console.is_terminal:  # a log has no width of its own
+        console = open_console(WIDTH, file=console.file)
+    table = readable(summarise(folder), console.width, separator=2)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
         drawn.add_column(Text(column.header), justify="right" if column.numeric else "left")

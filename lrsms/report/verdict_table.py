@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lrsms.csvfile import write_csv
 from lrsms.files import write_atomically, write_json
 from lrsms.metric import WORDS, Metric
 from lrsms.report.cells import number, weigh_as
@@ -36,7 +37,7 @@ def write(outcomes: Sequence[Outcome], folder: Path, question: str = "") -> None
     frame = complete(outcomes)
     rows = json.loads(frame.to_json(orient="records"))
     write_json(folder / f"{NAME}.json", {"study": folder.name, "question": question, "claims": rows})
-    write_atomically(folder / f"{NAME}.csv", frame.to_csv(index=False, lineterminator="\n").encode())
+    write_csv(folder / f"{NAME}.csv", frame)
     heading = f"# {question}\n\n" if question else ""
     write_atomically(folder / f"{NAME}.md", (heading + markdown(table)).encode())
     write_atomically(folder / f"{NAME}.html", page(table, question or folder.name).encode())

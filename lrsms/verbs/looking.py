@@ -51,9 +51,11 @@ def watch(options: argparse.Namespace) -> None:
 def sheet(options: argparse.Namespace) -> None:
     """Lays the frames of one utterance out on a page, each with what is said at that moment."""
     from lrsms.contactsheet import utterance_sheet
+    from lrsms.report.figures.style import style
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    utterance_sheet(options.folder, options.utterance).savefig(options.output)
+    with style():
+        utterance_sheet(options.folder, options.utterance).savefig(options.output)
 
 
 def plan(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lrsms import study
 from lrsms.config import Project
 from lrsms.study import Experiment
+from lrsms.terminal import say
 from lrsms.verbs.options import (
     Verb,
     asked_study,
@@ -96,7 +97,7 @@ def partial(options: argparse.Namespace) -> None:
     if any(status.state in ("done", "diverged") for status in statuses):
         render_terminal(options.folder)
     for line in write_reasons(statuses, options.folder / "table.md"):
-        print(line)
+        say(line)
 
 
 def tables(options: argparse.Namespace) -> None:
@@ -120,7 +121,7 @@ def claims(options: argparse.Namespace) -> None:
 
     project = read_project(options.project)
     for outcome in _claims(project, options.studies, options.results, options.config_folder):
-        print(f"[{outcome.folder}] {sentence(outcome)}\n")
+        say(f"[{outcome.folder}] {sentence(outcome)}\n")
 
 
 def power(options: argparse.Namespace) -> None:
@@ -157,7 +158,7 @@ def regenerate(options: argparse.Namespace) -> None:
     everything = hypotheses.load(options.config_folder / hypotheses.FILE)
     folders = options.folders or committed(options.results)
     if not folders:
-        print(f"nothing to regenerate: there is no {options.results}/*/project.json; run a study first")
+        say(f"nothing to regenerate: there is no {options.results}/*/project.json; run a study first")
     entries, decided = [], []
     for folder in folders:
         project = load_project(folder)
@@ -170,7 +171,7 @@ def regenerate(options: argparse.Namespace) -> None:
             entries.append(index.Entry(project, folder, experiments))
             decided += outcomes
         _figures(folder, options.figures / folder.name, experiments, project, options)
-        print(f"regenerated {folder}")
+        say(f"regenerated {folder}")
     if entries and not options.folders:
         index.write(entries, options.results, options.records, options.steptimes)
         findings.write(decided, everything, options.results)
@@ -182,7 +183,7 @@ def show(options: argparse.Namespace) -> None:
 
     render_terminal(options.folder)
     for path in options.also:
-        print(path)
+        say(path)
 
 
 def _aggregate(

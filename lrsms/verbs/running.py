@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lrsms import config, study
+from lrsms.terminal import say
 from lrsms.training import interrupt
 from lrsms.verbs.options import (
     Verb,
@@ -112,7 +113,7 @@ def prepare(options: argparse.Namespace) -> None:
             report=show,
         )
     for finding in findings:
-        print(finding, file=sys.stderr)
+        say(finding, sys.stderr)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -189,7 +190,7 @@ def reference(options: argparse.Namespace) -> None:
     if options.pack is not None:
         pack(goals, Path("results"), options.pack)
     for goal in goals:
-        print(goal)
+        say(goal)
     if failed:
         names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
         raise ValueError(f"{names}: the workflow failed before the time was up; what it said above is why")

@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from lrsms.report.cells import Estimate
+from lrsms.report.figures.layout import drawn
 from lrsms.report.series import Look
 
 
@@ -16,8 +18,8 @@ def points(
 ) -> ErrorbarContainer:
     """Points at ``x`` and ``y`` with the intervals of ``y``, and of ``across`` where ``x`` are estimates too."""
     return axes.errorbar(
-        x,
-        [one.value for one in y],
+        drawn(x),
+        drawn([one.value for one in y]),
         yerr=_lengths(y),
         xerr=None if across is None else _lengths(across),
         capsize=2,
@@ -34,7 +36,7 @@ def look(of: Look) -> dict[str, Any]:
     return {"color": of.color, "linestyle": of.line, "marker": of.marker}
 
 
-def _lengths(estimates: Sequence[Estimate]) -> list[list[float]]:
+def _lengths(estimates: Sequence[Estimate]) -> np.ndarray:
     below = [0 if math.isnan(one.interval.low) else one.value - one.interval.low for one in estimates]
     above = [0 if math.isnan(one.interval.high) else one.interval.high - one.value for one in estimates]
-    return [below, above]
+    return drawn([below, above])

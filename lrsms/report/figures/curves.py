@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lrsms.report.figures.highlights import describe_choice, highlights, labels
-from lrsms.report.figures.layout import MOST_PANELS, Canvas, band
+from lrsms.report.figures.layout import MOST_PANELS, Canvas, band, drawn
 from lrsms.report.figures.material import Drawn, Material, describe_absent, describe_factors, describe_seeds
 
 MOST_POINTS = 400
@@ -40,7 +40,9 @@ def _draw(material: Material, column: str, scale: float, y: str, what: str) -> D
                 without.append(line.cell.name)
                 continue
             rows = scale * rows
-            axes.plot(steps, rows.mean(axis=0), color=line.look.color, linestyle=line.look.line, label=line.label)
+            axes.plot(
+                steps, drawn(rows.mean(axis=0)), color=line.look.color, linestyle=line.look.line, label=line.label
+            )
             band(axes, steps, rows, line.look.color)
     caption = [
         f"{what} against the training step. {describe_seeds(material.summary.cells)}",

@@ -113,8 +113,19 @@ def ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
         axes.set_xlim(math.log2(min(ratios)) - 0.45, math.log2(max(ratios)) + 0.45)
 
 
+def drawn(values: Any) -> np.ndarray:
+    """``values`` to six digits: as much as a picture can show, and the same on every processor.
+
+    Logarithms and sums end in another bit where a processor has other vector instructions. A picture shows that: points
+    on a line are drawn otherwise than points beside it.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.array([float(f"{value:.6g}") for value in numbers.flat]).reshape(numbers.shape)
+
+
 def band(axes: Axes, x: Sequence[float] | np.ndarray, rows: np.ndarray, color: object) -> None:
     """Least to largest of the ``rows``, ``(seeds, points)``; nothing for one seed."""
+    rows = drawn(rows)
     if len(rows) > 1:
         axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.18, linewidth=0, zorder=1)
 

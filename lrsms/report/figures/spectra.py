@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from lrsms.report.figures.highlights import Highlights, describe_choice, highlights, labels
-from lrsms.report.figures.layout import MOST_PANELS, Canvas, band
+from lrsms.report.figures.layout import MOST_PANELS, Canvas, band, drawn
 from lrsms.report.figures.material import Drawn, Material, describe_absent, describe_factors, describe_seeds
 
 Records = dict[str, list[dict[str, Any]]]
@@ -63,12 +63,12 @@ def _draw(
     canvas = Canvas(titles, labels(list(shown.values())), share_y=log)
     for axes, (role, group) in zip(canvas.panels, shown.items(), strict=False):
         for line in group.finished:
-            drawn = curve(found[line.cell.name], role)
-            if drawn is None:
+            points = curve(found[line.cell.name], role)
+            if points is None:
                 continue
-            places, rows = drawn
+            places, rows = points
             style: dict[str, Any] = {"color": line.look.color, "linestyle": line.look.line, "label": line.label}
-            axes.plot(places, _mean(rows, log), **style, **_markers(line.look.marker, marked))
+            axes.plot(places, drawn(_mean(rows, log)), **style, **_markers(line.look.marker, marked))
             band(axes, places, rows, line.look.color)
         if log:
             axes.set_yscale("log")

@@ -17,6 +17,8 @@ from matplotlib.ticker import FixedLocator
 from lrsms.files import write_atomically
 
 _STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # which Matplotlib brings: a machine's own fonts would change the pictures
     "pdf.fonttype": 42,
     "svg.fonttype": "path",  # a page that shows the picture need not have its font
     "svg.hashsalt": "lrsms",
@@ -34,9 +36,14 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Figures that are made and saved within have the house's style."""
-    with sns.axes_style("ticks"), sns.plotting_context("paper"), mpl.rc_context(_STYLE):
-        yield
+    """Figures that are made and saved within have the house's style over Matplotlib's own defaults.
+
+    Whatever a user's ``matplotlibrc`` says, which Matplotlib reads when it is imported, is not looked at.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        with sns.axes_style("ticks"), sns.plotting_context("paper"), mpl.rc_context(_STYLE):
+            yield
 
 
 def lay_out(figure: Figure) -> None:

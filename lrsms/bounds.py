@@ -1,0 +1,59 @@
+"""Numbers that a run can have: far wider than anyone needs, and narrow enough that a slip of the pen is seen at once.
+
+A bound never renames a run: it is no part of the digest.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def _at_least(least: float) -> AfterValidator:
+    """Beside "more than 0": what is smaller is a slip too."""
+
+    def check(value: float) -> float:
+        if value < least:
+            raise ValueError(f"{value:g} is too small; it must be at least {least:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What tables and other programs can hold as a whole number."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$", max_length=50)]
+"""A word that may stand in a file name; no dash, which separates the parts of a run's name."""
+
+Pixel = Annotated[int, Field(ge=0, le=100_000)]
+Pixels = Annotated[int, Field(ge=1, le=100_000)]
+Utterances = Annotated[int, Field(ge=1, le=10_000_000)]
+Voices = Annotated[int, Field(ge=1, le=100_000)]
+Decibels = Annotated[float, Field(ge=-100, le=100)]
+
+Pieces = Annotated[int, Field(ge=1, le=100_000)]
+Mels = Annotated[int, Field(ge=1, le=126)]
+"""With more, a band holds no frequency of a 512-point transform."""
+Width = Annotated[int, Field(ge=1, le=100_000)]
+"""Of matrices, or channels of convolutions."""
+Layers = Annotated[int, Field(ge=1, le=1000)]
+DecoderLayers = Annotated[int, Field(ge=0, le=1000)]
+Kernel = Annotated[int, Field(ge=1, le=255)]
+"""Frames; 255 are 10 s."""
+
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Frames = Annotated[int, Field(ge=1, le=10_000_000)]
+Groups = Annotated[int, Field(ge=1, le=10_000)]
+LearningRate = Annotated[float, Field(gt=0, le=10), _at_least(1e-9)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Decay = Annotated[float, Field(ge=0, le=100)]
+Norm = Annotated[float, Field(gt=0, le=1e9), _at_least(1e-6)]
+MasksPerSecond = Annotated[float, Field(ge=0, le=20)]
+MaskSeconds = Annotated[float, Field(ge=0, le=2)]
+"""SpecAugment's widest mask of time is 1 s; wider ones hide whole utterances."""
+MelMasks = Annotated[int, Field(ge=0, le=100)]
+MelWidth = Annotated[int, Field(ge=0, le=126)]
+
+Beam = Annotated[int, Field(ge=1, le=1000)]
+LengthBonus = Annotated[float, Field(ge=-1000, le=1000)]

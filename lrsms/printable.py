@@ -1,0 +1,24 @@
+"""Text that a file or a user gave, as a terminal may show it: nothing moves the cursor or turns a line round."""
+
+import re
+
+# C0 and C1 controls but tab and line feed, and what overrides the direction of text (Unicode TR 36, "bidirectional
+# spoofing"). Joiners and the marks that Arabic and Hebrew are written with stay.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""``text`` with each control character written out, such as ``\x1b``; tabs and line feeds stay."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str, longest: int = 2000) -> str:
+    """``text`` as a message shows it: printable, on one line, cut where it is longer than a message should be."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= longest else f"{line[:longest]}..."
+
+
+def unseen(text: str) -> str | None:
+    """The first control character in ``text`` as ``U+001B``; None where there is none."""
+    found = _UNSEEN.search(text)
+    return f"U+{ord(found[0]):04X}" if found else None
