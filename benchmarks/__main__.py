@@ -13,6 +13,7 @@ from rich.table import Table
 import benchmarks
 from benchmarks import index
 from benchmarks.figure import Figure, write
+from lrsms.kernels import choose_kernels
 
 NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr", "compare_auto_avsr_search")
 """Files that answer no question, and what needs a folder of its own."""
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.names:
         if name not in names:
             sys.exit(f"error: there is no benchmark '{name}'; known: {', '.join(names)}")
+    choose_kernels()
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)
     for name in options.names or names:

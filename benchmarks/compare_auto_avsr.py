@@ -22,6 +22,7 @@ from benchmarks.__main__ import publish
 from benchmarks.figure import Figure
 from lrsms.config import Run
 from lrsms.data.batch import Batch, network_inputs
+from lrsms.kernels import choose_kernels
 from lrsms.statistics.stats import median_ratio
 from lrsms.stepbench import TrainingStep, in_turns, vocabulary
 from lrsms.stepcase import Row, arithmetic, compile_blocks, free, many_graphs, network, variant
@@ -138,6 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help=f"{SMALL_FRAMES} frames, to see that it works: no result")
     parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder to write")
     options = parser.parse_args(arguments)
+    choose_kernels()
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)
     frames = options.frames or (SMALL_FRAMES if options.small else FRAMES)

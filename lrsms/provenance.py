@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 import warnings
@@ -18,11 +19,19 @@ PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", 
 
 @cache
 def provenance() -> dict[str, Any]:
-    """The day, commit of the code and whether it changed since, versions, processor and the verb that was called."""
+    """The day, commit of the code and whether it changed since, versions, processor and the verb that was called.
+
+    Where git knows nothing of the code, as in a copy without its history, ``LRSMS_COMMIT`` may name the commit; whether
+    it changed since is then unknown.
+
+    Raises:
+        ValueError: ``LRSMS_COMMIT`` is not the 40 hexadecimal digits of a commit.
+    """
+    is_tracked = _is_tracked()
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _git("rev-parse", "HEAD") if _is_tracked() else None,
-        "dirty": _is_dirty() if _is_tracked() else None,
+        "commit": _git("rev-parse", "HEAD") if is_tracked else _named_commit(),
+        "dirty": _is_dirty() if is_tracked else None,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
@@ -40,6 +49,13 @@ def processor() -> str:
         return platform.processor() or "unknown"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else "unknown"
+
+
+def _named_commit() -> str | None:
+    commit = os.environ.get("LRSMS_COMMIT")
+    if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(f"LRSMS_COMMIT: '{commit[:50]}' is no commit; give what 'git rev-parse HEAD' prints")
+    return commit
 
 
 def _verb(arguments: list[str]) -> str:

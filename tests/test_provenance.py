@@ -47,6 +47,26 @@ def test_without_git_the_commit_is_unknown(monkeypatch):
     assert (provenance()["commit"], provenance()["dirty"]) == (None, None)
 
 
+def test_a_copy_without_history_may_be_told_its_commit(monkeypatch):
+    monkeypatch.setattr(module, "__file__", "/nowhere/lrsms/provenance.py")
+    monkeypatch.setenv("LRSMS_COMMIT", "0123456789abcdef" * 2 + "01234567")
+    assert (provenance()["commit"], provenance()["dirty"]) == ("0123456789abcdef" * 2 + "01234567", None)
+
+
+def test_a_checkout_is_not_told_another_commit(monkeypatch):
+    before = provenance()["commit"]
+    provenance.cache_clear()
+    monkeypatch.setenv("LRSMS_COMMIT", "f" * 40)
+    assert before is None or provenance()["commit"] == before
+
+
+def test_what_is_no_commit_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "__file__", "/nowhere/lrsms/provenance.py")
+    monkeypatch.setenv("LRSMS_COMMIT", "main")
+    with pytest.raises(ValueError, match="LRSMS_COMMIT: 'main' is no commit"):
+        provenance()
+
+
 def test_a_package_inside_another_checkout_is_not_of_its_commit(tmp_path, monkeypatch):
     for arguments in (
         ["init", "-q"],

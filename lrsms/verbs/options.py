@@ -135,6 +135,8 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     """
     import torch
 
+    from lrsms.kernels import choose_kernels
+
     if options.threads < 1:
         raise ValueError(f"--threads {options.threads}: must be at least 1")
     name = options.device
@@ -142,6 +144,7 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     elif name == "cuda":
         require_gpus(getattr(options, "devices", 1))
+    choose_kernels()
     torch.set_num_threads(options.threads)
     if name == "cuda" and "LOCAL_RANK" in os.environ:  # started by torchrun: each process has its own
         name = f"cuda:{os.environ['LOCAL_RANK']}"

@@ -1,6 +1,7 @@
 # What each rule's jobs ask for, wherever they run. It is said here and not in a profile: an option on the command line
 # (--set-resources, --set-threads, --default-resources) takes the place of a profile's whole block, and with it of what the
-# block says of other rules. So each number here can be given anew, and nothing else is lost with it.
+# block says of other rules. So each number here can be given anew, and nothing else is lost with it. A rule is called as
+# the verb that its jobs call.
 from snakemake.resources import Resources
 
 # On a cluster; a job that is tried again asks for more.
@@ -17,9 +18,9 @@ def plain(resource):
     return getattr(resource, "raw", resource)
 
 
-def given(rule, name):
+def given(verb, name):
     """What --set-resources gives to a rule's jobs; None if nothing."""
-    return plain(workflow.resource_settings.overwrite_resources.get(rule, {}).get(name))
+    return plain(workflow.resource_settings.overwrite_resources.get(verb, {}).get(name))
 
 
 def bound_of(name):
@@ -80,48 +81,48 @@ def growing(value):
     return lambda wildcards, attempt: attempt * value if on_cluster() else 0
 
 
-def wanted_gpus(rule):
+def wanted_gpus(verb):
     """Of a job: one on a cluster, all that a GPU profile has, else as many as were asked for."""
-    asked = EXECUTION.gpus if rule == "train" or EXECUTION.gpus is None else min(EXECUTION.gpus, 1)
+    asked = EXECUTION.gpus if verb == "train" or EXECUTION.gpus is None else min(EXECUTION.gpus, 1)
     if SHARED or asked == 0:
         return 0
     if on_cluster():
-        default = num_gpus(EXECUTION.gres) if EXECUTION.gres and rule == "train" else 1
+        default = num_gpus(EXECUTION.gres) if EXECUTION.gres and verb == "train" else 1
         return asked or default
     # Jobs do not choose among the GPUs of a machine: each takes all, so that it is alone.
     return max(GPUS_HERE, asked or 0, int(GPU_PROFILE))
 
 
-def resources_of(rule):
+def resources_of(verb):
     """The resources of the jobs of a rule, for a rule's resources."""
     found = {}
-    if rule != "prepare":
-        by_gres = num_gpus(str(given(rule, "gres") or ""))
-        uses_gres = EXECUTION.gres is not None and given(rule, "gpu") is None
+    if verb != "prepare":
+        by_gres = num_gpus(str(given(verb, "gres") or ""))
+        uses_gres = EXECUTION.gres is not None and given(verb, "gpu") is None
 
         def gpu(wildcards):
-            return 0 if by_gres or (uses_gres and on_cluster()) else wanted_gpus(rule)
+            return 0 if by_gres or (uses_gres and on_cluster()) else wanted_gpus(verb)
 
         found["gpu"] = gpu
         if EXECUTION.gres is not None:
             found["gres"] = lambda wildcards: (
-                gres_of(EXECUTION.gres, wanted_gpus(rule)) if uses_gres and on_cluster() and wanted_gpus(rule) else None
+                gres_of(EXECUTION.gres, wanted_gpus(verb)) if uses_gres and on_cluster() and wanted_gpus(verb) else None
             )
         if EXECUTION.gpu_model is not None:
             found["gpu_model"] = lambda wildcards: (
-                EXECUTION.gpu_model if on_cluster() and not by_gres and wanted_gpus(rule) else None
+                EXECUTION.gpu_model if on_cluster() and not by_gres and wanted_gpus(verb) else None
             )
     for name in ("slurm_account", "slurm_partition"):
         if getattr(EXECUTION, name) is not None:
             found[name] = getattr(EXECUTION, name)
-    extra = " ".join(filter(None, [WARNING if rule == "train" else "", EXECUTION.slurm_extra]))
+    extra = " ".join(filter(None, [WARNING if verb == "train" else "", EXECUTION.slurm_extra]))
     if extra:
         found["slurm_extra"] = where_sent(extra)
-    found["mem_mb"], found["runtime"] = growing(MEMORY_MB[rule]), growing(MINUTES[rule])
-    if given(rule, "cpus_per_gpu") is None:
+    found["mem_mb"], found["runtime"] = growing(MEMORY_MB[verb]), growing(MINUTES[verb])
+    if given(verb, "cpus_per_gpu") is None:
         # Snakemake cuts threads to the cores of the machine that it runs on, which is not the one that jobs are sent to.
-        found["cpus_per_task"] = lambda wildcards: wanted_threads(rule) if on_cluster() else None
-    own = {"mem_mb", "runtime", "slurm_extra"} if rule == "train" else {"slurm_extra"}
+        found["cpus_per_task"] = lambda wildcards: wanted_threads(verb) if on_cluster() else None
+    own = {"mem_mb", "runtime", "slurm_extra"} if verb == "train" else {"slurm_extra"}
     return {name: value for name, value in found.items() if name not in BY_DEFAULT or name in own or name == "gpu"}
 
 
@@ -158,36 +159,36 @@ def memory_of(steptime):
     return device_memory_mb(run)
 
 
-def wanted_threads(rule):
+def wanted_threads(verb):
     """What --set-threads gives to each job of a rule, or else what is set here; step times have training's."""
-    if rule == "steptime":
-        return max(wanted_threads("train"), plain(workflow.resource_settings.overwrite_threads.get(rule)) or 1)
-    set_here = plain(workflow.resource_settings.overwrite_threads.get(rule))
+    if verb == "steptime":
+        return max(wanted_threads("train"), plain(workflow.resource_settings.overwrite_threads.get(verb)) or 1)
+    set_here = plain(workflow.resource_settings.overwrite_threads.get(verb))
     if set_here is not None:
         if not isinstance(set_here, int):
-            raise ValueError(f"--set-threads {rule}={set_here}: must be a number")
+            raise ValueError(f"--set-threads {verb}={set_here}: must be a number")
         return set_here
-    if rule == "prepare":
+    if verb == "prepare":
         return 4
-    return THREADS if on_cluster() or (wanted_gpus(rule) and not SHARED) else 1
+    return THREADS if on_cluster() or (wanted_gpus(verb) and not SHARED) else 1
 
 
-def job_threads(rule):
+def job_threads(verb):
     """For a rule's threads: what Snakemake keeps free for a job."""
 
     def threads(wildcards):
-        unbound = rule != "prepare" and wanted_gpus(rule) and not GPUS_HERE
-        alone = not on_cluster() and (rule == "steptime" or unbound)
-        return ALONE if alone else wanted_threads(rule)
+        unbound = verb != "prepare" and wanted_gpus(verb) and not GPUS_HERE
+        alone = not on_cluster() and (verb == "steptime" or unbound)
+        return ALONE if alone else wanted_threads(verb)
 
     return threads
 
 
-def verb_threads(rule):
+def verb_threads(verb):
     """For params: what a verb is told. Of step times, what training has: the times would be of something else."""
 
     def threads(wildcards):
-        bounds = [wanted_threads("train" if rule == "steptime" else rule), workflow.resource_settings.max_threads]
+        bounds = [wanted_threads("train" if verb == "steptime" else verb), workflow.resource_settings.max_threads]
         bounds.append(None if on_cluster() else workflow.cores)
         return min(bound for bound in bounds if bound is not None)
 
