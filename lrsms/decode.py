@@ -1,6 +1,5 @@
 """Hypotheses of a trained run: every decoder under every test condition, one row per utterance."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lrsms import hypotheses
 from lrsms.beam import greedy, search
 from lrsms.build import build_structure
 from lrsms.config import Condition, Decoder, Decoding, Run
@@ -20,7 +20,7 @@ from lrsms.data.ahead import load_ahead
 from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
 from lrsms.data.prepared import Item, Prepared
-from lrsms.files import write_atomically, write_json
+from lrsms.files import write_json
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
 from lrsms.realtime import times_path
@@ -109,8 +109,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     content = {name: condition_times.content() for name, condition_times in times.items()}
     about = {"device": device_name(device), "threads": torch.get_num_threads()}
     write_json(times_path(output), about | {"conditions": content})
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(output, lines.encode())
+    hypotheses.write(output, rows, folder)
 
 
 @torch.no_grad()
