@@ -5,6 +5,7 @@ resampling. Exactly the study's records are read, by name, never what happens to
 """
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from lrsms import config
 from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json, write_atomically
-from lrsms.record import PARTS, load_curve
-from lrsms.report import nuisance, pairs
+from lrsms.report import nuisance, pairs, sums
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
-from lrsms.score import COUNTS, read_scores
+from lrsms.report.validity import among
+from lrsms.report.validity.record import Record
+from lrsms.report.validity.record import read as read_record
+from lrsms.score import COUNTS
 from lrsms.statistics import stats
 from lrsms.study import Experiment
 
@@ -81,6 +84,7 @@ def aggregate(
     rows: list[dict[str, Any]] = []
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
     first: tuple[str, str] | None = None
+    others = among.Among(records)
     utterances: Utterances | None = None
     for experiment in experiments:
         name = experiment.name
@@ -88,11 +92,12 @@ def aggregate(
         if not experiment.trained:
             rows.append(described | _counted(steptimes / f"{experiment.steptime}.json"))
             continue
-        record = _read_record(experiment, records, decoding)
+        record = read_record(records / name, experiment.run, decoding)
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
-        numbers, scores, data_hash = record
+        numbers, scores, data_hash = _numbers(record), record.scores, record.outcome["data_hash"]
+        others.add(name, experiment.run, record)
         first = first or (name, data_hash)
         if first[1] != data_hash:
             raise ValueError(
@@ -118,6 +123,10 @@ def aggregate(
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)
+    among.write(others.warnings(), folder)
+    for line in others.warnings():
+        warnings.warn(line, stacklevel=2)
+    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, among.FILE))
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -178,39 +187,14 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
     return row
 
 
-def _read_record(
-    experiment: Experiment, records: Path, decoding: config.Decoding
-) -> tuple[dict[str, Any], pd.DataFrame, str] | None:
-    """Status and cost, scores per utterance, and hash of the data; None where there is no (complete) record yet."""
-    folder = records / experiment.name
-    paths = [folder / name for name in (*PARTS, decoding.scores)]
-    config_path, plan_path, run_path, scores_path = paths
-    if not scores_path.is_file():
-        return None
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"{path}: is missing from the record; restore it, or delete {folder} to run it again")
-    if config.parse(config.Run, read_json(config_path, _REMEDY), str(config_path)) != experiment.run:
-        raise ValueError(
-            f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
-        )
-    plan = _fields(plan_path, dict.fromkeys(_PLANNED, int))
-    cost = {"macs_per_second": (int, float), "peak_memory_mb": (int, float), "device": str}
-    run = _fields(run_path, {"status": str, "data_hash": str, **cost})
-    if run["status"] not in ("finished", "diverged"):
-        raise ValueError(f"{run_path}: 'status' is '{run['status']}', expected 'finished' or 'diverged'")
-    numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
-    if (curve := load_curve(folder)) is not None:
-        numbers |= dict(zip(_COURSE, halfway_and_end(curve), strict=True))
-    if run["status"] == "diverged":
-        numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
-    scores = _read_scores(scores_path)
-    if run["status"] == "finished":
-        found = set(zip(scores["decoder"], scores["condition"], strict=True))
-        for decoder, condition in _keys(decoding):
-            if (decoder, condition) not in found:
-                raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
-    return numbers, scores, run["data_hash"]
+def _numbers(record: Record) -> dict[str, Any]:
+    """Status, size, cost and course of training of a run, as its record says."""
+    outcome = record.outcome
+    row = {key: record.plan[key] for key in _PLANNED}
+    row |= {key: outcome[key] for key in ("status", "macs_per_second", "peak_memory_mb", "device")}
+    if record.curve is not None:
+        row |= dict(zip(_COURSE, halfway_and_end(record.curve), strict=True))
+    return row | ({"diverged_at": outcome["diverged_at"]} if outcome["status"] == "diverged" else {})
 
 
 def _steptime(path: Path) -> dict[str, Any]:
@@ -244,13 +228,6 @@ def _counted(path: Path) -> dict[str, Any]:
     return row | counted | {"status": "timed"}
 
 
-def _read_scores(path: Path) -> pd.DataFrame:
-    scores = read_scores(path)
-    if (scores[[*COUNTS]] < 0).any(axis=None) or scores.duplicated(["decoder", "condition", "id"]).any():
-        raise ValueError(f"{path}: negative counts or an utterance given twice; delete it to score again")
-    return scores
-
-
 def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     """The named entries of a JSON file, of the kinds that they must have."""
     content = read_json(path, _REMEDY)
@@ -270,12 +247,13 @@ def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) ->
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     kinds = dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_NUMBERS, "float64")
+    sums.check(path.parent)
     try:
         header = pd.read_csv(path, nrows=0).columns
         kinds = {column: kinds.get(column, "str") for column in header}
         numbers = {column: [""] for column, kind in kinds.items() if kind != "str"}
         table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]}); delete it to aggregate again") from None
     absent = [column for column in columns if column not in table.columns]
     if absent:

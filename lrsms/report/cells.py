@@ -13,6 +13,7 @@ import pandas as pd
 
 from lrsms.report import aggregate, nuisance, paired
 from lrsms.report.paired import Key, units_of
+from lrsms.report.validity import among
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.stats import Interval
@@ -125,6 +126,7 @@ class Summary:
         samples: by condition; without those that nothing has been scored on.
         devices: on which the step times were measured.
         choices: how values of nuisance fields were chosen, in words.
+        warnings: of runs that are too much alike.
     """
 
     cells: tuple[Cell, ...]
@@ -133,6 +135,7 @@ class Summary:
     samples: Mapping[str, Sample]
     devices: tuple[str, ...]
     choices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[Key]:
@@ -163,6 +166,7 @@ def summarise(folder: Path) -> Summary:
         samples={condition: sample for condition in conditions if (sample := _sample(runs, condition))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
         choices=tuple(nuisance.describe_choices(folder)),
+        warnings=among.read(folder),
     )
 
 

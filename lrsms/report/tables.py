@@ -245,6 +245,7 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
     notes = []
     if any(cell.status == "missing" for cell in summary.cells):
         notes.append(f"'{UNFINISHED}': not finished.")
+    notes += [f"Warning: {line}" for line in summary.warnings]
     notes += [*describe_samples(summary), *summary.choices]
     compared = {"WER change [95%]": "WER change (points)", "x fewer": "x fewer (parameters)"}
     if changes := [text for header, text in compared.items() if header in shown]:

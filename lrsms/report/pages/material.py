@@ -10,14 +10,11 @@ from typing import Any
 import pandas as pd
 
 from lrsms.config import Decoding
-from lrsms.files import read_json
-from lrsms.realtime import load_times
-from lrsms.record import load_curve
-from lrsms.score import KEYS, read_scores
+from lrsms.report.validity.record import read as read_record
+from lrsms.score import KEYS
 from lrsms.study import Experiment
+from lrsms.worst import NUM_WORST, Words, badness
 
-NUM_WORST = 10
-"""Utterances that a run's page lists."""
 _COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "character_edits"]
 _EDITS = ["substitutions", "deletions", "insertions"]
 
@@ -35,6 +32,7 @@ class Material:
         scores: its score table; None where there is none, or it is empty.
         curve: its training curve; None where there is none.
         times: how long decoding took (see `lrsms.realtime`); empty where that is unknown.
+        words: of the worst utterances (see `lrsms.worst`); empty where they are unknown.
     """
 
     experiment: Experiment
@@ -45,6 +43,7 @@ class Material:
     scores: pd.DataFrame | None
     curve: pd.DataFrame | None
     times: Mapping[str, Any] = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
@@ -72,7 +71,7 @@ class Material:
         if self.scores is None:
             return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
         found = [row for row in self._wrong if row[:2] == (decoder, condition)]
-        worst = nsmallest(NUM_WORST, found, key=lambda row: row[2:5])
+        worst = nsmallest(NUM_WORST, found, key=lambda row: badness(-row[2], *row[3:5]))
         return self.scores.iloc[[row[-1] for row in worst]].assign(edits=[-row[2] for row in worst])
 
     @cached_property
@@ -91,7 +90,7 @@ class Material:
 
     def without_scores(self) -> "Material":
         """The same without its score table and curve, which are large where there are many runs."""
-        return replace(self, scores=None, curve=None)
+        return replace(self, scores=None, curve=None, words={})
 
 
 def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Mapping[str, Any]) -> Material:
@@ -106,21 +105,18 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
     Raises:
         ValueError: one line: a file of the record is malformed.
     """
-    folder = records / experiment.name
-    if not (folder / decoding.scores).is_file():
+    record = read_record(records / experiment.name, experiment.run, decoding)
+    if record is None:
         status = "timed" if not experiment.trained and measured.get("status") == "timed" else "missing"
         return Material(experiment, status, {}, {}, measured, None, None)
-    plan, outcome = (read_json(folder / name, f"restore it, or delete {folder}") for name in ("plan.json", "run.json"))
-    if not isinstance(plan.get("matrices"), list):
-        raise ValueError(f"{folder / 'plan.json'}: 'matrices' is missing; restore it, or delete {folder}")
-    scores = read_scores(folder / decoding.scores)
     return Material(
         experiment=experiment,
-        status=str(outcome.get("status", "missing")),
-        plan=plan,
-        outcome=outcome,
+        status=record.outcome["status"],
+        plan=record.plan,
+        outcome=record.outcome,
         measured=measured,
-        scores=None if scores.empty else scores,
-        curve=load_curve(folder),
-        times=load_times(folder / decoding.scores),
+        scores=None if record.scores.empty else record.scores,
+        curve=record.curve,
+        times=record.times,
+        words=record.words,
     )

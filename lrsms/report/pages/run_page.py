@@ -14,6 +14,7 @@ from lrsms.report.pages import plan_page
 from lrsms.report.pages.chart import Line, chart
 from lrsms.report.pages.markup import Table, page
 from lrsms.report.pages.material import Material
+from lrsms.worst import aligned_words
 
 _BODY = """
 {{ show(about) }}
@@ -128,13 +129,35 @@ def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
         columns = {"id": "utterance", "speaker": "speaker", "words": "words"}
         columns |= {"substitutions": "S", "deletions": "D", "insertions": "I"}
         caption = "Most word errors first."
-        if "alignment" in worst:
+        said = [run.words.get((decoder, name, id)) for id in worst["id"]]
+        if "alignment" in worst and any(said):
+            worst = worst.assign(spoken=[_spoken(*both) for both in zip(worst["alignment"], said, strict=True)])
+            columns["spoken"] = "reference above, hypothesis below"
+            caption += " Errors are marked; *** stands where a word was deleted (below) or inserted (above)."
+        elif "alignment" in worst:
             columns["alignment"] = "alignment"
             caption += " Alignment: C right, S substituted, D deleted, I inserted, in the order of time."
-        rows = [tuple(str(row[column]) for column in columns) for row in worst.to_dict("records")]
+        rows = [tuple(map(_cell, (row[column] for column in columns))) for row in worst.to_dict("records")]
         table = Table(list(columns.values()), rows, frozenset({2, 3, 4, 5}), caption)
         tables.append((f"Worst utterances: {decoder}, {name}", table))
     return tables
+
+
+def _cell(value: object) -> str:
+    """As text; what is markup stays so."""
+    return value if isinstance(value, str) else str(value)
+
+
+def _spoken(letters: str, texts: tuple[str, str] | None) -> Markup:
+    """The words of an utterance, the hypothesised below those of the reference; nothing where they are unknown."""
+    if texts is None:
+        return Markup(_UNKNOWN)
+    pairs = []
+    for letter, *words in aligned_words(letters, *texts):
+        above, below = (word or "***" for word in words)
+        mark = "" if letter == "C" else " wrong"
+        pairs.append(Markup('<span class="pair{}"><span>{}</span> <span>{}</span></span>').format(mark, above, below))
+    return Markup(" ").join(pairs)
 
 
 def _curve(run: Material) -> Markup:
