@@ -8,6 +8,6 @@ rule prepare:
         "../envs/lrsms.yaml"
     threads: 4
     params:
-        project=project_json,
+        project=project_file,
     shell:
         "python -m lrsms prepare --project {params.project:q} --threads {threads} $(dirname {output:q}) 2>&1 | tee {log:q}"

@@ -7,7 +7,7 @@ rule resolve:
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=project_json,
+        project=project_file,
     shell:
         "python -m lrsms resolve --project {params.project:q} {wildcards.run:q} {output:q} 2>&1 | tee {log:q}"
 
@@ -48,7 +48,7 @@ rule decode:
     resources:
         gpu_mem_mb=gpu_memory,
     params:
-        project=project_json,
+        project=project_file,
     shell:
         "python -m lrsms decode --project {params.project:q} --threads {threads} $(dirname {input:q}) {output:q}"
         " 2>&1 | tee {log:q}"
@@ -81,7 +81,7 @@ rule steptime:
     resources:
         gpu_mem_mb=lambda wildcards: gpu_bound(),
     params:
-        project=project_json,
+        project=project_file,
         threads=num_threads("train"),
     shell:
         "python -m lrsms steptime --project {params.project:q} --threads {params.threads} {output:q} 2>&1 | tee {log:q}"
