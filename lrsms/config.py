@@ -218,6 +218,18 @@ class Train(Frozen):
             raise ValueError(f"'snapshots' ({self.snapshots}) exceeds 'steps' ({self.steps})")
         return self
 
+    def snapshot_steps(self, total: int) -> list[int]:
+        """The evenly spaced steps after which the model is validated, the last of all ``total`` included.
+
+        Raises:
+            ValueError: training has fewer steps than snapshots (where its length is given in epochs, of this corpus).
+        """
+        if self.snapshots > total:
+            raise ValueError(
+                f"'train.snapshots' is {self.snapshots}, but training takes {total} steps; use at most {total}"
+            )
+        return [round((index + 1) * total / self.snapshots) for index in range(self.snapshots)]
+
 
 class Run(Frozen):
     """One training run, fully resolved."""

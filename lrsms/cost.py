@@ -10,25 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from lrsms.config import Run
 from lrsms.data.audio import FEATURES_PER_FRAME, FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from lrsms.data.augment import CROP
-from lrsms.lowrank.plan import Matrix, by_kind
+from lrsms.lowrank.plan import Matrix, summary
 
 
 def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
     """The content of ``plan.json``: every matrix with its role, ranks and parameters, and the model's totals.
 
-    ``parameters`` counts the model as it is trained, ``parameters_dense`` its dense counterpart;
-    ``factorised`` and ``factorised_dense`` only the matrices that have a rank, biases included.
+    See ``plan.summary``.
     """
-    total = sum(parameter.numel() for parameter in model.parameters())
-    factorised = sum(matrix.parameters for matrix in plan if matrix.rank is not None)
-    factorised_dense = sum(matrix.parameters_dense for matrix in plan if matrix.rank is not None)
-    return {
-        "parameters": total,
-        "parameters_dense": total - factorised + factorised_dense,
-        "factorised": factorised,
-        "factorised_dense": factorised_dense,
-        "matrices": by_kind(plan),
-    }
+    return summary(sum(parameter.numel() for parameter in model.parameters()), plan)
 
 
 def check_plan(plan: Mapping[str, Any], matrices: Sequence[Matrix], weights: Mapping[str, Tensor]) -> None:

@@ -59,7 +59,7 @@ def read_curve(path: Path) -> pandas.DataFrame:
         curve = pandas.read_csv(path, dtype=_KINDS)
         if tuple(curve.columns) != COLUMNS:
             raise ValueError(f"its columns are {', '.join(curve.columns)}, expected {', '.join(COLUMNS)}")
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: not a training curve ({reason}); restore it, or delete it to do without") from None
     return curve

@@ -1,7 +1,6 @@
 """Hypotheses of a trained run: every decoder under every test condition, one row per utterance."""
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lrsms import hypotheses
 from lrsms.beam import search
 from lrsms.bonus import Choice, write_choices
 from lrsms.build import build_structure
@@ -26,7 +26,7 @@ from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
 from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Item, Prepared
 from lrsms.data.text import normalise
-from lrsms.files import write_atomically, write_json
+from lrsms.files import write_json
 from lrsms.models.recognizer import Recognizer
 from lrsms.progress import progress
 from lrsms.realtime import times_path
@@ -166,8 +166,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     about = {"device": device_name(device), "threads": torch.get_num_threads()}
     write_json(times_path(output), about | {"conditions": content})
     write_choices(output, choices)
-    lines = "".join(json.dumps(one.content(), ensure_ascii=False) + "\n" for one in chosen)
-    write_atomically(output, lines.encode())
+    hypotheses.write(output, [one.content() for one in chosen], folder)
 
 
 def _choose(found: Sequence[_Found], names: Sequence[str], unit: Unit | None) -> dict[str, Choice]:

@@ -10,9 +10,11 @@ A record holds::
     scores-<digest>.csv.gz errors of every utterance, for one way of decoding
     scores-<digest>.times.json  how long that decoding took
     scores-<digest>.bonus.json  which length bonus it chose on the valid split, where it had a list of them
+    scores-<digest>.worst.json  the words of the utterances with most errors
+    scores-<digest>.seal.json   SHA-256 of all these files and of the hypotheses: they belong together
 
-Records from before spectra, curves and times were kept lack these, and are complete all the same: what they would say
-is unknown.
+Records from before the last four or spectra were kept lack these, and are complete all the same: what they would say is
+unknown.
 """
 
 from pathlib import Path
@@ -20,15 +22,16 @@ from typing import Any
 
 import pandas
 
-from lrsms import config
+from lrsms import config, hypotheses, seal
 from lrsms.bonus import bonus_path
 from lrsms.config import Run
 from lrsms.curve import read_curve, training_curve, write_curve
 from lrsms.files import read_json, write_atomically
 from lrsms.realtime import times_path
 from lrsms.resumed import refuse_wrongly_resumed
-from lrsms.score import score
+from lrsms.score import scored, table_bytes
 from lrsms.study import OUTCOME
+from lrsms.worst import worst_path, write_worst
 
 PARTS = ("config.json", "plan.json", OUTCOME)
 SPECTRA, CURVE = "spectra.json", "curve.csv"
@@ -93,20 +96,29 @@ def load_curve(record: Path) -> pandas.DataFrame | None:
     return read_curve(path) if path.is_file() else None
 
 
-def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
+def parts_of(scores: Path) -> dict[str, Path]:
+    """By name the files of a record that belong to one of its score tables; some may be absent."""
+    record = scores.parent
+    beside = (of(scores) for of in (times_path, bonus_path, worst_path))
+    paths = [*(record / name for name in (*PARTS, *OPTIONAL_PARTS)), *beside, scores]
+    return {path.name: path for path in paths}
+
+
+def write_record(folder: Path, decoded: Path, scores: Path) -> None:
     """Scores a run's hypotheses into its record, beside copies of its config, plan, outcome and spectra, and its curve.
 
     Args:
         folder: the run's folder.
-        hypotheses: what ``decode`` wrote.
+        decoded: the hypotheses that ``decode`` wrote.
         scores: the score table to write, in the record's folder; it comes last, since a run with one is done.
 
     Raises:
         ValueError: the run's config, outcome or logs, or the hypotheses, are not as they were written, or the run was
             resumed wrongly.
     """
-    run = load_run(folder)
-    refuse_wrongly_resumed(run, load_outcome(folder), folder, "delete it to train again")
+    run, trained = load_run(folder), load_outcome(folder)
+    refuse_wrongly_resumed(run, trained, folder, "delete it to train again")
+    rows = hypotheses.read(decoded, folder, trained)
     record = scores.parent
     outcome = record / OUTCOME
     if outcome.is_file() and outcome.read_bytes() != (folder / OUTCOME).read_bytes():
@@ -120,6 +132,11 @@ def write_record(folder: Path, hypotheses: Path, scores: Path) -> None:
     if metrics.is_file() and timings.is_file():
         write_curve(record / CURVE, training_curve(metrics, timings))
     for beside in (times_path, bonus_path):
-        if beside(hypotheses).is_file():
-            write_atomically(beside(scores), beside(hypotheses).read_bytes())
-    score(hypotheses, scores, run.corpus.unit)
+        if beside(decoded).is_file():
+            write_atomically(beside(scores), beside(decoded).read_bytes())
+    aligned = scored(rows, run.corpus.unit)
+    table = table_bytes(aligned)
+    write_worst(worst_path(scores), rows, aligned)
+    hashes = {name: seal.hash_of(path) for name, path in parts_of(scores).items()}
+    seal.write(scores, hashes | {scores.name: seal.hash_bytes(table), decoded.name: seal.hash_of(decoded)})
+    write_atomically(scores, table)

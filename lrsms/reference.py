@@ -131,7 +131,7 @@ def keep(goals: Sequence[Goal], results: Path) -> None:
 
 
 def pack(goals: Sequence[Goal], results: Path, archive: Path) -> None:
-    """Packs records, step times and notes of the goals, to be unpacked at the root of another clone."""
+    """Packs records, step times and notes of the goals, for ``archive.unpack`` at the root of another clone."""
     with tarfile.open(archive, "w:gz") as file:
         for path in dict.fromkeys(path for goal in goals for path in goal.files if path.is_file()):
             file.add(path.parent if path.suffix == ".gz" else path, filter=_nobodys)

@@ -7,8 +7,8 @@ none. Characters are code points of text in NFC.
 import csv
 import gzip
 import io
-import json
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,6 +82,10 @@ EDITS = ("substitutions", "deletions", "insertions")
 """Of words."""
 COLUMNS = (*KEYS, *COUNTS, "alignment")
 HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
+MOST_BYTES = 2**28
+"""Of an unzipped score table: some two million rows."""
+MOST_RATIO = 200
+"""Unzipped over zipped: rows that differ in their id alone shrink to a hundredth, zeros to a thousandth."""
 _LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}
 
 
@@ -95,9 +99,7 @@ def align(reference: str, hypothesis: str, unit: Unit | None = None) -> Alignmen
     an insertion, and an insertion before a right word. So the sum of the three errors is unique, but not each of them.
     (NIST's sclite weighs a substitution 4, a deletion or an insertion 3, and may align otherwise.)
     """
-    if unit == "characters":
-        reference, hypothesis = (" ".join("".join(text.split())) for text in (reference, hypothesis))
-    reference, hypothesis = " ".join(reference.split()), " ".join(hypothesis.split())
+    reference, hypothesis = " ".join(counted(reference, unit)), " ".join(counted(hypothesis, unit))
     chunks = jiwer.process_words(reference, hypothesis).alignments[0]
     letters = "".join(
         _LETTERS[chunk.type] * max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
@@ -113,6 +115,11 @@ def align(reference: str, hypothesis: str, unit: Unit | None = None) -> Alignmen
     )
 
 
+def counted(text: str, unit: Unit | None = None) -> list[str]:
+    """What error rates count of a text: its words, or its characters without blanks."""
+    return list("".join(text.split())) if unit == "characters" else text.split()
+
+
 def word_error_rate(alignments: Iterable[Alignment]) -> float:
     """Corpus WER: all word edits over all reference words, as a fraction.
 
@@ -126,31 +133,24 @@ def word_error_rate(alignments: Iterable[Alignment]) -> float:
     return sum(alignment.edits for alignment in alignments) / num_words
 
 
-def score(hypotheses_path: Path, scores_path: Path, unit: Unit | None = None) -> None:
-    """Aligns every line of a hypotheses file and writes the score table; no lines (a diverged run) give no rows.
-
-    Args:
-        hypotheses_path: JSON lines with the keys of ``HYPOTHESIS_KEYS``, all text.
-        scores_path: see ``write_scores``.
-        unit: what is counted (see ``align``).
-
-    Raises:
-        ValueError: a line that is torn, malformed, or repeats another's decoder, condition and id.
-    """
-    rows: dict[tuple[str, str, str], Score] = {}
-    with open(hypotheses_path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{hypotheses_path}, line {number}"
-            row = _parse(line, where)
-            key = row["decoder"], row["condition"], row["id"]
-            if key in rows:
-                raise ValueError(f"{where}: decoder, condition and id {key} already occurred; each may occur once")
-            rows[key] = Score(*key, row["speaker"], align(row["reference"], row["hypothesis"], unit))
-    write_scores(scores_path, rows.values())
+def scored(hypotheses: Iterable[Mapping[str, str]], unit: Unit | None = None) -> list[Score]:
+    """Aligns every hypothesis, given by ``HYPOTHESIS_KEYS``, with its reference; ``unit``: see ``align``."""
+    return [
+        Score(
+            *(row["decoder"], row["condition"], row["id"], row["speaker"]),
+            align(row["reference"], row["hypothesis"], unit),
+        )
+        for row in hypotheses
+    ]
 
 
 def write_scores(path: Path, rows: Iterable[Score]) -> None:
-    """Writes gzipped CSV, atomically. The bytes depend on the rows only, not on their order, the time or the path.
+    """Writes ``table_bytes``, atomically."""
+    write_atomically(path, table_bytes(rows))
+
+
+def table_bytes(rows: Iterable[Score]) -> bytes:
+    """The score table, as gzipped CSV. The bytes depend on the rows only, not on their order, the time or the path.
 
     Rows are sorted by id first: an utterance's rows then differ little from one to the next, which halves the file.
     """
@@ -165,7 +165,7 @@ def write_scores(path: Path, rows: Iterable[Score]) -> None:
     zipped = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=zipped, mtime=0) as file:
         file.write(text.getvalue().encode())
-    write_atomically(path, zipped.getvalue())
+    return zipped.getvalue()
 
 
 def read_scores(path: Path) -> pandas.DataFrame:
@@ -174,7 +174,7 @@ def read_scores(path: Path) -> pandas.DataFrame:
     A table that was written before alignments were kept lacks that column: MAPSSWE cannot be computed from it.
 
     Raises:
-        ValueError: the file is torn, is not a score table, or its counts are not those of its alignments.
+        ValueError: the file is torn, too large, or no score table, or its counts are not those of its alignments.
     """
     types = dict.fromkeys((*KEYS, "alignment"), "str") | dict.fromkeys(COUNTS, "int64")
     with _opened(path) as file:
@@ -204,10 +204,20 @@ def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
 def _opened(path: Path) -> Iterator[IO[str]]:
     """A score table; an error of reading it is said in one line."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            yield file
-    except (EOFError, gzip.BadGzipFile, LookupError, ValueError) as error:
-        raise ValueError(f"{path}: not a complete score table ({error}); score the run again") from None
+        yield io.StringIO(_unzipped(path).decode(), newline="")
+    except (EOFError, OverflowError, LookupError, ValueError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a complete score table ({reason}); score the run again") from None
+
+
+def _unzipped(path: Path) -> bytes:
+    """The content of a gzipped file, read no further than a score table can be long."""
+    limit = min(MOST_BYTES, MOST_RATIO * path.stat().st_size + 2**20)
+    with gzip.open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"more than {limit:,} bytes unzipped, of {path.stat().st_size:,}")
+    return content
 
 
 def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:
@@ -237,19 +247,3 @@ def _check_counts(table: pandas.DataFrame) -> None:
 def _counts_of(alignment: str) -> tuple[int, ...]:
     """How often each letter stands in it."""
     return tuple(alignment.count(letter) for letter in "CSDI")
-
-
-def _parse(line: bytes, where: str) -> dict[str, str]:
-    if not line.endswith(b"\n"):
-        raise ValueError(f"{where}: the file ends within this line; decode the run again")
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{where}: not JSON ({error}); decode the run again") from None
-    if not isinstance(row, dict) or set(row) != set(HYPOTHESIS_KEYS):
-        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-        raise ValueError(f"{where}: has {found}; expected an object with {', '.join(HYPOTHESIS_KEYS)}")
-    for key, value in row.items():
-        if not isinstance(value, str):
-            raise ValueError(f"{where}: '{key}' is {json.dumps(value)[:80]}, expected text")
-    return row

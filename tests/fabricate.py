@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lrsms import config
+from lrsms.closed_form import plan_of
 from lrsms.curve import write_curve
-from lrsms.lowrank.ranks import ranks_over_depth
 from lrsms.study import Experiment, describe, difference
 
 DECODING = config.Decoding(
@@ -22,6 +22,7 @@ DECODING = config.Decoding(
     conditions={"valid": config.Condition(split="valid"), "test": config.Condition(split="test")},
 )
 SPEAKERS = tuple(f"s{number:02d}" for number in range(12))
+VOCABULARY = 30
 ATTENTION, FEEDFORWARD = "encoder.attention", "encoder.feedforward"
 DEMO: list[tuple[float, dict[str, Any] | None]] = [
     (0.10, None),
@@ -102,31 +103,20 @@ def scores(rate: float, seed: int, speakers: Sequence[str] = SPEAKERS) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def plan(experiment_: Experiment) -> dict[str, Any]:
+    """The content of the run's ``plan.json``."""
+    return json.loads(json.dumps(plan_of(experiment_.run, VOCABULARY)))
+
+
 def parameters(experiment_: Experiment) -> tuple[int, int]:
-    """Made-up size of the model, and of the dense one."""
-    dense, lowrank = 1_050_000, experiment_.run.lowrank
-    if lowrank is None:
-        return dense, dense
-    held = {ATTENTION: 140_000, FEEDFORWARD: 440_000}
-    return dense - int(sum(held[target] * (1 - 1.6 * lowrank.ratio) for target in lowrank.targets)), dense
+    """Size of the model, and of the dense one."""
+    planned = plan(experiment_)
+    return planned["parameters"], planned["parameters_dense"]
 
 
 def matrices(experiment_: Experiment) -> list[dict[str, Any]]:
-    """The matrices of the plan, of one kind for each target, with the run's ranks."""
-    lowrank, layers = experiment_.run.lowrank, experiment_.run.model.layers
-    found = []
-    for role, part, rows in ((ATTENTION, "attention.out", 96), (FEEDFORWARD, "feedforward_in.expand", 384)):
-        ranks: list[int | None] = [None] * layers
-        if lowrank is not None and role in lowrank.targets:
-            ranks = [*ranks_over_depth(lowrank, 96, range(layers), layers, role)]
-        entry: dict[str, Any] = {"name": f"encoder.blocks.*.{part}", "role": role, "rows": rows, "columns": 96}
-        entry |= {"break_even": round(rows * 96 / (rows + 96), 1), "layers": [*range(layers)], "ranks": ranks}
-        entry |= {
-            "parameters_dense": layers * rows * 97,
-            "parameters": sum(rows * 97 if rank is None else rank * (rows + 96) + rows for rank in ranks),
-        }
-        found.append(entry)
-    return found
+    """The kinds of matrices of the plan, with the run's ranks."""
+    return plan(experiment_)["matrices"]
 
 
 def spectra(experiment_: Experiment) -> dict[str, Any]:
@@ -151,12 +141,13 @@ def spectra(experiment_: Experiment) -> dict[str, Any]:
     return {"energy": 0.9, "indices": indices, "matrices": entries}
 
 
-def curve(rate: float, steps: int = 10, snapshots: int = 2) -> pd.DataFrame:
-    """A training curve that ends at a word error rate of ``rate`` on validation."""
+def curve(rate: float, steps: int = 10, snapshots: int = 2, attention: bool = False) -> pd.DataFrame:
+    """A training curve that ends at a word error rate of ``rate`` on validation; with a loss of the decoder, or not."""
     step = np.arange(1, snapshots + 1) * steps // snapshots
     falling = np.exp(1 - step / steps)
     columns: dict[str, Any] = {"step": step, "epoch": step // 4, "frames": 150 * step, "loss": 20 * falling}
-    columns |= {"ctc": 20 * falling, "attention": np.nan, "gradient_norm": 3 * falling, "lr": 0.001 * falling}
+    columns |= {"ctc": 20 * falling, "attention": 20 * falling if attention else np.nan}
+    columns |= {"gradient_norm": 3 * falling, "lr": 0.0005 * falling}
     columns |= {"valid_loss": 25 * falling, "valid_wer": np.minimum(1, rate * falling)}
     return pd.DataFrame(columns)
 
@@ -165,30 +156,27 @@ def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_jso
     """Writes one record, of a finished run unless keywords, which change ``run.json``, say otherwise."""
     record_folder = folder / experiment_.name
     record_folder.mkdir(parents=True)
-    size, dense = parameters(experiment_)
-    plan: dict[str, Any] = {
-        "matrices": matrices(experiment_),
-        "parameters": size,
-        "parameters_dense": dense,
-        "factorised": 0,
-        "factorised_dense": dense - size,
-    }
     content: dict[str, Any] = {"status": "finished", "diverged_at": None, "steps": 10, "data_hash": "abc"}
     content |= {
-        "macs_per_second": size * 30.0,
+        "macs_per_second": plan(experiment_)["parameters"] * 30.0,
         "peak_memory_mb": 512.0,
         "device": "processor",
         "provenance": {},
         **run_json,
     }
-    parts = {"config": experiment_.run.model_dump(mode="json"), "plan": plan, "run": content}
+    parts = {"config": experiment_.run.model_dump(mode="json"), "plan": plan(experiment_), "run": content}
     if content["status"] == "finished":
         parts |= {"spectra": spectra(experiment_)}
     for name, data in parts.items():
         (record_folder / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
     on_validation = table[table["condition"] == "valid"]
     rate = on_validation["substitutions"].sum() / max(on_validation["words"].sum(), 1)
-    write_curve(record_folder / "curve.csv", curve(float(rate)))
+    course = curve(float(rate), attention=experiment_.run.model.decoder_layers > 0)
+    if content["status"] == "diverged":  # the last row is of the steps after the last snapshot
+        end = content["diverged_at"]
+        last = course.iloc[-1:].assign(step=end, epoch=end // 4, frames=150 * end, valid_wer=np.nan, valid_loss=np.nan)
+        course = pd.concat([course[course["step"] < end], last])
+    write_curve(record_folder / "curve.csv", course)
     with gzip.open(record_folder / f"scores-{DECODING.digest}.csv.gz", "wt", encoding="utf-8", newline="") as file:
         table.to_csv(file, index=False)
     return record_folder
@@ -199,7 +187,8 @@ def steptime(folder: Path, experiment_: Experiment, **content: Any) -> Path:
     generator = np.random.default_rng(5)
     size, dense = parameters(experiment_)
     baseline_ms = generator.normal(50, 2, size=30)
-    run_ms = baseline_ms * (0.5 + 0.5 * size / dense) + generator.normal(0, 1, size=30)
+    lowrank = experiment_.run.lowrank
+    run_ms = baseline_ms * (1 - 0.22 * (1 - (lowrank.ratio if lowrank else 1))) + generator.normal(0, 1, size=30)
     data = {"baseline_ms": list(baseline_ms), "run_ms": list(run_ms), "threads": 2, "device": "CPU", "frames": 640}
     data |= {"precision": "float32", "baseline": size == dense, **content}
     folder.mkdir(parents=True, exist_ok=True)

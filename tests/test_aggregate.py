@@ -114,7 +114,7 @@ def test_a_diverged_run_keeps_its_step_and_has_no_scores(tmp_path):
     fabricate.record(tmp_path / "records", experiment, empty, status="diverged", diverged_at=7)
     runs, _ = make(tmp_path, [experiment])
     assert set(runs["status"]) == {"diverged"} and set(runs["diverged_at"]) == {7}
-    assert runs["words"].isna().all() and (runs["parameters"] == 1_050_000).all()
+    assert runs["words"].isna().all() and (runs["parameters"] == fabricate.parameters(experiment)[0]).all()
 
 
 def test_step_times_become_medians_and_a_paired_ratio(tmp_path, study):
@@ -190,8 +190,8 @@ def damage_text(folder):
     ("damage", "message"),
     [
         (damage_config, r"config\.json: is not the configuration"),
-        (damage_plan, r"plan\.json: key 'parameters' is missing"),
-        (damage_status, r"run\.json: 'status' is 'fine', expected"),
+        (damage_plan, r"plan\.json: key 'matrices' is missing"),
+        (damage_status, r"run\.json: 'status' is \"fine\", must be 'finished' or 'diverged'"),
         (damage_kind, r"run\.json: 'macs_per_second' is \"many\""),
         (damage_json, r"run\.json: not readable as JSON"),
         (damage_gzip, r"scores-.*\.csv\.gz: not a complete score table"),
@@ -200,9 +200,13 @@ def damage_text(folder):
             lambda f: damage_scores(f, lambda t: t.drop(columns="words")),
             r"scores-.*: not a complete .*expected .*words",
         ),
-        (lambda f: damage_scores(f, lambda t: pd.concat([t, t])), r"scores-.*: .*twice"),
+        (lambda f: damage_scores(f, lambda t: pd.concat([t, t])), r"scores-.*: utterance '00-0', .* is given twice"),
         (lambda f: damage_scores(f, lambda t: t[t["decoder"] != "beam"]), r"scores-.*: no rows for decoder 'beam'"),
-        (lambda f: damage_scores(f, lambda t: t.iloc[1:]), r"different utterances or references"),
+        (
+            lambda f: damage_scores(f, lambda t: t.iloc[1:]),
+            r"decoder 'beam' under condition 'valid' alone has utterance '00-0' of the valid split",
+        ),
+        (lambda f: damage_scores(f, lambda t: t[t["id"] != "00-0"]), r"different utterances or references"),
     ],
 )
 def test_a_malformed_record_is_refused_in_one_line_that_names_the_file(tmp_path, study, damage, message):

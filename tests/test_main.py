@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -124,7 +125,11 @@ def test_a_wrong_project_file_is_named(home, fails):
 
 def test_unknown_names_are_one_line(home, fails):
     assert fails("resolve", "nothing", "x.json") == "no run of study 'sizes' is called nothing"
-    assert fails("prepare", "results/corpora/x-0123456789").startswith("no run of study 'sizes' reads a corpus called")
+    assert re.fullmatch(
+        r"results/corpora/x-0123456789: no run of study 'sizes' reads a corpus of this name; "
+        r"write results/corpora/few-[0-9a-f]{10}",
+        fails("prepare", "results/corpora/x-0123456789"),
+    )
     assert fails("steptime", "x.json", "--device", "cpu").startswith("no run of this study has a step time called x")
 
 

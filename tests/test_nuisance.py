@@ -25,7 +25,7 @@ def scores(valid, test, decoder=None):
     for condition, edits in (("valid", valid), ("test", test)):
         for name in [decoder] if decoder else fabricate.DECODING.decoders:
             rows = table.index[(table["condition"] == condition) & (table["decoder"] == name)]
-            table.loc[rows[:edits], "substitutions"] = 1
+            table.loc[rows[:edits], ["substitutions", "character_edits"]] = 1
     return table
 
 
@@ -145,5 +145,8 @@ def test_a_choice_without_a_condition_of_the_valid_split_is_refused(tmp_path):
 def test_a_damaged_file_of_choices_is_refused(make, tmp_path):
     make([(experiment(0.001), scores(1, 1))])
     (tmp_path / "out/nuisance.csv").write_text("a,b\n")
+    with pytest.raises(ValueError, match=r"nuisance\.csv: is not as it was aggregated"):
+        cells.summarise(tmp_path / "out")
+    (tmp_path / "out/SHA256SUMS").unlink()
     with pytest.raises(ValueError, match=r"nuisance\.csv: not readable .*; delete it to aggregate again"):
         cells.summarise(tmp_path / "out")

@@ -46,7 +46,8 @@ def test_a_record_holds_all_that_is_asked_of_it(copy, hypotheses, content, tmp_p
     write_record(copy, hypotheses, scores)
     names = {path.name for path in scores.parent.iterdir()}
     copied = {"config.json", "plan.json", "run.json", "spectra.json"}
-    assert names == copied | {"curve.csv", "scores.csv.gz", "scores.times.json"}
+    more = {"scores.times.json", "scores.worst.json", "scores.seal.json"}
+    assert names == copied | {"curve.csv", "scores.csv.gz"} | more
     for name in copied:
         assert (scores.parent / name).read_bytes() == (copy / name).read_bytes()
     assert load_spectra(scores.parent) == content
@@ -90,9 +91,15 @@ def test_nothing_of_weights_that_were_trained_another_time_stays(copy, hypothese
     (copy / "run.json").write_text(json.dumps(outcome | {"seconds": 1.0}))
     for name in ("spectra.json", "metrics.jsonl"):
         (copy / name).unlink()
+    with pytest.raises(
+        ValueError, match=r"hypotheses\.jsonl: does not go with this run\.json: .*; decode the run again"
+    ):
+        write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
+    hypotheses.with_name("hypotheses.seal.json").unlink()  # as of before there were seals
     write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
     names = {path.name for path in (tmp_path / "record").iterdir()}
-    assert names == {"config.json", "plan.json", "run.json", "scores-two.csv.gz", "scores-two.times.json"}
+    of_scores = {f"scores-two.{kind}" for kind in ("csv.gz", "times.json", "worst.json", "seal.json")}
+    assert names == {"config.json", "plan.json", "run.json"} | of_scores
 
 
 @pytest.mark.parametrize(
@@ -126,6 +133,9 @@ def test_a_diverged_run_has_a_record_without_scores(copy, tmp_path):
 
 def test_torn_hypotheses_leave_no_scores(trained, hypotheses, tmp_path):
     hypotheses.write_bytes(hypotheses.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"hypotheses\.jsonl: was edited or cut since .*; decode the run again"):
+        write_record(trained, hypotheses, tmp_path / "record/scores.csv.gz")
+    hypotheses.with_name("hypotheses.seal.json").unlink()
     with pytest.raises(ValueError, match=r"hypotheses.jsonl, line 16: .*decode the run again"):
         write_record(trained, hypotheses, tmp_path / "record/scores.csv.gz")
     assert not (tmp_path / "record/scores.csv.gz").exists()
@@ -160,3 +170,32 @@ def test_an_edited_config_is_refused(copy, tmp_path, old, new, message):
 def test_a_folder_without_config_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"config.json: not readable as JSON"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda rows: [], "is empty, but its run finished"),
+        (lambda rows: rows[:-1], r"decoder 'beam' has no line for utterance '\S+' under condition 'clean'"),
+        (lambda rows: rows[1:], "decoder 'greedy' has no line"),
+        (lambda rows: [*rows, rows[0]], "already occurred"),
+        (lambda rows: [{**rows[0], "reference": "OTHER"}, *rows[1:]], "two references or speakers"),
+    ],
+)
+def test_hypotheses_of_a_finished_run_are_of_each_utterance_once(trained, hypotheses, tmp_path, damage, message):
+    rows = [json.loads(line) for line in hypotheses.read_text().splitlines()]
+    hypotheses.write_text("".join(json.dumps(row) + "\n" for row in damage(rows)))
+    with pytest.raises(ValueError, match=r"hypotheses\.jsonl: was edited or cut since hypotheses\.seal\.json"):
+        write_record(trained, hypotheses, tmp_path / "record/scores.csv.gz")
+    hypotheses.with_name("hypotheses.seal.json").unlink()  # of before there were seals
+    with pytest.raises(ValueError, match=message) as refusal:
+        write_record(trained, hypotheses, tmp_path / "record/scores.csv.gz")
+    assert "\n" not in str(refusal.value) and not (tmp_path / "record").exists()
+
+
+def test_a_diverged_run_has_no_hypotheses(copy, hypotheses, tmp_path):
+    outcome = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(outcome | {"status": "diverged", "diverged_at": 3}))
+    hypotheses.with_name("hypotheses.seal.json").unlink()
+    with pytest.raises(ValueError, match=r"hypotheses\.jsonl: has hypotheses, but its run diverged"):
+        write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")

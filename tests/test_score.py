@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrsms import hypotheses
 from lrsms.score import (
     COLUMNS,
     COUNTS,
@@ -16,7 +17,7 @@ from lrsms.score import (
     align,
     read_alignments,
     read_scores,
-    score,
+    scored,
     word_error_rate,
     write_scores,
 )
@@ -149,17 +150,25 @@ def test_a_rate_of_nothing_is_refused():
         word_error_rate([align("", "a")])
 
 
+def score(folder, status="finished"):
+    """Reads hypotheses and writes their score table."""
+    rows = hypotheses.read(folder / "hypotheses.jsonl", folder, {"status": status})
+    write_scores(folder / "scores.csv.gz", scored(rows))
+
+
 def test_scores_a_hypotheses_file(tmp_path):
     lines = [
         hypothesis_line(),
         hypothesis_line(decoder="beam", hypothesis=""),
         hypothesis_line(id="007", speaker="nan"),
+        hypothesis_line(id="007", speaker="nan", decoder="beam"),
     ]
     (tmp_path / "hypotheses.jsonl").write_text("".join(lines), encoding="utf-8")
-    score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+    score(tmp_path)
     table = read_scores(tmp_path / "scores.csv.gz")
     assert tuple(table.columns) == COLUMNS
     assert table.values.tolist() == [
+        ["beam", "clean", "007", "nan", 6, 1, 0, 0, 21, 1, "CCCSCC"],
         ["greedy", "clean", "007", "nan", 6, 1, 0, 0, 21, 1, "CCCSCC"],
         ["beam", "clean", "s1_001", "s1", 6, 0, 6, 0, 21, 21, "DDDDDD"],
         ["greedy", "clean", "s1_001", "s1", 6, 1, 0, 0, 21, 1, "CCCSCC"],
@@ -169,7 +178,7 @@ def test_scores_a_hypotheses_file(tmp_path):
 
 def test_no_hypotheses_give_a_table_without_rows(tmp_path):
     (tmp_path / "hypotheses.jsonl").write_text("")
-    score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+    score(tmp_path, "diverged")
     table = read_scores(tmp_path / "scores.csv.gz")
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 0
@@ -220,7 +229,7 @@ def test_a_large_test_set_stays_small_enough_to_commit(tmp_path):
 def test_refuses_a_bad_line_by_its_number(tmp_path, line, problem):
     (tmp_path / "hypotheses.jsonl").write_text(hypothesis_line(id="first") + line, encoding="utf-8")
     with pytest.raises(ValueError, match=problem) as refusal:
-        score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+        score(tmp_path)
     assert f"{tmp_path / 'hypotheses.jsonl'}, line 2: " in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "scores.csv.gz").exists()
@@ -229,7 +238,7 @@ def test_refuses_a_bad_line_by_its_number(tmp_path, line, problem):
 def test_refuses_bytes_that_are_not_text(tmp_path):
     (tmp_path / "hypotheses.jsonl").write_bytes(b'{"id": "\xff"}\n')
     with pytest.raises(ValueError, match="line 1: not JSON"):
-        score(tmp_path / "hypotheses.jsonl", tmp_path / "scores.csv.gz")
+        score(tmp_path)
 
 
 @pytest.mark.parametrize(

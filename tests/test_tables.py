@@ -100,12 +100,12 @@ def test_unfinished_and_diverged_cells_are_named_as_such(tmp_path):
     experiments = [experiment for _, experiment in fabricate.demo()[:3]]
     fabricate.record(tmp_path / "records", experiments[0], fabricate.scores(0.1, 1))
     empty = fabricate.scores(0.1, 1).iloc[:0]
-    fabricate.record(tmp_path / "records", experiments[1], empty, status="diverged", diverged_at=41)
+    fabricate.record(tmp_path / "records", experiments[1], empty, status="diverged", diverged_at=6)
     aggregate.aggregate(experiments, tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / "out")
     tables.write(tmp_path / "out")
     text = (tmp_path / "out/table.md").read_text()
     _, diverged, missing = rows(text)
-    assert (diverged["WER % beam [95%]"], diverged["params M"]) == ("diverged at step 41", "1.02")
+    assert (diverged["WER % beam [95%]"], diverged["params M"]) == ("diverged at step 6", "0.75")
     assert (missing["WER % beam [95%]"], missing["params M"]) == ("-", "-")
     assert "'-': not finished." in text
 

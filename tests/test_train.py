@@ -21,7 +21,7 @@ from lrsms.lowrank.factorize import factorize
 from lrsms.lowrank.plan import make_plan
 from lrsms.training import train as training
 from lrsms.training.step import accumulate
-from lrsms.training.train import learning_rate, snapshot_steps, train
+from lrsms.training.train import learning_rate, train
 from lrsms.training.validation import validate
 
 CPU = torch.device("cpu")
@@ -257,7 +257,7 @@ SETTINGS = config.parse(config.Train, nano.PRESET["train"], "nano")
 @given(st.integers(1, 50), st.integers(0, 5000))
 def test_snapshots_are_evenly_spaced_distinct_steps_up_to_the_last(snapshots, more):
     total = snapshots + more
-    points = snapshot_steps(SETTINGS.model_copy(update={"snapshots": snapshots}), total)
+    points = SETTINGS.model_copy(update={"snapshots": snapshots}).snapshot_steps(total)
     assert len(set(points)) == snapshots
     assert points == sorted(points)
     assert points[0] >= 1

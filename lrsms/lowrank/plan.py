@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from lrsms.config import LowRank
 from lrsms.lowrank.ranks import ranks_over_depth
-from lrsms.models.layers import QKV
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _BLOCK = re.compile(r"(?P<stack>\w+)\.blocks\.(?P<layer>\d+)\.(?P<part>\w+)\.(?P<rest>.+)")
 _PARTS = {"feedforward_in": "feedforward", "feedforward_out": "feedforward"}
@@ -92,7 +92,24 @@ def by_kind(plan: Sequence[Matrix]) -> list[dict[str, Any]]:
     ]
 
 
-def make_plan(model: nn.Module, lowrank: LowRank | None) -> list[Matrix]:
+def summary(parameters: int, plan: Sequence[Matrix]) -> dict[str, Any]:
+    """The content of ``plan.json``, of a model that has so many parameters as it is trained.
+
+    ``parameters_dense`` counts its dense counterpart; ``factorised`` and ``factorised_dense`` only the matrices that
+    have a rank, biases included; ``matrices`` is ``by_kind``.
+    """
+    factorised = sum(matrix.parameters for matrix in plan if matrix.rank is not None)
+    factorised_dense = sum(matrix.parameters_dense for matrix in plan if matrix.rank is not None)
+    return {
+        "parameters": parameters,
+        "parameters_dense": parameters - factorised + factorised_dense,
+        "factorised": factorised,
+        "factorised_dense": factorised_dense,
+        "matrices": by_kind(plan),
+    }
+
+
+def make_plan(model: "nn.Module", lowrank: LowRank | None) -> list[Matrix]:
     """Every matrix of the dense model in model order, those that a target matches with their rank.
 
     With ``qkv: fused``, the q, k and v of a self-attention count as one matrix of three times the rows.
@@ -100,10 +117,23 @@ def make_plan(model: nn.Module, lowrank: LowRank | None) -> list[Matrix]:
     Raises:
         ValueError: a target matches nothing, or a rank would leave [1, full].
     """
-    fused = lowrank is not None and lowrank.qkv == "fused"
-    matrices = list_matrices(model, fused=fused)
+    return with_ranks(list_matrices(model, fused=is_fused(lowrank)), lowrank)
+
+
+def is_fused(lowrank: LowRank | None) -> bool:
+    """Whether the q, k and v of a self-attention count as one matrix."""
+    return lowrank is not None and lowrank.qkv == "fused"
+
+
+def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
+    """The same matrices of a dense model, those that a target matches with their rank.
+
+    Raises:
+        ValueError: a target matches nothing, or a rank would leave [1, full].
+    """
     if lowrank is None:
         return matrices
+    fused = is_fused(lowrank)
     _check_targets(lowrank.targets, matrices)
     chosen = [matrix for matrix in matrices if any(_matches(matrix, target) for target in lowrank.targets)]
     if fused and not any(matrix.name.endswith(".qkv") for matrix in chosen):
@@ -118,8 +148,12 @@ def make_plan(model: nn.Module, lowrank: LowRank | None) -> list[Matrix]:
     return [replace(matrix, rank=ranks.get(matrix.name)) for matrix in matrices]
 
 
-def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:
+def list_matrices(model: "nn.Module", fused: bool = False) -> list[Matrix]:
     """Every ``nn.Linear`` of the model; with ``fused``, each ``QKV`` as one."""
+    from torch import nn  # here alone: who checks a record needs the ranks, and no PyTorch
+
+    from lrsms.models.layers import QKV
+
     matrices = []
     fused_names: list[str] = []
     for name, module in model.named_modules():
@@ -130,16 +164,21 @@ def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:
             linears = [module]
         else:
             continue
-        role, stack, layer = _FUSION if name.startswith(f"{_FUSION}.") else name, "", 0
-        layers = 1
-        if block := _BLOCK.fullmatch(name):
-            stack, layer = block["stack"], int(block["layer"])
-            role = f"{stack}.{_PARTS.get(block['part'], block['part'])}"
-            layers = len(model.get_submodule(f"{stack}.blocks"))  # type: ignore[arg-type]
+        block = _BLOCK.fullmatch(name)
+        layers = len(model.get_submodule(f"{block['stack']}.blocks")) if block else 1  # type: ignore[arg-type]
         rows = sum(linear.out_features for linear in linears)
         bias = sum(linear.out_features for linear in linears if linear.bias is not None)
-        matrices.append(Matrix(name, role, stack, layer, layers, rows, linears[0].in_features, bias))
+        matrices.append(named_matrix(name, layers, rows, linears[0].in_features, bias))
     return matrices
+
+
+def named_matrix(name: str, layers: int, rows: int, columns: int, bias: int) -> Matrix:
+    """A dense matrix, whose name says its role and its place; ``layers``: the blocks of its stack, 1 outside."""
+    if block := _BLOCK.fullmatch(name):
+        role = f"{block['stack']}.{_PARTS.get(block['part'], block['part'])}"
+        return Matrix(name, role, block["stack"], int(block["layer"]), layers, rows, columns, bias)
+    role = _FUSION if name.startswith(f"{_FUSION}.") else name
+    return Matrix(name, role, "", 0, layers, rows, columns, bias)
 
 
 def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:

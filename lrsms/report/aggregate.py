@@ -15,19 +15,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrsms import config, leftout
-from lrsms.bonus import bonus_path, load_choices
 from lrsms.csvfile import unguard, write_csv
 from lrsms.curve import halfway_and_end
 from lrsms.fields import as_text, without
 from lrsms.files import read_json
 from lrsms.metric import METRICS, WORDS, Metric
 from lrsms.metric import metric_of as metric_of_unit
-from lrsms.record import PARTS, load_curve
-from lrsms.report import comparable, nuisance, pairs, remarks
+from lrsms.report import comparable, nuisance, pairs, remarks, sums
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
-from lrsms.resumed import refuse_wrongly_resumed
-from lrsms.score import COUNTS, EDITS, read_scores
+from lrsms.report.validity import among
+from lrsms.report.validity.record import Record
+from lrsms.report.validity.record import read as read_record
+from lrsms.score import COUNTS
 from lrsms.statistics import stats
 from lrsms.study import Experiment
 
@@ -96,6 +96,7 @@ def aggregate(
     keys = _keys(decoding)
     rows: list[dict[str, Any]] = []
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
+    others = among.Among(records)
     utterances: Utterances | None = None
     for experiment in experiments:
         name = experiment.name
@@ -103,11 +104,13 @@ def aggregate(
         if not experiment.trained:
             rows.append(described | _counted(steptimes / f"{experiment.steptime}.json"))
             continue
-        record = _read_record(experiment, records, decoding)
+        record = read_record(records / name, experiment.run, decoding)
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
-        numbers, scores, bonuses = record
+        numbers, scores = _numbers(record), record.scores
+        bonuses = {decoder: choice.chosen for decoder, choice in record.choices.items()}
+        others.add(name, experiment.run, record)
         if numbers["status"] != "finished":
             rows += [described | _tested(decoding, key) | numbers for key in keys]
             continue
@@ -132,6 +135,10 @@ def aggregate(
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)
+    among.write(others.warnings(), folder)
+    for line in others.warnings():
+        warnings.warn(line, stacklevel=2)
+    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, among.FILE))
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -210,65 +217,15 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
     return row
 
 
-def _read_record(
-    experiment: Experiment, records: Path, decoding: config.Decoding
-) -> tuple[dict[str, Any], pd.DataFrame, dict[str, float]] | None:
-    """Status and cost, scores per utterance, and length bonus by decoder that chose one.
-
-    None where there is no (complete) record yet.
-    """
-    folder = records / experiment.name
-    paths = [folder / name for name in (*PARTS, decoding.scores)]
-    config_path, plan_path, run_path, scores_path = paths
-    if not scores_path.is_file():
-        return None
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"{path}: is missing from the record; restore it, or delete {folder} to run it again")
-    if config.parse(config.Run, read_json(config_path, _REMEDY), str(config_path)) != experiment.run:
-        raise ValueError(
-            f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
-        )
-    remedy = f"delete {folder}, and the run's own folder in 'runs' if there is one, to train it again"
-    refuse_wrongly_resumed(experiment.run, read_json(run_path, _REMEDY), run_path, remedy)
-    plan = _fields(plan_path, dict.fromkeys(_PLANNED, int))
-    cost = {"macs_per_second": (int, float), "peak_memory_mb": (int, float), "device": str}
-    run = _fields(run_path, {"status": str, "data_hash": str, **cost})
-    if run["status"] not in ("finished", "diverged"):
-        raise ValueError(f"{run_path}: 'status' is '{run['status']}', expected 'finished' or 'diverged'")
-    numbers = {"status": run["status"], **plan, **{key: run[key] for key in cost}}
-    if (curve := load_curve(folder)) is not None:
-        numbers |= dict(zip(_COURSE, halfway_and_end(curve), strict=True))
-    try:
-        numbers[LEFT_OUT] = leftout.describe(read_json(run_path, _REMEDY).get("left_out"))
-    except ValueError as error:
-        raise ValueError(f"{run_path}: {error}; restore it, or delete {folder}") from None
-    if run["status"] == "diverged":
-        numbers["diverged_at"] = _fields(run_path, {"diverged_at": int})["diverged_at"]
-    scores = _read_scores(scores_path)
-    bonuses = {}
-    if run["status"] == "finished":
-        bonuses = _bonuses(scores_path, scores, decoding)
-        found = set(zip(scores["decoder"], scores["condition"], strict=True))
-        for decoder, condition in _keys(decoding):
-            if (decoder, condition) not in found:
-                raise ValueError(f"{scores_path}: no rows for decoder '{decoder}' under condition '{condition}'")
-    return numbers, scores, bonuses
-
-
-def _bonuses(path: Path, scores: pd.DataFrame, decoding: config.Decoding) -> dict[str, float]:
-    """The chosen length bonus of each decoder that has a list, whose errors on validation are those of the scores."""
-    choices = load_choices(path, decoding)
-    valid = scores[scores["condition"].isin(list(decoding.of_split("valid")))]
-    for name, choice in choices.items():
-        rows = valid[valid["decoder"] == name]
-        errors = int(rows[[*EDITS]].to_numpy().sum())
-        if (errors, int(rows["words"].sum())) != (choice.tried[choice.chosen], choice.words):
-            raise ValueError(
-                f"{bonus_path(path)}: '{name}' has {choice.tried[choice.chosen]} errors in {choice.words} words of the"
-                f" valid split, but {path.name} has {errors}; restore both, or delete them to decode again"
-            )
-    return {name: choice.chosen for name, choice in choices.items()}
+def _numbers(record: Record) -> dict[str, Any]:
+    """Status, size, cost and course of training of a run, and what its corpus left out, as its record says."""
+    outcome = record.outcome
+    row = {key: record.plan[key] for key in _PLANNED}
+    row |= {key: outcome[key] for key in ("status", "macs_per_second", "peak_memory_mb", "device")}
+    row[LEFT_OUT] = leftout.describe(outcome.get("left_out"))
+    if record.curve is not None:
+        row |= dict(zip(_COURSE, halfway_and_end(record.curve), strict=True))
+    return row | ({"diverged_at": outcome["diverged_at"]} if outcome["status"] == "diverged" else {})
 
 
 def _steptime(path: Path) -> dict[str, Any]:
@@ -302,13 +259,6 @@ def _counted(path: Path) -> dict[str, Any]:
     return row | counted | {"status": "timed"}
 
 
-def _read_scores(path: Path) -> pd.DataFrame:
-    scores = read_scores(path)
-    if (scores[[*COUNTS]] < 0).any(axis=None) or scores.duplicated(["decoder", "condition", "id"]).any():
-        raise ValueError(f"{path}: negative counts or an utterance given twice; delete it to score again")
-    return scores
-
-
 def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     """The named entries of a JSON file, of the kinds that they must have."""
     content = read_json(path, _REMEDY)
@@ -327,12 +277,13 @@ def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) ->
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     kinds = dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_NUMBERS, "float64")
+    sums.check(path.parent)
     try:
         header = pd.read_csv(path, nrows=0).columns
         kinds = {column: kinds.get(column, "str") for column in header}
         numbers = {column: [""] for column, kind in kinds.items() if kind != "str"}
         table = unguard(pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: not readable ({str(error).splitlines()[0]}); delete it to aggregate again") from None
     absent = [column for column in columns if column not in table.columns]
     if absent:

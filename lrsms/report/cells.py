@@ -15,6 +15,7 @@ from lrsms.metric import WORDS, Metric
 from lrsms.report import aggregate, nuisance, paired, remarks
 from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.paired import Key, units_of
+from lrsms.report.validity import among
 from lrsms.score import EDITS
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
@@ -147,6 +148,7 @@ class Summary:
         remarks: what else there is to know of the records.
         metric: the error rate: of words, or of characters.
         left_out: what of the corpus no run was trained or scored on, in words.
+        warnings: of runs that are too much alike.
     """
 
     cells: tuple[Cell, ...]
@@ -158,6 +160,7 @@ class Summary:
     remarks: tuple[str, ...] = ()
     metric: Metric = WORDS
     left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[Key]:
@@ -191,6 +194,7 @@ def summarise(folder: Path) -> Summary:
         remarks=remarks.read(folder),
         metric=aggregate.metric_of(runs),
         left_out=tuple(aggregate.left_out(runs)),
+        warnings=among.read(folder),
     )
 
 

@@ -264,6 +264,7 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
     metric = summary.metric.short
     if summary.metric != WORDS:
         notes.append(f"{metric}: {summary.metric.name}, of characters without blanks, in place of words.")
+    notes += [f"Warning: {line}" for line in summary.warnings]
     notes += [*describe_samples(summary), *summary.left_out, *summary.choices]
     compared = {f"{metric} change [95%]": f"{metric} change (points)", "x fewer": "x fewer (parameters)"}
     if changes := [text for header, text in compared.items() if header in shown]:

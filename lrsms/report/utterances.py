@@ -13,7 +13,7 @@ from lrsms.report.paired import Key
 from lrsms.score import COUNTS
 
 _ERRORS = [COUNTS.index(name) for name in ("substitutions", "deletions", "insertions")]
-_IDENTITY = ["decoder", "condition", "id", "speaker", "words"]
+_IDENTITY = ["decoder", "condition", "id", "speaker", "words", "characters"]
 
 
 @dataclass(frozen=True)

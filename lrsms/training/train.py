@@ -85,7 +85,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
     total = num_steps(frames, run.train, run.seed)
-    snapshots = snapshot_steps(run.train, total)
+    snapshots = run.train.snapshot_steps(total)
     averaged = snapshots[-run.train.average :]
 
     model, plan = build_model(run, prepared.tokenizer.size)
@@ -225,19 +225,6 @@ def macs_per_second(run: Run, size: int, items: Sequence[Item]) -> float:
     frames = round(sum(item.frames for item in items) / len(items))
     tokens = round(sum(len(item.tokens) for item in items) / len(items))
     return multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)
-
-
-def snapshot_steps(train: Train, total: int) -> list[int]:
-    """The evenly spaced steps after which the model is validated, the last one included.
-
-    Raises:
-        ValueError: training has fewer steps than snapshots (where its length is given in epochs, of this corpus).
-    """
-    if train.snapshots > total:
-        raise ValueError(
-            f"'train.snapshots' is {train.snapshots}, but training takes {total} steps; use at most {total}"
-        )
-    return [round((index + 1) * total / train.snapshots) for index in range(train.snapshots)]
 
 
 def learning_rate(train: Train, step: int, total: int) -> float:

@@ -66,6 +66,11 @@ def add(verb: Verb) -> None:
         "--snakemake", nargs=argparse.REMAINDER, default=[], help="comes last: its options, such as --cores all"
     )
 
+    added = verb(unpack)
+    added.add_argument(
+        "archive", type=Path, metavar="FILE.tar.gz", help="what reference --pack wrote, here or elsewhere"
+    )
+
 
 def check(options: argparse.Namespace) -> None:
     """Finds what would fail later: targets, ranks, decoders, and the corpus where it is still to be prepared."""
@@ -100,7 +105,11 @@ def prepare(options: argparse.Namespace) -> None:
     runs = [experiment.run for experiment in study.load(project, options.config_folder)]
     run = next((run for run in runs if run.prepared == options.folder.name), None)
     if run is None:
-        raise ValueError(f"no run of study '{project.study}' reads a corpus called {options.folder.name}")
+        known = dict.fromkeys(str(options.folder.with_name(run.prepared)) for run in runs)
+        raise ValueError(
+            f"{options.folder}: no run of study '{project.study}' reads a corpus of this name; "
+            f"write {' or '.join(known)}"
+        )
     with progress(f"prepare {run.corpus.name}") as show:
         findings = prepare_corpus(
             run.corpus,
@@ -194,3 +203,11 @@ def reference(options: argparse.Namespace) -> None:
     if failed:
         names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
         raise ValueError(f"{names}: the workflow failed before the time was up; what it said above is why")
+
+
+def unpack(options: argparse.Namespace) -> None:
+    """Unpacks records, step times and notes of studies that reference --pack packed, and nothing else."""
+    from lrsms.archive import unpack as unpack_archive
+
+    found = unpack_archive(options.archive, Path())
+    print(f"{options.archive}: {len(found)} new files")

@@ -1,4 +1,5 @@
 # What the rules share: the study's runs, and where their files are. Nothing here knows what a run does.
+import hashlib
 import json
 import re
 import shlex
@@ -8,7 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from lrsms.report import claims, results
+from lrsms.files import write_atomically
+from lrsms.report import claims, results, sums
 from lrsms import execution, holders, slurm, study
 from lrsms import config as schema
 from lrsms.execution import gres_of, num_gpus
@@ -38,6 +40,10 @@ if "conda" not in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and conditions
+# What verbs read it from: as text it would fill the screen whenever a job fails, since Snakemake prints the command.
+PROJECT_FILE = Path("results/logs", f"project-{hashlib.sha256(PROJECT_JSON.encode()).hexdigest()[:8]}.json")
+if not PROJECT_FILE.is_file() or PROJECT_FILE.read_text(encoding="utf-8") != PROJECT_JSON:
+    write_atomically(PROJECT_FILE, PROJECT_JSON.encode())
 STUDY = results.folder_name(PROJECT)
 RESULTS = f"results/{STUDY}"
 FIGURES = f"figures/{STUDY}"
@@ -97,16 +103,16 @@ def check_study():
         )
     if from_records() or all(Path(file).is_file() for file in RECORDED):
         return
-    command = [sys.executable, "-m", "lrsms", "check", "--project", PROJECT_JSON]
+    command = [sys.executable, "-m", "lrsms", "check", "--project", str(PROJECT_FILE)]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.stderr.strip())
     check_slurm()
 
 
-def project_json(wildcards):
-    """For params: a function's answer is taken as it is, where in a text ``{run}`` would be filled in."""
-    return PROJECT_JSON
+def project_file(wildcards):
+    """For params: where verbs read the project, with what was given by --config."""
+    return PROJECT_FILE
 
 
 def roots_json(wildcards):
@@ -128,5 +134,8 @@ def show_partial():
     if from_records():
         return
     folder = f"results/logs/partial-{STUDY}"
-    command = [sys.executable, "-m", "lrsms", "partial", "--project", PROJECT_JSON, folder]
-    subprocess.run(command, stdout=sys.stderr)
+    command = [sys.executable, "-m", "lrsms", "partial", "--project", str(PROJECT_FILE), folder]
+    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
+    log = Path(f"results/logs/aggregate-{STUDY}.log")
+    said = log.read_text(errors="replace") if log.is_file() else ""
+    print(*(line for line in done.stderr.splitlines() if line not in said), sep="\n", end="", file=sys.stderr)

@@ -10,7 +10,7 @@ rule prepare:
     resources:
         **resources_of("prepare"),
     params:
-        project=project_json,
+        project=project_file,
         threads=verb_threads("prepare"),
     shell:
         "python -m lrsms prepare --project {params.project:q} --threads {params.threads} $(dirname {output:q}) 2>&1 | tee {log:q}"

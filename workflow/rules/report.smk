@@ -14,6 +14,7 @@ rule aggregate:
         runs=f"{RESULTS}/runs.csv",
         speakers=f"{RESULTS}/speakers.csv",
         pairs=f"{RESULTS}/pairs.csv",
+        sums=f"{RESULTS}/{sums.FILE}",
         project=f"{RESULTS}/{results.FILE}",
         selection=SELECTION,
     log:
@@ -21,7 +22,7 @@ rule aggregate:
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=project_json,
+        project=project_file,
     shell:
         "python -m lrsms aggregate --project {params.project:q} $(dirname {output.runs:q}) {output.selection:q}"
         " 2>&1 | tee {log:q}"
@@ -66,7 +67,7 @@ rule claims:
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=project_json,
+        project=project_file,
         study=PROJECT.study,
     shell:
         "python -m lrsms claims --project {params.project:q} {params.study:q} 2>&1 | tee {log:q}"
@@ -133,7 +134,7 @@ rule pages:
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=project_json,
+        project=project_file,
         folder=RESULTS,
     shell:
         "python -m lrsms pages --project {params.project:q} {params.folder:q} $(dirname {output.summary:q})"
@@ -153,6 +154,7 @@ rule show:
         figures=lambda wildcards, input: Path(input[0]).parent,
     shell:
         "python -m lrsms show $(dirname {input.table:q}) {input.table:q} {params.figures:q} 2> {log:q}"
+        " || {{ cat {log:q} >&2; exit 1; }}"
 
 
 # Every study that was committed, from the records alone: it asks for no run. It declares no output, so that it makes them

@@ -7,7 +7,7 @@ rule resolve:
     conda:
         "../envs/lrsms.yaml"
     params:
-        project=project_json,
+        project=project_file,
     shell:
         "python -m lrsms resolve --project {params.project:q} {wildcards.run:q} {output:q} 2>&1 | tee {log:q}"
 
@@ -54,7 +54,7 @@ rule decode:
         **resources_of("decode"),
         gpu_mem_mb=gpu_memory,
     params:
-        project=project_json,
+        project=project_file,
         device=device,
         threads=verb_threads("decode"),
     shell:
@@ -89,7 +89,7 @@ rule steptime:
         **resources_of("steptime"),
         gpu_mem_mb=lambda wildcards: bound_of("gpu_mem_mb"),
     params:
-        project=project_json,
+        project=project_file,
         device=device,
         threads=verb_threads("steptime"),
     shell:

@@ -18,6 +18,8 @@ th, td { padding: .25em .6em; text-align: left; vertical-align: top; border-bott
 thead th { border-bottom: 2px solid #555 }
 thead + tbody th { font-weight: normal } td.number, th.number { text-align: right } td.number { white-space: nowrap }
 td, th { max-width: 28em; overflow-wrap: break-word }
+.pair { display: inline-block; margin-right: .4em } .pair span { display: block; min-height: 1.45em }
+.wrong { font-weight: bold; text-decoration: underline; background: #fde3d6 }
 pre { background: #f4f4f4; padding: .8em; overflow-x: auto }
 svg { max-width: 100%; height: auto; margin-right: 1em; vertical-align: top }
 """

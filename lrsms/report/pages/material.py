@@ -9,16 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from lrsms.bonus import Choice, load_choices
+from lrsms.bonus import Choice
 from lrsms.config import Decoding
-from lrsms.files import read_json
-from lrsms.realtime import load_times
-from lrsms.record import load_curve
-from lrsms.score import EDITS, KEYS, read_scores
+from lrsms.report.validity.record import read as read_record
+from lrsms.score import EDITS, KEYS
 from lrsms.study import Experiment
+from lrsms.worst import NUM_WORST, Words, badness
 
-NUM_WORST = 10
-"""Utterances that a run's page lists."""
 _COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "character_edits"]
 
 
@@ -36,6 +33,7 @@ class Material:
         curve: its training curve; None where there is none.
         times: how long decoding took (see `lrsms.realtime`); empty where that is unknown.
         choices: by decoder the length bonus that was chosen on the valid split (see `lrsms.bonus`).
+        words: of the worst utterances (see `lrsms.worst`); empty where they are unknown.
     """
 
     experiment: Experiment
@@ -47,6 +45,7 @@ class Material:
     curve: pd.DataFrame | None
     times: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
@@ -74,7 +73,7 @@ class Material:
         if self.scores is None:
             return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
         found = [row for row in self._wrong if row[:2] == (decoder, condition)]
-        worst = nsmallest(NUM_WORST, found, key=lambda row: row[2:5])
+        worst = nsmallest(NUM_WORST, found, key=lambda row: badness(-row[2], *row[3:5]))
         return self.scores.iloc[[row[-1] for row in worst]].assign(edits=[-row[2] for row in worst])
 
     @cached_property
@@ -93,7 +92,7 @@ class Material:
 
     def without_scores(self) -> "Material":
         """The same without its score table and curve, which are large where there are many runs."""
-        return replace(self, scores=None, curve=None)
+        return replace(self, scores=None, curve=None, words={})
 
 
 def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Mapping[str, Any]) -> Material:
@@ -108,22 +107,19 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
     Raises:
         ValueError: one line: a file of the record is malformed.
     """
-    folder = records / experiment.name
-    if not (folder / decoding.scores).is_file():
+    record = read_record(records / experiment.name, experiment.run, decoding)
+    if record is None:
         status = "timed" if not experiment.trained and measured.get("status") == "timed" else "missing"
         return Material(experiment, status, {}, {}, measured, None, None)
-    plan, outcome = (read_json(folder / name, f"restore it, or delete {folder}") for name in ("plan.json", "run.json"))
-    if not isinstance(plan.get("matrices"), list):
-        raise ValueError(f"{folder / 'plan.json'}: 'matrices' is missing; restore it, or delete {folder}")
-    scores = read_scores(folder / decoding.scores)
     return Material(
         experiment=experiment,
-        status=str(outcome.get("status", "missing")),
-        plan=plan,
-        outcome=outcome,
+        status=record.outcome["status"],
+        plan=record.plan,
+        outcome=record.outcome,
         measured=measured,
-        scores=None if scores.empty else scores,
-        curve=load_curve(folder),
-        times=load_times(folder / decoding.scores),
-        choices={} if scores.empty else load_choices(folder / decoding.scores, decoding),
+        scores=None if record.scores.empty else record.scores,
+        curve=record.curve,
+        times=record.times,
+        choices=record.choices,
+        words=record.words,
     )

@@ -8,6 +8,7 @@ import yaml
 from markupsafe import Markup
 
 from lrsms.config import Decoding
+from lrsms.corpus import Unit
 from lrsms.fields import as_text, difference
 from lrsms.metric import WORDS, metric_of
 from lrsms.realtime import real_time_factors
@@ -15,6 +16,7 @@ from lrsms.report.pages import plan_page
 from lrsms.report.pages.chart import Line, chart
 from lrsms.report.pages.markup import Table, page
 from lrsms.report.pages.material import Material
+from lrsms.worst import aligned_words
 
 _BODY = """
 {{ show(about) }}
@@ -135,17 +137,40 @@ def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
     for name, condition in decoding.conditions.items():
         if condition.split != "test" or (worst := run.worst(decoder, name)).empty:
             continue
-        metric = metric_of(run.experiment.run.corpus.unit)
+        unit = run.experiment.run.corpus.unit
+        metric = metric_of(unit)
         columns = {"id": "utterance", "speaker": "speaker", "words": metric.plural}
         columns |= {"substitutions": "S", "deletions": "D", "insertions": "I"}
         caption = f"Most {metric.noun} errors first."
-        if "alignment" in worst:
+        said = [run.words.get((decoder, name, id)) for id in worst["id"]]
+        if "alignment" in worst and any(said):
+            worst = worst.assign(spoken=[_spoken(*both, unit) for both in zip(worst["alignment"], said, strict=True)])
+            columns["spoken"] = "reference above, hypothesis below"
+            caption += f" Errors are marked; *** stands where a {metric.noun} was deleted (below) or inserted (above)."
+        elif "alignment" in worst:
             columns["alignment"] = "alignment"
             caption += " Alignment: C right, S substituted, D deleted, I inserted, in the order of time."
-        rows = [tuple(str(row[column]) for column in columns) for row in worst.to_dict("records")]
+        rows = [tuple(map(_cell, (row[column] for column in columns))) for row in worst.to_dict("records")]
         table = Table(list(columns.values()), rows, frozenset({2, 3, 4, 5}), caption)
         tables.append((f"Worst utterances: {decoder}, {name}", table))
     return tables
+
+
+def _cell(value: object) -> str:
+    """As text; what is markup stays so."""
+    return value if isinstance(value, str) else str(value)
+
+
+def _spoken(letters: str, texts: tuple[str, str] | None, unit: Unit | None) -> Markup:
+    """The words of an utterance, the hypothesised below those of the reference; nothing where they are unknown."""
+    if texts is None:
+        return Markup(_UNKNOWN)
+    pairs = []
+    for letter, *words in aligned_words(letters, *texts, unit):
+        above, below = (word or "***" for word in words)
+        mark = "" if letter == "C" else " wrong"
+        pairs.append(Markup('<span class="pair{}"><span>{}</span> <span>{}</span></span>').format(mark, above, below))
+    return Markup(" ").join(pairs)
 
 
 def _curve(run: Material) -> Markup:

@@ -1,0 +1,40 @@
+"""``SHA256SUMS``: checksums of a study's aggregates, as ``sha256sum`` writes and checks them.
+
+Tables, figures and claims are made of these files. One that was cut, or in which a letter flipped, is refused.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lrsms.files import file_hash, write_atomically
+
+FILE = "SHA256SUMS"
+_REMEDY = "delete it to aggregate again"
+
+
+def write(folder: Path, names: Iterable[str]) -> None:
+    """Writes the checksums of the files of these names that are there."""
+    lines = [f"{file_hash(folder / name)}  {name}\n" for name in names if (folder / name).is_file()]
+    write_atomically(folder / FILE, "".join(lines).encode())
+
+
+def check(folder: Path) -> None:
+    """Looks whether a study's aggregates are as they were written; of before there were checksums, there are none.
+
+    Raises:
+        ValueError: one line: a file is not, or the checksums are malformed.
+    """
+    sums = folder / FILE
+    if not sums.is_file():
+        return
+    try:
+        known = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines()]
+        files = {folder / name: expected for expected, name in known}
+        changed = [path for path, expected in files.items() if path.is_file() and file_hash(path) != expected]
+    except (OSError, ValueError):
+        raise ValueError(f"{sums}: is not a list of checksums; {_REMEDY}") from None
+    if changed:
+        raise ValueError(
+            f"{changed[0]}: is not as it was aggregated: it was edited or cut since, as its checksum in {FILE} says; "
+            f"{_REMEDY}"
+        )

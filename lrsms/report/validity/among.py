@@ -1,0 +1,92 @@
+"""The records of a study beside one another: what runs have in common is the same in each, and nothing else is."""
+
+import hashlib
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from lrsms.config import Run
+from lrsms.files import write_atomically
+from lrsms.report.validity.record import Record
+from lrsms.strict import canonical_json
+
+FILE = "warnings.txt"
+_SLACK = 0.1
+"""Relative: another release of PyTorch may count other operations."""
+
+
+class Among:
+    """What the records that were read so far have in common.
+
+    Args:
+        records: their folder.
+    """
+
+    def __init__(self, records: Path) -> None:
+        self._records = records
+        self._vocabularies: dict[str, tuple[str, int]] = {}
+        self._operations: dict[str, tuple[str, float]] = {}
+        self._errors: dict[str, list[str]] = {}
+
+    def add(self, name: str, run: Run, record: Record) -> None:
+        """Looks at one more record.
+
+        Raises:
+            ValueError: one line: it has another vocabulary or other multiply-adds than a run of the same configuration.
+        """
+        spelt = canonical_json({"corpus": run.corpus, "tokenizer": run.tokenizer})
+        first, size = self._vocabularies.setdefault(spelt, (name, record.vocabulary))
+        if size != record.vocabulary:
+            raise ValueError(
+                f"{self._records / name / 'plan.json'}: has a vocabulary of {record.vocabulary}, but '{first}' has "
+                f"{size} of the same transcripts; delete the record that is wrong, to run it again"
+            )
+        lowrank = None if run.lowrank is None else run.lowrank.model_dump(exclude={"init"})
+        shape = spelt + canonical_json({"model": run.model, "lowrank": lowrank})
+        counted = float(record.outcome["macs_per_second"])
+        first, before = self._operations.setdefault(shape, (name, counted))
+        if not math.isclose(before, counted, rel_tol=_SLACK):
+            raise ValueError(
+                f"{self._records / name / 'run.json'}: 'macs_per_second' is {counted:.4g}, but '{first}', a run of the "
+                f"same network, has {before:.4g}; delete the record that is wrong, to run it again"
+            )
+        if (errors := _errors_of(record.scores)) is not None:
+            self._errors.setdefault(errors, []).append(name)
+
+    def warnings(self) -> list[str]:
+        """A sentence for runs that made the same errors in every utterance, which no two trainings do."""
+        return [
+            f"{', '.join(f'{name!r}' for name in names[:-1])} and '{names[-1]}' made the same errors in every "
+            "utterance, by every decoder under every condition: the scores of one may be a copy of the other's."
+            for names in self._errors.values()
+            if len(names) > 1
+        ]
+
+
+def write(warnings: list[str], folder: Path) -> None:
+    """Keeps the warnings beside a study's aggregates, a line each; removes those of an earlier time."""
+    if warnings:
+        write_atomically(folder / FILE, "".join(f"{line}\n" for line in warnings).encode())
+    else:
+        (folder / FILE).unlink(missing_ok=True)
+
+
+def read(folder: Path) -> tuple[str, ...]:
+    """The warnings that ``write`` kept; none where there are none."""
+    path = folder / FILE
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not readable ({error}); delete it to aggregate again") from None
+
+
+def _errors_of(scores: pd.DataFrame) -> str | None:
+    """A hash of what every utterance's errors are; None where all, or none, of every utterance's words are right."""
+    columns = ["decoder", "condition", "id", "words", "substitutions", "deletions", "insertions", "character_edits"]
+    columns += ["alignment"] * ("alignment" in scores)
+    right = scores["words"] - scores["substitutions"] - scores["deletions"]
+    if not ((right > 0) & (right < scores["words"])).any():
+        return None
+    rows = sorted(zip(*(scores[column].tolist() for column in columns), strict=True))
+    return hashlib.sha256(repr(rows).encode(errors="replace")).hexdigest()

@@ -1,0 +1,120 @@
+"""``run.json`` and ``plan.json``: how training ended, and what was trained, as its configuration has it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from lrsms.closed_form import multiply_adds_bounds, plan_of, vocabulary_of
+from lrsms.config import Run
+from lrsms.report.validity.values import Fields, remedy_of, wrong
+
+MOST_SECONDS = 10 * 365 * 24 * 3600.0
+"""Ten years of training."""
+MOST_MEGABYTES = 2.0**27
+"""128 TiB."""
+MOST_STEPS = 10**9
+MOST_CHARACTERS = 0x110000 + 2
+"""Vocabulary of characters: no more are there in Unicode."""
+_FEWEST_TOKENS = 3
+"""The blank, a character, and the mark of a sentence's start and end."""
+_WEIGHT_BYTES = 4
+_HASHES = ("data_hash", "corpus_hash", "manifest_hash")
+
+
+def check_plan(path: Path, content: dict[str, Any], run: Run) -> int:
+    """``plan.json`` is what the configuration's network has: shapes, ranks and parameters are counted again.
+
+    Returns:
+        The vocabulary size V.
+
+    Raises:
+        ValueError: one line.
+    """
+    fields = Fields(path, content)
+    matrices = fields.get("matrices")
+    if not isinstance(matrices, list) or not all(isinstance(entry, dict) for entry in matrices):
+        raise wrong(path, "matrices", matrices, "a list of matrices")
+    head = next((entry for entry in matrices if entry.get("name") == "ctc"), None)
+    if head is None:
+        raise ValueError(f"{path}: 'matrices' has no 'ctc', whose rows are the vocabulary; {remedy_of(path)}")
+    known = vocabulary_of(run)
+    low, high = (_FEWEST_TOKENS, MOST_CHARACTERS) if known is None else (known, known)
+    size = Fields(path, head, "matrices.ctc.").whole("rows", low, high, ", the vocabulary")
+    try:
+        expected = plan_of(run, size)
+    except ValueError as error:
+        raise ValueError(f"{path.with_name('config.json')}: {error}; {remedy_of(path)}") from None
+    for key in ("parameters", "parameters_dense", "factorised", "factorised_dense"):
+        fields.whole(key, expected[key], expected[key], ", as its configuration has")
+    if len(matrices) != len(expected["matrices"]):
+        right = f"the {len(expected['matrices'])} kinds that its configuration has"
+        raise wrong(path, "matrices", f"{len(matrices)} kinds of matrices", right)
+    for found, planned in zip(matrices, expected["matrices"], strict=True):
+        if _text({key: found.get(key) for key in planned}) != _text(planned):
+            key = next(key for key, value in planned.items() if _text(found.get(key)) != _text(value))
+            raise wrong(path, f"matrices.{planned['name']}.{key}", found.get(key), _text(planned[key])[:200])
+    return size
+
+
+def _text(content: object) -> str:
+    """As JSON, in which 1, 1.0 and true differ."""
+    return json.dumps(content)
+
+
+def check_outcome(path: Path, content: dict[str, Any], run: Run, size: int) -> None:
+    """Every field of ``run.json`` is in its range, and they agree with one another and with the configuration.
+
+    Raises:
+        ValueError: one line.
+    """
+    fields = Fields(path, content)
+    status = fields.get("status")
+    if status not in ("finished", "diverged"):
+        raise wrong(path, "status", status, "'finished' or 'diverged'")
+    total = run.train.steps
+    because = ", as config.json has" if total else f", as {run.train.snapshots} snapshots need"
+    steps = fields.whole("steps", total or run.train.snapshots, total or MOST_STEPS, because)
+    if status == "diverged":
+        fields.whole("diverged_at", 1, steps, ", a step of its training")
+    elif content.get("diverged_at") is not None:
+        raise wrong(path, "diverged_at", content["diverged_at"], "null, since 'status' is 'finished'")
+    fields.text("data_hash")
+    for key in _HASHES:
+        fields.optional(key, fields.text)
+    fields.number("macs_per_second", *multiply_adds_bounds(run, size), ", as its configuration's network takes")
+    least = _WEIGHT_BYTES * plan_of(run, size)["parameters"] / 2**20
+    fields.number("peak_memory_mb", least, MOST_MEGABYTES, ": its weights alone take the least")
+    fields.text("device")
+    fields.optional("seconds", fields.number, 0.0, MOST_SECONDS)
+    fields.optional("waited", fields.number, 0.0, 1.0)
+    fields.optional("resumed_at", fields.whole, 0, steps)
+    fields.optional("threads", fields.whole, 1, 2**20)
+    fields.optional("num_devices", fields.whole, 1, 2**20)
+    if content.get("provenance") is not None:
+        fields.below("provenance", content["provenance"])
+    if content.get("sessions") is not None:
+        _check_sessions(fields, steps)
+
+
+def _check_sessions(fields: Fields, steps: int) -> None:
+    """They follow one another from step 0, and take the run's time together."""
+    sessions = fields.content["sessions"]
+    if not isinstance(sessions, list) or not sessions:
+        raise wrong(fields.path, "sessions", sessions, "a list of at least one session")
+    last, seconds = 0, list[float | None]()
+    for number, each in enumerate(sessions):
+        session = fields.below(f"sessions.{number}", each)
+        last = session.whole("start", last, steps if number else 0, ", a step not before the session before it")
+        session.optional("seconds", session.number, 0.0, MOST_SECONDS)
+        seconds.append(each.get("seconds"))
+        session.optional("device", session.text)
+        session.optional("threads", session.whole, 1, 2**20)
+        session.optional("num_devices", session.whole, 1, 2**20)
+    known = [each for each in seconds if each is not None]
+    if fields.content.get("seconds") is not None and len(known) == len(seconds):
+        total = math.fsum(known)
+        slack = 1e-6 * total + 1e-3
+        fields.number("seconds", total - slack, total + slack, ", the sum of its sessions")
+    if fields.content.get("resumed_at") is not None:
+        fields.whole("resumed_at", last, last, ", where its last session begins")
