@@ -263,6 +263,16 @@ def test_a_count_that_is_none_is_refused(tmp_path):
         make(tmp_path, untrained())
 
 
+@pytest.mark.parametrize(
+    "content", [{"parameters": -5}, {"parameters": 10**30}, {"macs_per_second": float("nan")}, {"run_ms": [-1.0] * 30}]
+)
+def test_a_count_or_a_time_that_cannot_be_is_refused(tmp_path, content):
+    fabricate.steptime(tmp_path / "steptime", untrained()[1], **content)
+    with pytest.raises(ValueError, match=r"must be a number above 0; delete it to measure again") as error:
+        make(tmp_path, untrained())
+    assert "\n" not in str(error.value)
+
+
 def test_reporting_does_not_import_torch():
     code = "import sys, lrsms.report.tables, lrsms.report.figures.write; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -27,6 +27,7 @@ from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
 from lrsms.report.validity.record import Record
 from lrsms.report.validity.record import read as read_record
+from lrsms.report.validity.values import is_number
 from lrsms.score import COUNTS
 from lrsms.statistics import stats
 from lrsms.study import Experiment
@@ -49,6 +50,8 @@ SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "wor
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
 _REMEDY = "delete it to make it again"
+_MOST = 1e18
+"""Of what a step time file counts or measures."""
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
     *_COURSE,
@@ -234,6 +237,8 @@ def _steptime(path: Path) -> dict[str, Any]:
         return {}
     numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}
     content = _fields(path, numbers)
+    for key in ("baseline_ms", "run_ms"):
+        _check_positive(path, {f"{key}.{index}": value for index, value in enumerate(content[key])})
     threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
     device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
     try:
@@ -256,7 +261,15 @@ def _counted(path: Path) -> dict[str, Any]:
     content = read_json(path, _REMEDY)
     kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
     counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
+    _check_positive(path, counted)
     return row | counted | {"status": "timed"}
+
+
+def _check_positive(path: Path, numbers: dict[str, Any]) -> None:
+    for key, value in numbers.items():
+        if not is_number(value) or not 0 < value < _MOST:
+            shown = json.dumps(value)[:80]
+            raise ValueError(f"{path}: '{key}' is {shown}, must be a number above 0; delete it to measure again")
 
 
 def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
