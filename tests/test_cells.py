@@ -140,7 +140,7 @@ def test_the_sentence_on_intervals_says_what_was_done(tmp_path, seeds, speakers,
     experiments = [experiment for _, experiment in fabricate.demo(seeds)[: len(seeds)]]
     for number, experiment in enumerate(experiments):
         fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.1, number, speakers))
-    (sentence,) = cells.describe_samples(summarise(tmp_path, experiments))
+    (sentence,) = summarise(tmp_path, experiments).described_samples
     assert words in sentence
     assert ("given these models" in sentence) == (len(seeds) == 1)
 
@@ -151,7 +151,7 @@ def test_a_speaker_with_most_of_the_words_is_said_to_weigh_more(tmp_path):
     long = table[table["speaker"] == fabricate.SPEAKERS[0]]
     more = [long.assign(id=long["id"] + f"-{copy}") for copy in range(10)]
     fabricate.record(tmp_path / "records", experiments[0], pd.concat([table, *more], ignore_index=True))
-    (sentence,) = cells.describe_samples(summarise(tmp_path, experiments))
+    (sentence,) = summarise(tmp_path, experiments).described_samples
     # 11 parts for one speaker, one for each of the 11 others: 22^2 / (11^2 + 11).
     assert "12 test speakers (weigh as 3.7 of equal length)" in sentence
 

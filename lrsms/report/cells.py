@@ -15,6 +15,7 @@ from lrsms.metric import WORDS, Metric
 from lrsms.report import aggregate, nuisance, paired, remarks
 from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.paired import Key, units_of
+from lrsms.report.samples import Sample, describe_samples, sample_of
 from lrsms.report.validity import among
 from lrsms.score import EDITS
 from lrsms.statistics import stats
@@ -107,33 +108,6 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What a condition's error rates were counted on.
-
-    Attributes:
-        split: of the corpus.
-        utterances: how many.
-        words: of all references.
-        speakers: None where they are unknown.
-        unit: speaker or utterance, which intervals resample.
-        effective_units: how many units of equal length weigh as much as these.
-    """
-
-    split: str
-    utterances: int
-    words: int
-    speakers: int | None
-    unit: str
-    effective_units: float
-    noun: str = "word"
-
-    def __str__(self) -> str:
-        speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
-        counts = number(self.utterances, "utterance"), number(self.words, self.noun), speakers
-        return f"{', '.join(counts)} ({self.split} split)"
-
-
-@dataclass(frozen=True)
 class Summary:
     """All cells of a study, dense ones first, and what they were measured on.
 
@@ -163,6 +137,11 @@ class Summary:
     warnings: tuple[str, ...] = ()
 
     @property
+    def described_samples(self) -> list[str]:
+        """What was counted, and what the intervals are, in sentences."""
+        return describe_samples(self.samples, (cell.seeds for cell in self.cells), self.metric)
+
+    @property
     def keys(self) -> list[Key]:
         """Every decoder and condition, the primary pair first."""
         return [(decoder, condition) for condition in self.conditions for decoder in reversed(self.decoders)]
@@ -188,7 +167,7 @@ def summarise(folder: Path) -> Summary:
         cells=tuple(_cell(rows[name], rows.get(rows[name]["baseline"].iloc[0]), edits, axes) for name in names),
         decoders=tuple(decoder for decoder in runs["decoder"].unique() if decoder),
         conditions=tuple(condition for condition in conditions if condition),
-        samples={condition: sample for condition in conditions if (sample := _sample(runs, condition, edits))},
+        samples={condition: sample for condition in conditions if (sample := sample_of(runs, condition, edits))},
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
         choices=(*nuisance.describe_choices(folder, aggregate.metric_of(runs)), *describe_bonuses(runs)),
         remarks=remarks.read(folder),
@@ -210,61 +189,6 @@ def holm(summary: Summary) -> dict[str, float]:
         if (score := cell.scores.get(key)) and score.effect is not None and not math.isnan(score.effect.p)
     }
     return dict(zip(changed, stats.holm(list(changed.values())), strict=True))
-
-
-def number(count: int, noun: str) -> str:
-    """For example ``1,321 utterances``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def weigh_as(units: int, effective: float) -> str:
-    """For example `` (weigh as 4.2 of equal length)``; nothing unless a few units hold most of the words."""
-    return f" (weigh as {effective:.1f} of equal length)" if 2 * effective < units else ""
-
-
-def describe_samples(summary: Summary) -> list[str]:
-    """For each condition, or several alike, what was counted and what the intervals are: a few sentences."""
-    alike: dict[Sample, list[str]] = {}
-    for condition, sample in summary.samples.items():
-        alike.setdefault(sample, []).append(condition)
-    return [
-        f"Condition{'s' if conditions[1:] else ''} {', '.join(conditions)}: {sample}. {_intervals(summary, sample)}"
-        for sample, conditions in alike.items()
-    ]
-
-
-def _intervals(summary: Summary, sample: Sample) -> str:
-    seeds = sorted({cell.seeds for cell in summary.cells})
-    units = number(_num_units(sample), f"{sample.split} {sample.unit}")
-    units += weigh_as(_num_units(sample), sample.effective_units)
-    level = f"{100 * stats.LEVEL:g}% intervals"
-    one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
-    if seeds == [1]:
-        return f"One seed; {level}: {one}."
-    rates = f"of {summary.metric.short}, Student's t over seeds, on this test set"
-    changes = f"of changes, crossed random-effects model of seeds and {units} (other seeds, other {sample.unit}s)"
-    known = "" if sample.unit == "speaker" else f" {_why_utterances(sample)}: utterances are the units."
-    several = f"{' or '.join(map(str, seeds))} seeds; {level}: {rates}; {changes}"
-    return f"{several}{f'; with one seed, {one}' if seeds[0] == 1 else ''}.{known}"
-
-
-def _why_utterances(sample: Sample) -> str:
-    return "Speakers are unknown" if sample.speakers is None else "There is one speaker"
-
-
-def _num_units(sample: Sample) -> int:
-    return sample.speakers if sample.unit == "speaker" and sample.speakers is not None else sample.utterances
-
-
-def _sample(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample | None:
-    part = runs[(runs["condition"] == condition) & (runs["status"] == "finished")]
-    if part.empty:
-        return None
-    row = part.iloc[0]
-    speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
-    effective = stats.effective_units(units_of(edits, row["run"], (row["decoder"], condition)).words)
-    size = int(row["utterances"]), int(row["words"])
-    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun)
 
 
 def _cell(

@@ -12,7 +12,7 @@ from rich.text import Text
 from lrsms.csvfile import write_csv
 from lrsms.files import write_atomically
 from lrsms.metric import WORDS
-from lrsms.report.cells import Cell, Estimate, Key, Summary, describe_samples, holm, summarise
+from lrsms.report.cells import Cell, Estimate, Key, Summary, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
 from lrsms.score import EDITS
 from lrsms.terminal import open_console
@@ -265,7 +265,7 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
     if summary.metric != WORDS:
         notes.append(f"{metric}: {summary.metric.name}, of characters without blanks, in place of words.")
     notes += [f"Warning: {line}" for line in summary.warnings]
-    notes += [*describe_samples(summary), *summary.left_out, *summary.choices]
+    notes += [*summary.described_samples, *summary.left_out, *summary.choices]
     compared = {f"{metric} change [95%]": f"{metric} change (points)", "x fewer": "x fewer (parameters)"}
     if changes := [text for header, text in compared.items() if header in shown]:
         one = sum(not cell.targets for cell in summary.cells) == 1

@@ -12,10 +12,10 @@ import pandas as pd
 from lrsms.csvfile import write_csv
 from lrsms.files import write_atomically, write_json
 from lrsms.metric import WORDS, Metric
-from lrsms.report.cells import number, weigh_as
 from lrsms.report.claims import Rule
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+from lrsms.report.samples import number, weigh_as
 from lrsms.report.verdicts import Finding
 from lrsms.statistics import stats
 from lrsms.statistics.effects import MIN_SEEDS

@@ -14,9 +14,10 @@ from lrsms.config import Decoding
 from lrsms.files import read_json
 from lrsms.record import load_curve, load_spectra
 from lrsms.report import aggregate, paired
-from lrsms.report.cells import Cell, Estimate, Summary, describe_samples, number, summarise
+from lrsms.report.cells import Cell, Estimate, Summary, summarise
 from lrsms.report.figures.layout import MOST_PANELS
 from lrsms.report.figures.names import figure_names
+from lrsms.report.samples import number
 from lrsms.report.series import Panel, settings, usual_settings
 from lrsms.report.tables import short_targets
 from lrsms.statistics.stats import Interval
@@ -179,7 +180,7 @@ def describe_rates(material: Material) -> list[str]:
     """On what error rates were counted, what their intervals are, and what is not there."""
     return [
         *describe_factors(material),
-        *describe_samples(material.summary),
+        *material.summary.described_samples,
         *material.summary.left_out,
         *describe_absent(material.summary.cells),
     ]

@@ -7,11 +7,12 @@ from typing import Any
 
 from lrsms.config import Project
 from lrsms.fields import as_text
-from lrsms.report.cells import Summary, describe_samples, number
+from lrsms.report.cells import Summary
 from lrsms.report.pages.markup import Table, escape_rst, page
 from lrsms.report.pages.material import Material
 from lrsms.report.pages.run_page import HASHES, described
 from lrsms.report.readable import Readable
+from lrsms.report.samples import number
 
 _BODY = """
 {% for heading, table in tables %}
@@ -80,7 +81,7 @@ def _facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict
         steps = dict.fromkeys(str(run.outcome["steps"]) for run in runs if run.outcome.get("steps"))
         facts["Trained"] = f"from scratch{', ' if steps else ''}{' or '.join(steps)}{' steps' if steps else ''}"
         facts["Decoded"] = f"with {', '.join(project.decoding.decoders)} under {', '.join(project.decoding.conditions)}"
-        if samples := describe_samples(summary):
+        if samples := summary.described_samples:
             facts["Counted on"] = " ".join([*samples, *summary.left_out])
     else:
         facts["Trained"] = "nothing: training steps are timed, parameters and multiply-adds counted"

@@ -1,0 +1,101 @@
+"""What error rates were counted on, and what their intervals are, in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lrsms.metric import Metric
+from lrsms.report import aggregate, paired
+from lrsms.report.paired import units_of
+from lrsms.statistics import stats
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a condition's error rates were counted on.
+
+    Attributes:
+        split: of the corpus.
+        utterances: how many.
+        words: of all references.
+        speakers: None where they are unknown.
+        unit: speaker or utterance, which intervals resample.
+        effective_units: how many units of equal length weigh as much as these.
+    """
+
+    split: str
+    utterances: int
+    words: int
+    speakers: int | None
+    unit: str
+    effective_units: float
+    noun: str = "word"
+
+    def __str__(self) -> str:
+        speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
+        counts = number(self.utterances, "utterance"), number(self.words, self.noun), speakers
+        return f"{', '.join(counts)} ({self.split} split)"
+
+
+def number(count: int, noun: str) -> str:
+    """For example ``1,321 utterances``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def weigh_as(units: int, effective: float) -> str:
+    """For example `` (weigh as 4.2 of equal length)``; nothing unless a few units hold most of the words."""
+    return f" (weigh as {effective:.1f} of equal length)" if 2 * effective < units else ""
+
+
+def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample | None:
+    """What a condition was scored on, by the first finished run; None where there is none."""
+    part = runs[(runs["condition"] == condition) & (runs["status"] == "finished")]
+    if part.empty:
+        return None
+    row = part.iloc[0]
+    speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
+    effective = stats.effective_units(units_of(edits, row["run"], (row["decoder"], condition)).words)
+    size = int(row["utterances"]), int(row["words"])
+    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun)
+
+
+def describe_samples(samples: Mapping[str, Sample], seeds: Iterable[int], metric: Metric) -> list[str]:
+    """For each condition, or several alike, what was counted and what the intervals are: a few sentences.
+
+    Args:
+        samples: by condition.
+        seeds: numbers of seeds of the study's cells.
+        metric: the study's error rate.
+    """
+    numbers = sorted(set(seeds))
+    alike: dict[Sample, list[str]] = {}
+    for condition, sample in samples.items():
+        alike.setdefault(sample, []).append(condition)
+    return [
+        f"Condition{'s' if conditions[1:] else ''} {', '.join(conditions)}: {sample}."
+        f" {_intervals(sample, numbers, metric)}"
+        for sample, conditions in alike.items()
+    ]
+
+
+def _intervals(sample: Sample, seeds: Sequence[int], metric: Metric) -> str:
+    units = number(_num_units(sample), f"{sample.split} {sample.unit}")
+    units += weigh_as(_num_units(sample), sample.effective_units)
+    level = f"{100 * stats.LEVEL:g}% intervals"
+    one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
+    if seeds == [1]:
+        return f"One seed; {level}: {one}."
+    rates = f"of {metric.short}, Student's t over seeds, on this test set"
+    changes = f"of changes, crossed random-effects model of seeds and {units} (other seeds, other {sample.unit}s)"
+    known = "" if sample.unit == "speaker" else f" {_why_utterances(sample)}: utterances are the units."
+    several = f"{' or '.join(map(str, seeds))} seeds; {level}: {rates}; {changes}"
+    return f"{several}{f'; with one seed, {one}' if seeds[0] == 1 else ''}.{known}"
+
+
+def _why_utterances(sample: Sample) -> str:
+    return "Speakers are unknown" if sample.speakers is None else "There is one speaker"
+
+
+def _num_units(sample: Sample) -> int:
+    return sample.speakers if sample.unit == "speaker" and sample.speakers is not None else sample.utterances
