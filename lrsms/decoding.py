@@ -70,6 +70,9 @@ class Condition(Frozen):
         return self
 
 
+CTC_SEARCH = 2
+"""Version of the search by CTC alone, raised when the same decoder would find other hypotheses. Version 1 went label by
+label; its hypotheses are not to be taken for those of version 2, frame by frame."""
 Decoders = Annotated[dict[Name, Decoder], Field(min_length=1, max_length=100)]
 Conditions = Annotated[dict[Name, Condition], Field(min_length=1, max_length=100)]
 
@@ -97,6 +100,8 @@ class Decoding(Frozen):
     @property
     def digest(self) -> str:
         """Eight hex digits: changing a decoder or a condition decodes again, it does not train again."""
+        if any(decoder.ctc_weight == 1 for decoder in self.decoders.values()):
+            return digest({"decoding": self, "ctc_search": CTC_SEARCH}, 8)
         return digest(self, 8)
 
     @property

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from lrsms import beam, config, ctc_search
+from lrsms.strict import digest
 
 
 def random_log_probs(generator, *shape, peakiness=2.0):
@@ -148,3 +149,16 @@ def test_greedy_merges_repeats_and_removes_blanks():
 def test_greedy_never_gives_eos():
     log_probs = torch.tensor([[[0.0, 1.0, 9.0]]]).log_softmax(-1)
     assert ctc_search.greedy(log_probs, torch.tensor([1])) == [(1,)]
+
+
+def test_what_the_search_label_by_label_found_is_not_taken_for_what_this_one_finds():
+    conditions = {"clean": {"split": "test"}}
+    beam = {"kind": "beam", "beam": 8, "length_bonus": 0.0}
+    alone, joint = (
+        config.parse(
+            config.Decoding, {"decoders": {"beam": beam | {"ctc_weight": weight}}, "conditions": conditions}, ""
+        )
+        for weight in (1.0, 0.5)
+    )
+    assert joint.digest == digest(joint, 8)
+    assert alone.digest not in (digest(alone, 8), joint.digest)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from test_tables import rows
 
+from lrsms.metric import WORDS
 from lrsms.report import aggregate, tables
 from lrsms.report.cells import Summary, summarise
 from lrsms.report.figures.material import describe_devices
@@ -62,5 +63,5 @@ def test_a_verdict_on_speed_names_the_device() -> None:
     compared = Compared(speedup=1.2, speedup_interval=Interval(1.1, 1.3), device=HERE)
     found = judge("faster", compared, Threshold(speedup=1.4))
     assert (found.verdict, found.device) == ("contradicted", HERE)
-    outcome = type("Outcome", (), {"findings": [found]})()
+    outcome = type("Outcome", (), {"findings": [found], "metric": WORDS})()
     assert effects(outcome) == f"1.20 [1.10, 1.30] times as fast on {HERE}"

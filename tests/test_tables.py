@@ -45,7 +45,7 @@ def test_the_parts_of_the_error_rate_are_shown_and_add_up_to_it(tmp_path):
         deleted = (scores["substitutions"] > 0) & (scores.index % (2 + number) == 0)
         scores.loc[deleted, ["substitutions", "deletions"]] += [-1, 1]
         scores.loc[deleted, "alignment"] = scores.loc[deleted, "alignment"].str.replace("S", "D", n=1)
-        scores["insertions"] += scores.index % 5 == 0
+        scores[["insertions", "character_edits"]] += (scores.index % 5 == 0)[:, None]
         scores.loc[scores["insertions"] > 0, "alignment"] += "I"
         fabricate.record(tmp_path / "records", experiment, scores)
     aggregate.aggregate(experiments, tmp_path / "records", tmp_path / "steptime", fabricate.DECODING, tmp_path / "out")
