@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
@@ -148,12 +149,20 @@ def _below(models: list[type[BaseModel]], part: str) -> list[type[BaseModel]]:
     ]
 
 
+_TYPE = re.compile(r"constrained-|tuple\[|list\[|literal\[|float$|int$|str$|bool$")
+"""What pydantic calls a type."""
+
+
 def _without_tags(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Where an error is, as a user writes it: pydantic adds the tag of a tagged model, ``corpus.synthetic.seed``."""
+    """Where an error is, as a user writes it.
+
+    Pydantic adds the tag of a tagged model, ``corpus.synthetic.seed``, and behind a value of several types the one that
+    did not fit, ``length_bonus.constrained-float``, which no key or index can be called.
+    """
     path: list[str] = []
     models, is_tag = [model], False
     for part in location:
-        if not is_tag:
+        if not is_tag and not _TYPE.match(part):
             path.append(part)
         fields = [parent.model_fields[part] for parent in models if part in parent.model_fields]
         is_tag = any(field.discriminator is not None for field in fields)
