@@ -114,7 +114,7 @@ def ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
 
 
 def drawn(values: Any) -> np.ndarray:
-    """``values`` to eight digits: more than a picture can show, and the same on every processor.
+    """``values`` of a curve to eight digits: more than a picture can show, and the same on every processor.
 
     Logarithms and sums end in another bit where a processor has other vector instructions. A picture shows that: points
     on a line are drawn otherwise than points beside it.
