@@ -28,12 +28,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$", max_length=5
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Pixels = Annotated[int, Field(ge=1, le=100_000)]
 Utterances = Annotated[int, Field(ge=1, le=10_000_000)]
-Voices = Annotated[int, Field(ge=1, le=100_000)]
+Voices = Annotated[int, Field(ge=1, le=10_000_000)]
 Decibels = Annotated[float, Field(ge=-100, le=100)]
 
 Pieces = Annotated[int, Field(ge=1, le=100_000)]
-Mels = Annotated[int, Field(ge=1, le=126)]
-"""With more, a band holds no frequency of a 512-point transform."""
+Mels = Annotated[int, Field(ge=1, le=1000)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
 """Of matrices, or channels of convolutions."""
 Layers = Annotated[int, Field(ge=1, le=1000)]
@@ -53,7 +52,7 @@ MasksPerSecond = Annotated[float, Field(ge=0, le=20)]
 MaskSeconds = Annotated[float, Field(ge=0, le=2)]
 """SpecAugment's widest mask of time is 1 s; wider ones hide whole utterances."""
 MelMasks = Annotated[int, Field(ge=0, le=100)]
-MelWidth = Annotated[int, Field(ge=0, le=126)]
+MelWidth = Annotated[int, Field(ge=0, le=1000)]
 
 Beam = Annotated[int, Field(ge=1, le=1000)]
 LengthBonus = Annotated[float, Field(ge=-1000, le=1000)]

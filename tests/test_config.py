@@ -89,7 +89,7 @@ def refusal(model, data) -> str:
             "'model.decoder_layers' is 1000000: input should be less than or equal to 1000",
         ),
         ("model.kernel", 10_001, "'model.kernel' is 10001: input should be less than or equal to 255"),
-        ("model.mels", 127, "'model.mels' is 127: input should be less than or equal to 126"),
+        ("model.mels", 10**6, "'model.mels' is 1000000: input should be less than or equal to 1000"),
         ("model.dim", 2 * 10**9, "'model.dim' is 2000000000: input should be less than or equal to 100000"),
         ("model.feedforward", 10**9, "'model.feedforward' is 1000000000: input should be less than or equal to 100000"),
         ("tokenizer", {"kind": "unigram", "pieces": 10**9}, "'tokenizer.pieces' is 1000000000: input should be less"),

@@ -4,12 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from lrsms.report.cells import Estimate
-from lrsms.report.figures.layout import drawn
 from lrsms.report.series import Look
 
 
@@ -18,8 +16,8 @@ def points(
 ) -> ErrorbarContainer:
     """Points at ``x`` and ``y`` with the intervals of ``y``, and of ``across`` where ``x`` are estimates too."""
     return axes.errorbar(
-        drawn(x),
-        drawn([one.value for one in y]),
+        x,
+        [one.value for one in y],
         yerr=_lengths(y),
         xerr=None if across is None else _lengths(across),
         capsize=2,
@@ -36,7 +34,7 @@ def look(of: Look) -> dict[str, Any]:
     return {"color": of.color, "linestyle": of.line, "marker": of.marker}
 
 
-def _lengths(estimates: Sequence[Estimate]) -> np.ndarray:
+def _lengths(estimates: Sequence[Estimate]) -> list[list[float]]:
     below = [0 if math.isnan(one.interval.low) else one.value - one.interval.low for one in estimates]
     above = [0 if math.isnan(one.interval.high) else one.interval.high - one.value for one in estimates]
-    return drawn([below, above])
+    return [below, above]

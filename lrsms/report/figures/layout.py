@@ -114,13 +114,13 @@ def ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
 
 
 def drawn(values: Any) -> np.ndarray:
-    """``values`` to six digits: as much as a picture can show, and the same on every processor.
+    """``values`` of a curve to eight digits: more than a picture can show, and the same on every processor.
 
     Logarithms and sums end in another bit where a processor has other vector instructions. A picture shows that: points
     on a line are drawn otherwise than points beside it.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    return np.array([float(f"{value:.6g}") for value in numbers.flat]).reshape(numbers.shape)
+    return np.array([float(f"{value:.8g}") for value in numbers.flat]).reshape(numbers.shape)
 
 
 def band(axes: Axes, x: Sequence[float] | np.ndarray, rows: np.ndarray, color: object) -> None:

@@ -8,7 +8,7 @@ from matplotlib.container import ErrorbarContainer
 
 from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.bars import look, points
-from lrsms.report.figures.layout import Canvas, drawn
+from lrsms.report.figures.layout import Canvas
 from lrsms.report.figures.material import (
     NOTHING_FINISHED,
     Drawn,
@@ -118,13 +118,4 @@ def _panel(axes: Axes, material: Material, panel: Panel, condition: str, cost: C
     heights = [material.wer(cell, condition).value for cell in best]
     where = [at[cell.name] for cell in best]
     if best[1:]:  # one point is no line
-        axes.plot(
-            drawn(where),
-            drawn(heights),
-            color="0.6",
-            linewidth=3.5,
-            alpha=0.5,
-            zorder=1,
-            label=FRONT,
-            solid_capstyle="round",
-        )
+        axes.plot(where, heights, color="0.6", linewidth=3.5, alpha=0.5, zorder=1, label=FRONT, solid_capstyle="round")

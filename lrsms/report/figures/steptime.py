@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lrsms.report.cells import Cell, Estimate
-from lrsms.report.figures.layout import MOST_PANELS, Canvas, drawn
+from lrsms.report.figures.layout import MOST_PANELS, Canvas
 from lrsms.report.figures.material import Drawn, Material, describe_devices, describe_factors
 from lrsms.report.figures.pareto import relative
 from lrsms.report.series import by_targets, dense_cells, dense_labels, fold
@@ -100,20 +100,20 @@ def _bar(axes: Axes, place: int, cell: Cell, content: dict[str, Any] | None) -> 
     parts = _parts(content)
     left, total = 0.0, sum(parts.values())
     for name, milliseconds in parts.items():
-        width = float(drawn(time.value * milliseconds / total))
+        width = time.value * milliseconds / total
         style: dict[str, Any] = {"color": PARTS[name], "hatch": _HATCHES[name], **_EDGE}
         axes.barh(place, width, height=0.7, left=left, label=name, zorder=2, **style)
         left += width
     if not parts:
-        axes.barh(place, float(drawn(time.value)), height=0.7, color="0.7", label=WHOLE, zorder=2, **_EDGE)
+        axes.barh(place, time.value, height=0.7, color="0.7", label=WHOLE, zorder=2, **_EDGE)
     _interval(axes, place, time)
     return bool(parts)
 
 
 def _interval(axes: Axes, place: int, time: Estimate) -> None:
     if not math.isnan(time.interval.low):
-        lengths = drawn([[time.value - time.interval.low], [time.interval.high - time.value]])
-        axes.errorbar(drawn([time.value]), [place], xerr=lengths, color="black", capsize=1.5, linewidth=0.8, zorder=4)
+        lengths = [[time.value - time.interval.low], [time.interval.high - time.value]]
+        axes.errorbar([time.value], [place], xerr=lengths, color="black", capsize=1.5, linewidth=0.8, zorder=4)
 
 
 def _parts(content: dict[str, Any] | None) -> dict[str, float]:

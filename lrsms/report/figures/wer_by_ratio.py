@@ -3,7 +3,7 @@
 import math
 
 from lrsms.report.figures.bars import look, points
-from lrsms.report.figures.layout import Canvas, drawn, ratio_axis
+from lrsms.report.figures.layout import Canvas, ratio_axis
 from lrsms.report.figures.material import NOTHING_FINISHED, Drawn, Material, by_condition, describe_rates, title
 from lrsms.report.series import LINES, all_panels, dense_labels, dodge
 
@@ -21,12 +21,9 @@ def draw(material: Material) -> Drawn:
     for axes, (panel, condition) in zip(canvas.panels, spots, strict=True):
         for place, cell in enumerate(material.scored(panel.dense, condition)):
             wer, style = material.wer(cell, condition), LINES[list(dense).index(cell.name) % len(LINES)]
-            axes.axhline(
-                float(drawn(wer.value)), color=_LINE_OF_DENSE, linestyle=style, zorder=1, label=dense[cell.name]
-            )
+            axes.axhline(wer.value, color=_LINE_OF_DENSE, linestyle=style, zorder=1, label=dense[cell.name])
             if place == 0 and not math.isnan(wer.interval.low):
-                low, high = drawn([wer.interval.low, wer.interval.high])
-                axes.axhspan(low, high, color="black", alpha=0.1, zorder=0, linewidth=0)
+                axes.axhspan(wer.interval.low, wer.interval.high, color="black", alpha=0.1, zorder=0, linewidth=0)
         everyone = [cell for one in panel.series for cell in material.scored(one.cells, condition)]
         at = dodge(everyone, lambda cell: math.log2(cell.ratio or 1), spread=0.09, near=1e-9)
         for one in panel.series:
