@@ -213,7 +213,9 @@ def test_runs_csv_the_table_and_a_runs_page_say_which_was_chosen(aggregated):
 def test_a_choice_of_other_errors_than_the_scores_is_refused(aggregated):
     make, paths, _, _ = aggregated
     change(bonus_path(paths[1]), tried=[[bonus, 1 + (bonus != 1.0)] for bonus in GRID])
-    with pytest.raises(ValueError, match=r"'beam' has 1 errors in 720 words of the valid split, but scores-"):
+    with pytest.raises(
+        ValueError, match=r"'beam' has 1 errors in 720 words of the valid split, but the score table has "
+    ):
         make()
     bonus_path(paths[1]).unlink()
     with pytest.raises(ValueError, match=r"bonus\.json: is missing, but decoder 'beam' has a list of bonuses"):

@@ -8,7 +8,7 @@ import pytest
 from lrsms.report import aggregate, comparable, remarks
 from lrsms.report.tables import write
 
-PIECES = {"kind": "unigram", "pieces": 20}
+PIECES = {"kind": "unigram", "pieces": 28}
 NOTED = {"data_hash": "d", "manifest_hash": "m", "source_hash": "s", "tokenizer_hash": "t", "streams_hash": "p"}
 
 

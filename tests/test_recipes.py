@@ -195,9 +195,9 @@ def test_a_claim_of_ones_own_is_judged(copy: Path) -> None:
 
 
 def test_the_study_and_the_conditions_of_the_readme_are_valid(tmp_path: Path) -> None:
-    conditions, ranks = (
-        block for language, block in _BLOCK.findall((ROOT / "README.md").read_text()) if language == "yaml"
-    )
+    blocks = [block for language, block in _BLOCK.findall((ROOT / "README.md").read_text()) if language == "yaml"]
+    (conditions,) = (block for block in blocks if block.startswith("conditions:"))
+    (ranks,) = (block for block in blocks if block.startswith("# workflow/config/studies/ranks.yaml"))
     folder = shutil.copytree(SHIPPED_CONFIG, tmp_path / "config")
     (folder / "studies/ranks.yaml").write_text(ranks)
     content = read_yaml(folder / "config.yaml") | {"study": "ranks", "task": "avsr", "scale": "tiny"}

@@ -318,9 +318,9 @@ def test_characters_are_counted_where_they_are_the_unit(reference, hypothesis, l
 
 def test_the_unit_of_a_run_reaches_its_score_table(tmp_path):
     row = {"decoder": "beam", "condition": "clean", "id": "u1", "speaker": "s1"}
-    (tmp_path / "h.jsonl").write_text(json.dumps(row | {"reference": "今天天气", "hypothesis": "今天天"}) + "\n")
-    score(tmp_path / "h.jsonl", tmp_path / "s.csv.gz", "characters")
+    row |= {"reference": "今天天气", "hypothesis": "今天天"}
+    write_scores(tmp_path / "s.csv.gz", scored([row], "characters"))
     (counted,) = read_scores(tmp_path / "s.csv.gz").to_dict("records")
     assert (counted["words"], counted["deletions"], counted["alignment"]) == (4, 1, "CCCD")
-    score(tmp_path / "h.jsonl", tmp_path / "s.csv.gz")
+    write_scores(tmp_path / "s.csv.gz", scored([row]))
     assert read_scores(tmp_path / "s.csv.gz").to_dict("records")[0]["alignment"] == "S"

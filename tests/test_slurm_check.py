@@ -38,8 +38,11 @@ def test_what_slurm_does_not_tell_is_not_refused(cluster: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sbatch", "sinfo", "squeue"])
-def test_a_missing_command_is_named(cluster: Path, name: str) -> None:
+def test_a_missing_command_is_named(cluster: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (cluster / name).unlink()
+    for needed in ("sh", "cat"):  # and nothing else that is installed here, such as Slurm
+        (cluster / needed).symlink_to(Path("/bin", needed))
+    monkeypatch.setenv("PATH", str(cluster))
     assert refusal(None, None).startswith(f"{name} is not found on this machine")
 
 
