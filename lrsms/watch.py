@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lrsms.progress import LINE
-from lrsms.terminal import open_console
+from lrsms.terminal import open_console, say
 
 _JOBS = re.compile(r"(?P<done>\d+) of (?P<total>\d+) steps \(\d+%\) done")
 _LINES_OF_A_FAILURE = 40
@@ -79,7 +79,7 @@ def quietly(command: Sequence[str]) -> int:
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line and not _NOISE.match(line)]
-        print(*said[-_LINES_OF_A_FAILURE:], sep="\n", file=sys.stderr)
+        say("\n".join(said[-_LINES_OF_A_FAILURE:]), sys.stderr)
     return done.returncode
 
 

@@ -210,4 +210,4 @@ def unpack(options: argparse.Namespace) -> None:
     from lrsms.archive import unpack as unpack_archive
 
     found = unpack_archive(options.archive, Path())
-    print(f"{options.archive}: {len(found)} new files")
+    say(f"{options.archive}: {len(found)} new files")
