@@ -282,6 +282,7 @@ def drawn_by_the_verb(tmp_path_factory):
     return folder, draw_all
 
 
+@pytest.mark.slow
 def test_pictures_do_not_depend_on_settings_of_their_user(drawn_by_the_verb):
     folder, draw_all = drawn_by_the_verb
     expected = draw_all("plain")
