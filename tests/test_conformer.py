@@ -165,3 +165,21 @@ def test_dropout_acts_in_training_only(encoder):
     encoder.train()
     assert not torch.equal(encoder(x, PADDING), encoder(x, PADDING))
     encoder.eval()
+
+
+@pytest.mark.skipif(" " in torch.__file__, reason="PyTorch's compiler does not quote the path of its own libraries")
+@pytest.mark.slow
+def test_a_compiled_block_is_one_graph_with_the_same_output_and_gradients():
+    block = made(ConformerBlock(DIM, HEADS, feedforward=24, kernel=5, dropout=0.0)).train()
+    x, mask = noise(2, 7, DIM), torch.zeros(2, 7, dtype=torch.bool)
+    mask[1, 5:] = True
+    positions = relative_positions(7, DIM, torch.device("cpu"), DTYPE)
+    found = []
+    for forward in (block, torch.compile(block, fullgraph=True, dynamic=False)):
+        block.zero_grad()
+        leaf = x.clone().requires_grad_()
+        y = forward(leaf, positions, mask)
+        y.square().sum().backward()
+        found.append((y.detach(), leaf.grad, *(parameter.grad.clone() for parameter in block.parameters())))
+    for eager, compiled in zip(*found, strict=True):
+        torch.testing.assert_close(compiled, eager, rtol=1e-9, atol=1e-9)
