@@ -56,7 +56,7 @@ def refusal(study: tuple[list[Experiment], Path], path: Path) -> str:
 
 def test_a_whole_record_is_read_with_fields_that_are_not_known(study, tmp_path) -> None:
     make(*study[:1], tmp_path)
-    assert not (tmp_path / "out/warnings.txt").exists()
+    assert not (tmp_path / "out/remarks.txt").exists()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_copy_of_anothers_scores_is_told_of_in_the_table_and_beside_it(study, 
     assert f"- Warning: {said}" in (out / "table.md").read_text()
     rewrite(folder / SCORES, lambda table: fabricate.scores(0.3, 9))
     tables.write(make(study[0], tmp_path))
-    assert "Warning" not in (out / "table.md").read_text() and not (out / "warnings.txt").exists()
+    assert "Warning" not in (out / "table.md").read_text() and not (out / "remarks.txt").exists()
 
 
 def sealed(folder: Path) -> None:

@@ -92,8 +92,6 @@ def aggregate(
             utterances or is of a run that was resumed wrongly (see ``lrsms.resumed``); records of different data.
     """
     about_data = comparable.compare(experiments, records, decoding.scores)
-    for remark in about_data:
-        warnings.warn(remark, stacklevel=2)
     baselines = _baselines(experiments)
     steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
     keys = _keys(decoding)
@@ -134,14 +132,14 @@ def aggregate(
         runs = nuisance.keep(runs, candidates)
         speakers = speakers[speakers["run"].isin(runs["run"])]
     nuisance.write(candidates, decoding, folder)
-    remarks.write(about_data, folder)
+    too_alike = others.warnings()
+    for remark in (*too_alike, *about_data):
+        warnings.warn(remark, stacklevel=2)
+    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data], folder)
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)
-    among.write(others.warnings(), folder)
-    for line in others.warnings():
-        warnings.warn(line, stacklevel=2)
-    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, among.FILE))
+    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE))
 
 
 def read_runs(folder: Path) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from lrsms.report import aggregate, nuisance, paired, remarks
 from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.paired import Key, units_of
 from lrsms.report.samples import Sample, describe_samples, sample_of
-from lrsms.report.validity import among
 from lrsms.score import EDITS
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
@@ -122,7 +121,6 @@ class Summary:
         remarks: what else there is to know of the records.
         metric: the error rate: of words, or of characters.
         left_out: what of the corpus no run was trained or scored on, in words.
-        warnings: of runs that are too much alike.
     """
 
     cells: tuple[Cell, ...]
@@ -134,7 +132,6 @@ class Summary:
     remarks: tuple[str, ...] = ()
     metric: Metric = WORDS
     left_out: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
     @property
     def described_samples(self) -> list[str]:
@@ -173,7 +170,6 @@ def summarise(folder: Path) -> Summary:
         remarks=remarks.read(folder),
         metric=aggregate.metric_of(runs),
         left_out=tuple(aggregate.left_out(runs)),
-        warnings=among.read(folder),
     )
 
 

@@ -12,7 +12,7 @@ FILE = "remarks.txt"
 
 
 def write(remarks: Sequence[str], folder: Path) -> None:
-    """Writes ``remarks.txt``; removes an old one where there are none."""
+    """Writes ``remarks.txt``, a line each; removes an old one where there are none."""
     if remarks:
         write_atomically(folder / FILE, "".join(f"{remark}\n" for remark in remarks).encode())
     else:
@@ -20,6 +20,13 @@ def write(remarks: Sequence[str], folder: Path) -> None:
 
 
 def read(folder: Path) -> tuple[str, ...]:
-    """The lines of ``remarks.txt``, none where there is no such file."""
+    """The lines of ``remarks.txt``, none where there is no such file.
+
+    Raises:
+        ValueError: one line: it cannot be read.
+    """
     path = folder / FILE
-    return tuple(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else ()
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not readable ({error}); delete it to aggregate again") from None

@@ -264,7 +264,7 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
     metric = summary.metric.short
     if summary.metric != WORDS:
         notes.append(f"{metric}: {summary.metric.name}, of characters without blanks, in place of words.")
-    notes += [f"Warning: {line}" for line in summary.warnings]
+    notes += summary.remarks
     notes += [*summary.described_samples, *summary.left_out, *summary.choices]
     compared = {f"{metric} change [95%]": f"{metric} change (points)", "x fewer": "x fewer (parameters)"}
     if changes := [text for header, text in compared.items() if header in shown]:
@@ -285,7 +285,6 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
             f"Training step: {where}; speed-up against the preset's dense model, measured in turns with it (ratio of"
             f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"
         )
-    notes += summary.remarks
     if "S / D / I %" in shown:
         noun = summary.metric.noun
         notes.append(f"S / D / I: {noun}s substituted, deleted and inserted, of those that were said.")

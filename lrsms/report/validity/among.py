@@ -7,11 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from lrsms.config import Run
-from lrsms.files import write_atomically
 from lrsms.report.validity.record import Record
 from lrsms.strict import canonical_json
 
-FILE = "warnings.txt"
 _SLACK = 0.1
 """Relative: another release of PyTorch may count other operations."""
 
@@ -62,23 +60,6 @@ class Among:
             for names in self._errors.values()
             if len(names) > 1
         ]
-
-
-def write(warnings: list[str], folder: Path) -> None:
-    """Keeps the warnings beside a study's aggregates, a line each; removes those of an earlier time."""
-    if warnings:
-        write_atomically(folder / FILE, "".join(f"{line}\n" for line in warnings).encode())
-    else:
-        (folder / FILE).unlink(missing_ok=True)
-
-
-def read(folder: Path) -> tuple[str, ...]:
-    """The warnings that ``write`` kept; none where there are none."""
-    path = folder / FILE
-    try:
-        return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not readable ({error}); delete it to aggregate again") from None
 
 
 def _errors_of(scores: pd.DataFrame) -> str | None:
