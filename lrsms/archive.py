@@ -17,7 +17,7 @@ _RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:
 _KNOWN = re.compile(rf"results/(?:records/{_RUN}/(?:{_RECORD})|steptime/{_FILE}\.json|{_RUN}/project\.json)")
 _FOLDER = re.compile(rf"results(?:/(?:records(?:/{_RUN})?|steptime|{_RUN}))?/?")
 MOST_BYTES = 2**26
-"""Of one file."""
+"""Largest size of one file."""
 MOST_IN_ALL = 2**31
 MOST_FILES = 100_000
 

@@ -34,7 +34,7 @@ Decibels = Annotated[float, Field(ge=-100, le=100)]
 Pieces = Annotated[int, Field(ge=1, le=100_000)]
 Mels = Annotated[int, Field(ge=1, le=1000)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
-"""Of matrices, or channels of convolutions."""
+"""The width of a matrix, or the channels of a convolution."""
 Layers = Annotated[int, Field(ge=1, le=1000)]
 DecoderLayers = Annotated[int, Field(ge=0, le=1000)]
 Kernel = Annotated[int, Field(ge=1, le=255)]

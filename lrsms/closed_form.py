@@ -130,7 +130,7 @@ def _others(model: Model, size: int) -> int:
 
 
 def _convolved(model: Model, modality: Modality) -> tuple[int, int, int]:
-    """Of a front end's convolutions: their parameters, the most places per frame, and the numbers per frame left."""
+    """A front end's convolutions: their parameters, the most places per frame, and the numbers per frame left."""
     if modality == "video":
         assert model.video_channels is not None
         return _resnet(model.video_channels, _VIDEO_STEM, _KERNEL_3X3), _VIDEO_PLACES, 8 * model.video_channels

@@ -28,7 +28,7 @@ Modality = Literal["audio", "video"]
 PREPARED_LAYOUT = 3
 """Version of the folder of a prepared corpus (``data/prepared.py``)."""
 MOST_WEIGHTS = 100_000_000_000
-"""Of a model: two thousand times the paper's."""
+"""Most weights of a model: two hundred times as many as the paper's largest has."""
 MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("video",), "avsr": ("audio", "video")}
 """What the models of a task hear and see."""
 

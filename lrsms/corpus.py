@@ -49,7 +49,7 @@ class MostSkipped(Frozen):
     train: Share | None = None
     valid: Share | None = None
     test: Share | None = None
-    """Of recordings that cannot be used and transcripts that are empty: whatever else is in the split is scored."""
+    """This counts unusable recordings and empty transcripts only: everything else in the split is scored."""
 
 
 class _Corpus(Frozen):

@@ -31,7 +31,8 @@ from lrsms.hypothesis import Hypothesis
 from lrsms.models.frontends import padding_mask
 
 _MULTIPLIER = 6364136223846793005
-"""Of the 64-bit hashes that name prefixes (Knuth's, of full period); two of a few thousand never meet in practice."""
+"""Multiplier of the 64-bit hashes that name prefixes (Knuth's, of full period); a few thousand hashes never collide in
+practice."""
 _NOBODY = -1
 """Name of a prefix that no path spells."""
 
@@ -188,7 +189,7 @@ def _backtrace(steps: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _packed(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Of ``labels (B, K, T)`` how many are not 0, ``(B, K)``, and these without the others between, ``(B, K, U)``."""
+    """How many of ``labels (B, K, T)`` are not 0, ``(B, K)``, and these without the others between, ``(B, K, U)``."""
     order = (labels == 0).long().sort(dim=2, stable=True).indices
     counts = (labels > 0).sum(2)
     return counts, labels.gather(2, order)[..., : int(counts.max())]

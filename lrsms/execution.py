@@ -60,7 +60,7 @@ class Execution(Frozen):
     """The settings; None leaves each to Slurm, or to the profile."""
 
     gpus: Annotated[int, Field(ge=0)] | None = None
-    """Of each training job; decoding and step times have one. 0: everything runs on processors."""
+    """GPUs of each training job; decoding and step times have one. 0: everything runs on processors."""
     gpu_model: Word | None = None
     """As the cluster calls it, such as ``a100``."""
     gres: Annotated[str, AfterValidator(_is_gpus)] | None = None

@@ -16,7 +16,7 @@ from typing import IO, Any
 from lrsms.printable import printable
 
 MOST_BYTES = 2**26
-"""Of a JSON file: far more than any file of a record has."""
+"""Largest size of a JSON file: far more than any file of a record has."""
 _PATIENCE_SECONDS = 0.5
 """``status`` probes a lock for a moment; who is at work holds it for longer."""
 _RETRY_SECONDS = 0.05

@@ -27,7 +27,7 @@ from lrsms.files import write_atomically
 
 @dataclass(frozen=True)
 class Alignment:
-    """Of one utterance's hypothesis with its reference.
+    """The alignment of one utterance's hypothesis with its reference.
 
     Characters include one blank between words; where they are the words, they are what is counted as words.
     """
@@ -46,7 +46,7 @@ class Alignment:
 
     @property
     def substitutions(self) -> int:
-        """Of words."""
+        """The three kinds of word errors."""
         return self.letters.count("S")
 
     @property
@@ -83,7 +83,7 @@ EDITS = ("substitutions", "deletions", "insertions")
 COLUMNS = (*KEYS, *COUNTS, "alignment")
 HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
 MOST_BYTES = 2**28
-"""Of an unzipped score table: some two million rows."""
+"""Largest size of an unzipped score table: some two million rows."""
 MOST_RATIO = 200
 """Unzipped over zipped: rows that differ in their id alone shrink to a hundredth, zeros to a thousandth."""
 _LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}

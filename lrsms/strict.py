@@ -15,7 +15,7 @@ from lrsms.printable import one_line, unseen
 from lrsms.yamlfile import MOST_DEPTH, MOST_VALUES
 
 MOST_DIGITS = 100
-"""Of a whole number."""
+"""Most digits of a whole number."""
 
 
 class Frozen(BaseModel):

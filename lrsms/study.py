@@ -22,7 +22,7 @@ CONFIG_FOLDER = Path("workflow/config")
 OUTCOME = "run.json"
 """The file of a run that says how it ended."""
 MOST_RUNS = 10_000
-"""Of a study: Snakemake needs seconds for a thousand jobs."""
+"""Most runs of a study: Snakemake needs seconds for a thousand jobs."""
 SETTINGS = ("scale", "task", "corpus")
 """What a study is asked of, and so no axes of it: the cells of a table share their test set."""
 Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]

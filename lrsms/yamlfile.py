@@ -15,11 +15,11 @@ import yaml
 from lrsms.printable import printable, unseen
 
 MOST_BYTES = 2**20
-"""Of a file. Those of this project have 10 kB at most."""
+"""Largest size of a file. Those of this project have 10 kB at most."""
 MOST_DEPTH = 50
 """Lists and mappings inside one another."""
 MOST_VALUES = 200_000
-"""Of a file, its aliases written out."""
+"""Most values of a file, its aliases written out."""
 _MERGE = "tag:yaml.org,2002:merge"
 _NUMBERS = {
     "tag:yaml.org,2002:int": re.compile(r"^[-+]?(0|[1-9][0-9_]{0,99}|0x[0-9a-fA-F_]{1,80})$"),

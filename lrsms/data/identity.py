@@ -27,9 +27,9 @@ class Source:
     """A file of the corpus as it was when the corpus was prepared."""
 
     size: int
-    """In bytes."""
+    """Its length in bytes."""
     sha256: str
-    """Of its content."""
+    """SHA-256 of its content."""
 
 
 def sources(utterance: Utterance, modalities: Iterable[Modality]) -> dict[Modality, Source]:

@@ -41,7 +41,7 @@ class Outcome:
     sources: dict[Modality, Source]
     """Its files; none of one that is rendered."""
     checksums: dict[Modality, str]
-    """Of what is prepared of it."""
+    """CRC-32 of what is prepared of it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Ingested:
     checksums: dict[str, dict[Modality, str]]
     """By utterance, of what is prepared of it."""
     lines: list[str]
-    """Of every utterance, those that are skipped among them, for ``identity.source_hash``."""
+    """A line for every utterance, skipped ones too, for ``identity.source_hash``."""
     notes: dict[str, tuple[str, ...]]
     """By utterance, where there are any."""
     hashes: dict[str, str]

@@ -43,7 +43,7 @@ class InPlace:
         self._folder, self._root, self._name, self._is_seen = folder, root, name, is_seen
         self._rows = {row.cells["id"]: row.cells for row in read_tsv(folder / SOURCES, _COLUMNS)}
         self._seen: dict[Path, tuple[int, ...]] = {}
-        """Of files whose content was found right, what the file system said of them then."""
+        """What the file system said of each file when its content was found right."""
 
     def check(self, ids: set[str], num_frames: int) -> None:
         """Raises ``ValueError``, one line, unless all these utterances are listed."""

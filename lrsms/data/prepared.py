@@ -47,7 +47,7 @@ class Item:
     offset: int
     """First frame in the corpus's streams."""
     tokens: tuple[int, ...]
-    """Of a test utterance, without the characters that the tokenizer does not know."""
+    """Those of a test utterance lack the characters that the tokenizer does not know."""
 
 
 def open_streams(folder: Path, modalities: tuple[Modality, ...], root: Path | None, name: str) -> Stored | InPlace:

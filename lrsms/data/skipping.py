@@ -18,7 +18,7 @@ from lrsms.data.text import Tokenizer, ctc_length
 Kind = Literal["recording", "transcript", "spelling", "length"]
 
 LARGEST_SHARE = 0.01
-"""Of utterances that may be left out where a corpus says nothing else."""
+"""Largest share of utterances that may be left out where a corpus says nothing else."""
 MOST_REASONS = 10
 """Reasons that are told at once; the list has all of them."""
 

@@ -25,7 +25,7 @@ _LONGEST_DELAY = 60.0
 _LARGEST_GAP = 0.04
 """Seconds by which the times of a sound may differ from what its samples last."""
 _CANCELLED = 0.25
-"""Of the power that channels of nothing in common keep in their mean: with less, they are of opposite phase."""
+"""Share of the power that independent channels keep in their mean. With less than this, they are of opposite phase."""
 
 
 @dataclass(frozen=True)

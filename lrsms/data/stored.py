@@ -35,7 +35,7 @@ class Place(Protocol):
 
     @property
     def id(self) -> str:
-        """Of the utterance."""
+        """The utterance's id."""
 
     @property
     def split(self) -> str:

@@ -51,7 +51,7 @@ SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "wor
 
 _REMEDY = "delete it to make it again"
 _MOST = 1e18
-"""Of what a step time file counts or measures."""
+"""The largest number that a step time file may count or measure."""
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
     *_COURSE,

@@ -88,7 +88,7 @@ def check_spectra(path: Path, content: Mapping[str, Any], plan: Mapping[str, Any
 
 
 def _check_spectrum(matrix: Fields, index: int, size: int, places: Fields) -> None:
-    """Of one matrix with ``size`` singular values."""
+    """Checks the spectrum of one matrix with ``size`` singular values."""
     kept = places.get(str(size))
     if not isinstance(kept, list) or not all(type(place) is int for place in kept) or not _is_sorted(kept, size):
         raise wrong(matrix.path, f"indices.{size}", kept, f"places from 0 to {size - 1} that rise")
