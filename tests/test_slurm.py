@@ -34,13 +34,14 @@ grids:
     lowrank.ratio: [0.5]
     seed: [1, 2]
 """
-# The machine is smaller than a cluster, and has no accounting.
+# The machine is smaller than a cluster, and has no accounting. Its GPUs are stand-ins, which no job can compute on.
 SMALLER = {
     "workflow/rules/resources.smk": {
         "return 4": "return 1",
         '"train": 32000': '"train": 500',
         ": 8000": ": 400",
         "THREADS = 8": "THREADS = 1",
+        'return "cuda"': 'return "cpu"',
     },
     "slurm/config.yaml": {"latency-wait: 60": "latency-wait: 10"},
 }
