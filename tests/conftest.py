@@ -107,39 +107,32 @@ def resolve_run() -> Callable[[Run, Path], Path]:
 
 
 @pytest.fixture(scope="session")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory,
-    make_run: Callable[..., Run],
-    resolve_run: Callable[[Run, Path], Path],
-    prepared: "Prepared",
-) -> Path:
-    """The folder of the finished tiny run; not to be changed."""
+def train_once(
+    tmp_path_factory: pytest.TempPathFactory, resolve_run: Callable[[Run, Path], Path], prepared: "Prepared"
+) -> Callable[[Run], Path]:
+    """Trains a run of the corpus of ``make_run`` in a new folder."""
     import torch
 
     from lrsms.training.train import train
 
-    run = make_run()
-    folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
-    train(run, prepared, folder, torch.device("cpu"))
-    return folder
+    def train_run(run: Run) -> Path:
+        folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
+        train(run, prepared, folder, torch.device("cpu"))
+        return folder
+
+    return train_run
 
 
 @pytest.fixture(scope="session")
-def trained_lowrank(
-    tmp_path_factory: pytest.TempPathFactory,
-    make_lowrank: Callable[..., Run],
-    resolve_run: Callable[[Run, Path], Path],
-    prepared: "Prepared",
-) -> Path:
+def trained(train_once: Callable[[Run], Path], make_run: Callable[..., Run]) -> Path:
+    """The folder of the finished tiny run; not to be changed."""
+    return train_once(make_run())
+
+
+@pytest.fixture(scope="session")
+def trained_lowrank(train_once: Callable[[Run], Path], make_lowrank: Callable[..., Run]) -> Path:
     """The folder of the finished tiny run of low rank; not to be changed."""
-    import torch
-
-    from lrsms.training.train import train
-
-    run = make_lowrank()
-    folder = resolve_run(run, tmp_path_factory.mktemp("runs"))
-    train(run, prepared, folder, torch.device("cpu"))
-    return folder
+    return train_once(make_lowrank())
 
 
 @pytest.fixture

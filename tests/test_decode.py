@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -112,6 +113,14 @@ def turn(factor):
     return damage
 
 
+@contextmanager
+def refusal(match):
+    """A refusal in one line."""
+    with pytest.raises(ValueError, match=match) as caught:
+        yield
+    assert "\n" not in str(caught.value)
+
+
 def without_hash(folder):
     """As of a run from before its weights' hash was kept."""
     outcome = json.loads((folder / "run.json").read_text())
@@ -122,11 +131,8 @@ def without_hash(folder):
 @pytest.mark.parametrize("damage", [turn(-1), turn(0), truncate, drop_a_tensor])
 def test_weights_that_are_not_those_of_the_training_are_refused(copy, make_run, prepared, decoding, tmp_path, damage):
     damage(copy / "weights.safetensors")
-    with pytest.raises(
-        ValueError, match=r"weights.safetensors: is not what training wrote .*; restore it, or"
-    ) as caught:
+    with refusal(r"weights.safetensors: is not what training wrote .*; restore it, or"):
         decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)
-    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -142,11 +148,8 @@ def test_weights_are_decoded_without_a_hash_to_compare_with(copy, trained, make_
 def test_weights_that_cannot_be_loaded_are_named(copy, make_run, prepared, decoding, tmp_path, damage):
     without_hash(copy)
     damage(copy / "weights.safetensors")
-    with pytest.raises(
-        ValueError, match=r"weights.safetensors: cannot be loaded \(.+\); delete .*run.json and run"
-    ) as caught:
+    with refusal(r"weights.safetensors: cannot be loaded \(.+\); delete .*run.json and run"):
         decode(make_run(), prepared, copy, tmp_path / "out.jsonl", decoding, CPU)
-    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.jsonl").exists()
 
 
