@@ -19,9 +19,9 @@ import pandas as pd
 import torch
 
 from benchmarks.figure import Figure
-from benchmarks.startup import command, environment, write_project
+from benchmarks.startup import FEW, command, environment, write_project
 from lrsms.build import build_structure
-from lrsms.config import Decoding
+from lrsms.config import Decoding, Train
 from lrsms.cost import plan_summary
 from lrsms.curve import write_curve
 from lrsms.files import write_json
@@ -58,8 +58,8 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     """Seconds and megabytes of each verb and of all of them; the small form has few runs and their aggregate only."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        project, experiments = write_project(folder, small)
         sizes = dict.fromkeys(SIZES, SPEAKERS) if small else SIZES
+        project, experiments = write_project(folder, small, FEW | sizes)
         write_records(folder, experiments, project.decoding, sizes)
         results = f"results/{folder_name(project)}"
         of_project = ["--project", project.model_dump_json()]
@@ -121,7 +121,7 @@ def write_records(folder: Path, experiments: list[Experiment], decoding: Decodin
         outcome |= {"macs_per_second": 30.0 * plan["parameters"], "peak_memory_mb": 500.0, "device": "none"}
         write_json(record / "run.json", outcome | {"seconds": 600.0, "provenance": {}})
         write_json(record / "spectra.json", spectra(plan))
-        write_curve(record / "curve.csv", curve(run.train.snapshots))
+        write_curve(record / "curve.csv", curve(run.train))
         write_scores(record / decoding.scores, scores(decoding, sizes, generator))
         times = [float(time) for time in generator.normal(50, 2, size=30)]
         step: dict[str, Any] = {"baseline_ms": times, "run_ms": times[::-1], "threads": 1, "device": "none"}
@@ -131,23 +131,24 @@ def write_records(folder: Path, experiments: list[Experiment], decoding: Decodin
 
 
 def scores(decoding: Decoding, sizes: dict[str, int], generator: np.random.Generator) -> list[Score]:
-    """A tenth of all words substituted, of every utterance under every decoder and condition."""
+    """A tenth of all words substituted, one letter in each, in every utterance under every decoder and condition."""
     rows = []
     for condition, asked in decoding.conditions.items():
         letters = generator.choice(["C", "S"], p=[0.9, 0.1], size=(len(decoding.decoders), sizes[asked.split], WORDS))
         for decoder, texts in zip(decoding.decoders, letters, strict=True):
             for number, text in enumerate(texts):
-                alignment = Alignment("".join(text), 5 * WORDS, 0)
+                alignment = Alignment("".join(text), 5 * WORDS, int((text == "S").sum()))
                 rows.append(Score(decoder, condition, f"u{number:04d}", f"s{number % SPEAKERS:02d}", alignment))
     return rows
 
 
-def curve(snapshots: int) -> pd.DataFrame:
-    """A training curve."""
-    step = 100 * np.arange(1, snapshots + 1)
+def curve(train: Train) -> pd.DataFrame:
+    """A training curve that falls as 1 / step, its learning rate from the peak to zero."""
+    share = np.arange(1, train.snapshots + 1) / train.snapshots
+    step = np.rint(train.steps * share).astype(int)
     columns: dict[str, Any] = {"step": step, "epoch": step // 400, "frames": 1500 * step}
     names = ("loss", "ctc", "attention", "gradient_norm", "lr", "valid_loss", "valid_wer")
-    return pd.DataFrame(columns | dict.fromkeys(names, 100 / step))
+    return pd.DataFrame(columns | dict.fromkeys(names, 100 / step) | {"lr": train.lr * (1 - share)})
 
 
 def spectra(plan: dict[str, Any]) -> dict[str, Any]:

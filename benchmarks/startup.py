@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 NAME = "many"
 REPETITIONS = 3
 _TARGETS = ["encoder.attention", "encoder.feedforward", "encoder.convolution", "decoder.feedforward"]
-_FEW = {"train": 40, "valid": 4, "test": 4, "train_voices": 4, "valid_voices": 2, "test_voices": 2}
+FEW = {"train": 40, "valid": 4, "test": 4, "train_voices": 4, "valid_voices": 2, "test_voices": 2}
 
 BIN = "bin"
 """Programs of the folder itself."""
@@ -41,7 +41,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     repetitions = 1 if small else REPETITIONS
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        project, experiments = write_project(folder, small)
+        project, experiments = write_project(folder, small, FEW)
         asked = ["--scale", project.scale, "--task", project.task, "--corpus", project.corpus]
         plan = ["lrsms", "plan", NAME, *asked, "--no-measure", "--device", device.type]
         times = {"--help": [seconds(folder, "lrsms", "--help") for _ in range(repetitions)]}
@@ -57,8 +57,8 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     return [Figure(name, min(each), "s", aims[name], details | {"seconds": each}) for name, each in times.items()]
 
 
-def write_project(folder: Path, small: bool) -> tuple[Project, list[Experiment]]:
-    """A folder with the workflow and a study over ``tiny-asr``, of 1,040 runs or five, on a few utterances."""
+def write_project(folder: Path, small: bool, sizes: dict[str, int]) -> tuple[Project, list[Experiment]]:
+    """A folder with the workflow and a study over ``tiny-asr``, of 1,040 runs or five, on a corpus of these sizes."""
     shutil.copytree(ROOT / "workflow", folder / "workflow")
     settings = folder / study.CONFIG_FOLDER
     seed = list(range(1, 2 if small else 17))
@@ -69,7 +69,7 @@ def write_project(folder: Path, small: bool) -> tuple[Project, list[Experiment]]
     axes |= {"lowrank.init": ["spectral", "random", "matched", "orthogonal"], "seed": seed}
     content = {"question": "How long does it take to begin?", "grids": [{"seed": seed}, axes]}
     (settings / f"studies/{NAME}.yaml").write_text(yaml.safe_dump(content))
-    corpus = read_yaml(settings / "corpora/commands.yaml") | _FEW
+    corpus = read_yaml(settings / "corpora/commands.yaml") | sizes
     (settings / "corpora/commands.yaml").write_text(yaml.safe_dump(corpus))
     asked = {"study": NAME, "task": "asr", "scale": "tiny", "corpus": "commands"}
     path = settings / "config.yaml"
