@@ -13,7 +13,7 @@ from rich.table import Table
 import benchmarks
 from benchmarks import index
 from benchmarks.figure import Figure, write
-from lrsms.kernels import choose_kernels
+from lrsms.base.kernels import choose_kernels
 
 NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr", "compare_auto_avsr_search")
 """Files that answer no question, and what needs a folder of its own."""

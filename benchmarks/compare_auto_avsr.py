@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from benchmarks.__main__ import publish
 from benchmarks.figure import Figure
-from lrsms.config import Run
+from lrsms.base.kernels import choose_kernels
+from lrsms.base.yamlfile import read_yaml
+from lrsms.cost.case import Row, arithmetic, compile_blocks, free, many_graphs, network, variant
+from lrsms.cost.random_data import vocabulary
+from lrsms.cost.steptime import TrainingStep, in_turns
 from lrsms.data.batch import Batch, network_inputs
-from lrsms.kernels import choose_kernels
 from lrsms.statistics.stats import median_ratio
-from lrsms.stepbench import TrainingStep, in_turns, vocabulary
-from lrsms.stepcase import Row, arithmetic, compile_blocks, free, many_graphs, network, variant
-from lrsms.study import preset_run
-from lrsms.yamlfile import read_yaml
+from lrsms.study.expand import preset_run
+from lrsms.study.run import Run
 
 PACKAGE = "espnet.nets.pytorch_backend"
 MODULES = {"asr": "e2e_asr_conformer", "avsr": "e2e_asr_conformer_av"}

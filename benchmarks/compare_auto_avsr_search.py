@@ -18,14 +18,14 @@ from torch import Tensor
 
 from benchmarks.__main__ import publish
 from benchmarks.figure import Figure
-from lrsms.beam import search
-from lrsms.config import Condition, Decoder
 from lrsms.data.batch import condition_batch, network_inputs
 from lrsms.data.prepared import Item, Prepared
-from lrsms.decode import load_trained
+from lrsms.decoding.beam import search
+from lrsms.decoding.decode import load_trained
 from lrsms.models.recognizer import Recognizer
-from lrsms.record import load_run
-from lrsms.score import align, word_error_rate
+from lrsms.record.record import load_run
+from lrsms.record.score import align, word_error_rate
+from lrsms.study.decoding import Condition, Decoder
 
 CPU = torch.device("cpu")
 AIM = ">= 95"

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.figure import Figure
-from lrsms.beam import Hypothesis, search
-from lrsms.config import Decoder as Settings
-from lrsms.config import Model, Run
-from lrsms.data.audio import FRAMES_PER_SECOND
+from lrsms.base.devices import timed
+from lrsms.cost.random_data import random_batch, vocabulary
 from lrsms.data.batch import network_inputs
+from lrsms.decoding.beam import Hypothesis, search
 from lrsms.models.decoder import Decoder, DecoderState
 from lrsms.models.recognizer import build
-from lrsms.stepbench import random_batch, timed, vocabulary
-from lrsms.study import preset_run
+from lrsms.study.decoding import Decoder as Settings
+from lrsms.study.expand import preset_run
+from lrsms.study.frames import FRAMES_PER_SECOND
+from lrsms.study.run import Model, Run
 
 PRESETS = {"tiny-asr": 4, "mini-asr": 6}
 """With the frames from one token to the next: characters come faster than pieces of words."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from lrsms.files import write_json
-from lrsms.provenance import provenance
-from lrsms.training.ending import device_name
+from lrsms.base.devices import device_name
+from lrsms.base.files import write_json
+from lrsms.base.provenance import provenance
 
 
 @dataclass(frozen=True)

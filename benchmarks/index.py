@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lrsms.files import read_json, write_atomically
+from lrsms.base.files import read_json, write_atomically
 
 _HEAD = """# What is claimed of speed
 Measured by `make bench` and written by it from the files beside this page, which hold every repetition. Figures of one

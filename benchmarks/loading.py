@@ -16,16 +16,17 @@ import soundfile
 import torch
 
 from benchmarks.figure import Figure
-from lrsms import config, study
-from lrsms.config import Run, Task
-from lrsms.corpus import AutoAvsr, Manifest
+from lrsms.base.strict import parse
 from lrsms.data import video
-from lrsms.data.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
 from lrsms.data.batch import training_batch
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
+from lrsms.study import expand
+from lrsms.study.corpus import AutoAvsr, Corpus, Manifest
+from lrsms.study.frames import SAMPLE_RATE, SAMPLES_PER_FRAME
+from lrsms.study.run import Run, Task
+from lrsms.training.loop import train
 from lrsms.training.steplog import waited_share
-from lrsms.training.train import train
 
 FRAMES = 100
 """Of an utterance: 4 s."""
@@ -86,9 +87,9 @@ def speed(name: str, prepared: Prepared, run: Run, threads: Sequence[int], repet
     ]
 
 
-def mini(task: Task, corpus: config.Corpus) -> Run:
+def mini(task: Task, corpus: Corpus) -> Run:
     """A run of the ``mini`` preset of ``STEPS`` steps, on so few texts that they are spelt in characters."""
-    path, preset = study.load_preset(f"mini-{task}", Path(__file__).parents[1] / study.CONFIG_FOLDER)
+    path, preset = expand.load_preset(f"mini-{task}", Path(__file__).parents[1] / expand.CONFIG_FOLDER)
     preset["train"] |= {"steps": STEPS, "snapshots": 1, "average": 1}
     content = preset | {
         "scale": "mini",
@@ -96,7 +97,7 @@ def mini(task: Task, corpus: config.Corpus) -> Run:
         "corpus": corpus.model_dump(mode="json", exclude_none=True),
         "tokenizer": {"kind": "characters"},
     }
-    return config.parse(Run, content, str(path))
+    return parse(Run, content, str(path))
 
 
 def in_place_corpus() -> AutoAvsr:

@@ -16,11 +16,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.figure import Figure
-from lrsms import config, study
-from lrsms.config import Project, Run
+from lrsms.base.files import write_json
+from lrsms.base.strict import parse
+from lrsms.base.yamlfile import read_yaml
 from lrsms.data.prepare import prepare
-from lrsms.files import write_json
-from lrsms.yamlfile import read_yaml
+from lrsms.record.run_files import CONFIG
+from lrsms.study import expand
+from lrsms.study.project import Project
+from lrsms.study.run import Run
 
 ROOT = Path(__file__).parents[1]
 STEPS = 150
@@ -70,10 +73,10 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 def demo_runs(num_runs: int, steps: int, small: bool) -> list[Run]:
     """Different runs of the demo study, of ``steps`` steps and on fewer utterances."""
-    folder = ROOT / study.CONFIG_FOLDER
+    folder = ROOT / expand.CONFIG_FOLDER
     path = folder / "config.yaml"
     asked = {"study": "demo", "task": "asr", "scale": "demo", "corpus": "commands"}
-    experiments = study.load(config.parse(Project, read_yaml(path) | asked, str(path)), folder)
+    experiments = expand.load(parse(Project, read_yaml(path) | asked, str(path)), folder)
     sizes = {"train": 24, "valid": 4, "test": 4} if small else {"train": 400, "valid": 24, "test": 4}
     sizes |= {"train_voices": 4, "valid_voices": 2, "test_voices": 2}
     changes = {"steps": steps, "snapshots": 1, "average": 1}
@@ -94,7 +97,7 @@ def train_all(runs: list[Run], folder: Path, corpora: Path, device: torch.device
 
     def train(run: Run) -> None:
         place = folder / f"run-{run.digest}"
-        write_json(place / "config.json", run.model_dump(mode="json", exclude_none=True))
+        write_json(place / CONFIG, run.model_dump(mode="json", exclude_none=True))
         options = ["--device", device.type, "--threads", str(packing.threads), "--corpora", str(corpora)]
         command = [sys.executable, "-m", "lrsms", "train", *options, str(place)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

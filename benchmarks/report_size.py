@@ -20,14 +20,16 @@ import torch
 
 from benchmarks.figure import Figure
 from benchmarks.startup import FEW, command, environment, write_project
-from lrsms.build import build_structure
-from lrsms.config import Decoding, Train
-from lrsms.cost import plan_summary
-from lrsms.curve import write_curve
-from lrsms.files import write_json
+from lrsms.base.files import write_json
+from lrsms.methods.build import build_structure
+from lrsms.methods.operations import plan_summary
+from lrsms.record.curve import write_curve
+from lrsms.record.run_files import CONFIG, CURVE, OUTCOME, PLAN, SPECTRA
+from lrsms.record.score import Alignment, Score, write_scores
 from lrsms.report.results import folder_name
-from lrsms.score import Alignment, Score, write_scores
-from lrsms.study import Experiment
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
+from lrsms.study.run import Train
 
 JOBS = 2
 VOCABULARY = 30
@@ -110,8 +112,8 @@ def write_records(folder: Path, experiments: list[Experiment], decoding: Decodin
             plans[experiment.cell] = plan_summary(*build_structure(run, VOCABULARY))
         plan = plans[experiment.cell]
         record = folder / "results/records" / experiment.name
-        write_json(record / "config.json", run.model_dump(mode="json", exclude_none=True))
-        write_json(record / "plan.json", plan)
+        write_json(record / CONFIG, run.model_dump(mode="json", exclude_none=True))
+        write_json(record / PLAN, plan)
         outcome: dict[str, Any] = {
             "status": "finished",
             "diverged_at": None,
@@ -119,9 +121,9 @@ def write_records(folder: Path, experiments: list[Experiment], decoding: Decodin
             "data_hash": "made up",
         }
         outcome |= {"macs_per_second": 30.0 * plan["parameters"], "peak_memory_mb": 500.0, "device": "none"}
-        write_json(record / "run.json", outcome | {"seconds": 600.0, "provenance": {}})
-        write_json(record / "spectra.json", spectra(plan))
-        write_curve(record / "curve.csv", curve(run.train))
+        write_json(record / OUTCOME, outcome | {"seconds": 600.0, "provenance": {}})
+        write_json(record / SPECTRA, spectra(plan))
+        write_curve(record / CURVE, curve(run.train))
         write_scores(record / decoding.scores, scores(decoding, sizes, generator))
         times = [float(time) for time in generator.normal(50, 2, size=30)]
         step: dict[str, Any] = {"baseline_ms": times, "run_ms": times[::-1], "threads": 1, "device": "none"}
@@ -145,7 +147,7 @@ def scores(decoding: Decoding, sizes: dict[str, int], generator: np.random.Gener
 def curve(train: Train) -> pd.DataFrame:
     """A training curve that falls as 1 / step, its learning rate from the peak to zero."""
     share = np.arange(1, train.snapshots + 1) / train.snapshots
-    step = np.rint(train.steps * share).astype(int)
+    step = np.rint((train.steps or 1000) * share).astype(int)
     columns: dict[str, Any] = {"step": step, "epoch": step // 400, "frames": 1500 * step}
     names = ("loss", "ctc", "attention", "gradient_norm", "lr", "valid_loss", "valid_wer")
     return pd.DataFrame(columns | dict.fromkeys(names, 100 / step) | {"lr": train.lr * (1 - share)})

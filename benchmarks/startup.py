@@ -16,12 +16,14 @@ import torch
 import yaml
 
 from benchmarks.figure import Figure
-from lrsms import config, study
-from lrsms.config import Project
+from lrsms.base.files import write_json
+from lrsms.base.strict import parse
+from lrsms.base.yamlfile import read_yaml
 from lrsms.data.prepare import prepare
-from lrsms.files import write_json
-from lrsms.study import Experiment
-from lrsms.yamlfile import read_yaml
+from lrsms.record.run_files import CONFIG
+from lrsms.study import expand
+from lrsms.study.expand import Experiment
+from lrsms.study.project import Project
 
 ROOT = Path(__file__).parents[1]
 NAME = "many"
@@ -60,7 +62,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 def write_project(folder: Path, small: bool, sizes: dict[str, int]) -> tuple[Project, list[Experiment]]:
     """A folder with the workflow and a study over ``tiny-asr``, of 1,040 runs or five, on a corpus of these sizes."""
     shutil.copytree(ROOT / "workflow", folder / "workflow")
-    settings = folder / study.CONFIG_FOLDER
+    settings = folder / expand.CONFIG_FOLDER
     seed = list(range(1, 2 if small else 17))
     targets, ratios = [[target] for target in _TARGETS], [0.5, 0.25, 0.12, 0.06]
     axes: dict[str, Any] = {"lowrank.targets": targets, "lowrank.ratio": ratios}
@@ -73,8 +75,8 @@ def write_project(folder: Path, small: bool, sizes: dict[str, int]) -> tuple[Pro
     (settings / "corpora/commands.yaml").write_text(yaml.safe_dump(corpus))
     asked = {"study": NAME, "task": "asr", "scale": "tiny", "corpus": "commands"}
     path = settings / "config.yaml"
-    project = config.parse(Project, read_yaml(path) | asked, str(path))
-    return project, study.load(project, settings)
+    project = parse(Project, read_yaml(path) | asked, str(path))
+    return project, expand.load(project, settings)
 
 
 def command(*words: str) -> list[str]:
@@ -119,7 +121,7 @@ def first_steps(folder: Path, experiment: Experiment, device: torch.device, repe
     found = []
     for repetition in range(repetitions):
         place = folder / f"{repetition}" / experiment.name
-        write_json(place / "config.json", run.model_dump(mode="json", exclude_none=True))
+        write_json(place / CONFIG, run.model_dump(mode="json", exclude_none=True))
         words = command("lrsms", "train", "--device", device.type, str(place))
         log = place / "timings.jsonl"
         began = time.perf_counter()

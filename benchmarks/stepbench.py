@@ -9,9 +9,9 @@ from dataclasses import replace
 import torch
 
 from benchmarks.figure import Figure
-from lrsms.stepcase import Row
-from lrsms.stepgrid import FULL, MOST, SMALL, measure_grid
-from lrsms.study import preset_run
+from lrsms.cost.case import Row
+from lrsms.cost.stepbench import FULL, MOST, SMALL, measure_grid
+from lrsms.study.expand import preset_run
 
 SECONDS = 480.0
 AIMS = {"paper-asr": "> 1.3", "paper-avsr": "> 1.15"}

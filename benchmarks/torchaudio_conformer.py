@@ -13,15 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.figure import Figure
-from lrsms.config import Model
+from lrsms.base.devices import timed
+from lrsms.cost.random_data import CHARACTERS_PER_UTTERANCE, FRAMES, NUM_CHARACTERS
 from lrsms.data.torchaudio_import import torchaudio
 from lrsms.models.conformer import ConformerEncoder
 from lrsms.models.frontends import padding_mask
 from lrsms.models.initial import initialise
 from lrsms.models.norm import update_running_statistics
 from lrsms.models.recognizer import ctc_loss
-from lrsms.stepbench import CHARACTERS_PER_UTTERANCE, FRAMES, NUM_CHARACTERS, timed
-from lrsms.study import preset_run
+from lrsms.study.expand import preset_run
+from lrsms.study.run import Model
 
 PRESETS = ("tiny-asr", "mini-asr")
 REPETITIONS = 8

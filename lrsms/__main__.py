@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lrsms import study
-from lrsms.terminal import say, spell_out_what_it_lacks
+from lrsms.base.terminal import say, spell_out_what_it_lacks
+from lrsms.study import expand
 from lrsms.training import interrupt
 from lrsms.verbs import benching, looking, reporting, running
 
@@ -61,7 +61,7 @@ def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lrsms", description=__doc__)
-    parser.add_argument("--config-folder", type=Path, default=study.CONFIG_FOLDER, help="presets, studies and corpora")
+    parser.add_argument("--config-folder", type=Path, default=expand.CONFIG_FOLDER, help="presets, studies and corpora")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(

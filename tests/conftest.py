@@ -11,9 +11,12 @@ import nano
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lrsms import config, study
-from lrsms.config import Decoding, Run
-from lrsms.files import write_json
+from lrsms.base.files import write_json
+from lrsms.base.strict import parse
+from lrsms.study.decoding import Decoding
+from lrsms.study.fields import overlay
+from lrsms.study.project import Project
+from lrsms.study.run import Run
 
 if TYPE_CHECKING:
     from lrsms.data.prepared import Prepared
@@ -58,7 +61,7 @@ def make_run() -> Callable[..., Run]:
     def make(task: str = "asr", **fields: Any) -> Run:
         base = {"scale": "nano", "task": task, "corpus": {**nano.CORPUS, "name": "few"}, **nano.PRESETS[task]}
         point = {name.replace("__", "."): value for name, value in fields.items()}
-        return config.parse(Run, study.overlay(base, point, "test"), "test")
+        return parse(Run, overlay(base, point, "test"), "test")
 
     return make
 
@@ -72,7 +75,7 @@ def make_lowrank(make_run: Callable[..., Run]) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def decoding() -> Decoding:
     """Greedy and beam search of the test split."""
-    return config.parse(config.Project, nano.PROJECT, "nano").decoding
+    return parse(Project, nano.PROJECT, "nano").decoding
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +116,7 @@ def train_once(
     """Trains a run of the corpus of ``make_run`` in a new folder."""
     import torch
 
-    from lrsms.training.train import train
+    from lrsms.training.loop import train
 
     def train_run(run: Run) -> Path:
         folder = resolve_run(run, tmp_path_factory.mktemp("runs"))

@@ -13,15 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrsms.data import sound
-from lrsms.data.sound import Sound
+from lrsms.data.recordings import sound
+from lrsms.data.recordings.sound import Sound
 from lrsms.data.torchaudio_import import torchaudio
-
-SAMPLE_RATE = 16_000
-SAMPLES_PER_FRAME = 640
-FEATURES_PER_FRAME = 4
-FRAMES_PER_SECOND = SAMPLE_RATE // SAMPLES_PER_FRAME
-FEATURES_PER_SECOND = FEATURES_PER_FRAME * FRAMES_PER_SECOND
+from lrsms.study.frames import FEATURES_PER_FRAME, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 _RATES = 4_000, 768_000
 """Below there is no speech to recognise, beyond are no recorders: the header is broken."""

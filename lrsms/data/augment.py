@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lrsms import config
-from lrsms.data.audio import FRAMES_PER_SECOND
+from lrsms.base.random_streams import stream, stream_seed
 from lrsms.data.noise import Kind
 from lrsms.data.prepared import Item
 from lrsms.data.video import SIZE
-from lrsms.streams import stream, stream_seed
+from lrsms.study.decoding import Condition
+from lrsms.study.frames import CROP, FRAMES_PER_SECOND
+from lrsms.study.run import Augment, Run
 
-CROP = 88
-"""Height and width of the part of a 96x96 mouth that networks see."""
 _MARGIN = SIZE - CROP
 
 Span = tuple[float, float]
@@ -58,13 +57,13 @@ class Draw:
     """Whether the network gets audio, and video."""
 
 
-def training_draw(item: Item, run: config.Run, epoch: int) -> Draw:
+def training_draw(item: Item, run: Run, epoch: int) -> Draw:
     """What is drawn for an utterance in an epoch of training. Each part has a random stream of its own."""
 
     def own(purpose: str) -> torch.Generator:
         return stream(run.seed, purpose, epoch, item.id)
 
-    augment = run.train.augment or config.Augment()
+    augment = run.train.augment or Augment()
     masks, corner, hidden, mirrored, present = None, Draw.corner, Draw.hidden, False, Draw.present
     if "audio" in run.model.modalities and run.train.augment is not None:
         masks = draw_masks(item.frames, augment, run.model.mels or 0, own("augment"))
@@ -82,7 +81,7 @@ def training_draw(item: Item, run: config.Run, epoch: int) -> Draw:
     return Draw(masks, _training_noise(item, run, epoch), corner, mirrored, hidden, present)
 
 
-def condition_draw(item: Item, condition: config.Condition) -> Draw:
+def condition_draw(item: Item, condition: Condition) -> Draw:
     """What a test condition does to an utterance: the same noise in every run and at every ratio."""
     noise = None
     if condition.noise is not None and condition.snr is not None:
@@ -90,7 +89,7 @@ def condition_draw(item: Item, condition: config.Condition) -> Draw:
     return Draw(noise=noise, present=(condition.without != "audio", condition.without != "video"))
 
 
-def _training_noise(item: Item, run: config.Run, epoch: int) -> NoiseDraw | None:
+def _training_noise(item: Item, run: Run, epoch: int) -> NoiseDraw | None:
     if run.train.noise is None:
         return None
     snrs = run.train.noise.snrs
@@ -123,7 +122,7 @@ def draw_spans(seconds: float, per_second: float, width: float, generator: torch
     return tuple(spans)
 
 
-def draw_masks(frames: int, augment: config.Augment, mels: int, generator: torch.Generator) -> Masks:
+def draw_masks(frames: int, augment: Augment, mels: int, generator: torch.Generator) -> Masks:
     """Draws SpecAugment's masks of audio (Park et al. 2019), with as many time masks as the utterance's length asks.
 
     Args:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrsms.config import Modality
+from lrsms.base.files import file_hash
 from lrsms.data.text import Characters, Tokenizer
 from lrsms.data.utterance import Utterance
-from lrsms.files import file_hash
+from lrsms.study.run import Modality
 
 if TYPE_CHECKING:
     from lrsms.data.prepared import Prepared

@@ -10,17 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lrsms.config import Corpus, Modality
-from lrsms.data import recording, video
+from lrsms.data import video
 from lrsms.data.growing import GrowingArray
 from lrsms.data.identity import Source, source_line, sources
 from lrsms.data.manifest import SPLITS
-from lrsms.data.recording import Recording
+from lrsms.data.recordings import recording
+from lrsms.data.recordings.recording import Recording
 from lrsms.data.skipping import Kind, Skipped
+from lrsms.data.spelling import normalise
 from lrsms.data.stored import FILES, checksum
-from lrsms.data.text import normalise
 from lrsms.data.transcripts import checked, notes_on
 from lrsms.data.utterance import Utterance
+from lrsms.study.corpus import Corpus
+from lrsms.study.run import Modality
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from lrsms.config import Modality
+from lrsms.base.files import file_hash
 from lrsms.data import video
 from lrsms.data.identity import Source
 from lrsms.data.manifest import read_tsv, write_tsv
-from lrsms.data.recording import FULL_SCALE, cut_pictures, cut_samples, num_frames, padded_frames, read_samples
+from lrsms.data.recordings.recording import (
+    FULL_SCALE,
+    cut_pictures,
+    cut_samples,
+    num_frames,
+    padded_frames,
+    read_samples,
+)
 from lrsms.data.stored import Place
 from lrsms.data.utterance import Utterance
-from lrsms.files import file_hash
+from lrsms.study.run import Modality
 
 SOURCES = "sources.tsv"
 _MODALITIES: tuple[Modality, ...] = ("audio", "video")

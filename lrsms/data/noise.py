@@ -14,8 +14,9 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 import torch
 
-from lrsms.data.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, read
-from lrsms.streams import stream
+from lrsms.base.random_streams import stream
+from lrsms.data.audio import read
+from lrsms.study.frames import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 Kind = Literal["babble", "white"]
 

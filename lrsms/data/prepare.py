@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from lrsms import config, leftout
-from lrsms.config import PREPARED_LAYOUT, Modality
+from lrsms.base.files import file_hash
 from lrsms.data import corpora
-from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.identity import content_hash, listing_hash, source_hash, tokenizer_hash
 from lrsms.data.ingest import Ingested, Kept, ingest
 from lrsms.data.inplace import SOURCES, write_sources
@@ -30,7 +28,10 @@ from lrsms.data.stored import AUDIO, CHECKSUMS, VIDEO, write_checksums
 from lrsms.data.text import Characters, Unigram, train_tokenizer
 from lrsms.data.transcripts import notes as transcript_notes
 from lrsms.data.transcripts import refuse_without_blanks
-from lrsms.files import file_hash
+from lrsms.record import leftout
+from lrsms.study.corpus import Corpus
+from lrsms.study.frames import FRAMES_PER_SECOND
+from lrsms.study.run import PREPARED_LAYOUT, Modality, Tokenizer
 
 RENDERED = "rendered"
 _OURS = {
@@ -41,8 +42,8 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 def prepare(
-    corpus: config.Corpus,
-    tokenizer: config.Tokenizer,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
     modalities: tuple[Modality, ...],
     root: Path | None,
     folder: Path,
@@ -105,7 +106,7 @@ def prepare(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def listing(corpus: config.Corpus, root: Path | None) -> str | None:
+def listing(corpus: Corpus, root: Path | None) -> str | None:
     """What tells that the lists of a real corpus were changed; None of one that is rendered.
 
     Raises:
@@ -126,8 +127,8 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _complete(
-    corpus: config.Corpus,
-    settings: config.Tokenizer,
+    corpus: Corpus,
+    settings: Tokenizer,
     modalities: tuple[Modality, ...],
     root: Path | None,
     folder: Path,

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from lrsms.config import PREPARED_LAYOUT, Modality
+from lrsms.base.files import file_hash
 from lrsms.data.identity import content_hash
 from lrsms.data.inplace import SOURCES, InPlace
 from lrsms.data.manifest import SPLITS, read_tsv
 from lrsms.data.noise import Babble
 from lrsms.data.stored import Stored, mapped
 from lrsms.data.text import Tokenizer, load_tokenizer
-from lrsms.files import file_hash
+from lrsms.study.run import PREPARED_LAYOUT, Modality
 
 MANIFEST = "manifest.tsv"
 BABBLE = "babble.npy"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lrsms.corpus import Corpus
-from lrsms.data.audio import FRAMES_PER_SECOND
 from lrsms.data.manifest import SPLITS, write_tsv
 from lrsms.data.text import Tokenizer, ctc_length
+from lrsms.study.corpus import Corpus
+from lrsms.study.frames import FRAMES_PER_SECOND
 
 Kind = Literal["recording", "transcript", "spelling", "length"]
 

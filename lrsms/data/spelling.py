@@ -10,7 +10,7 @@ import re
 import unicodedata
 from itertools import pairwise
 
-from lrsms.corpus import Corpus, Transcripts
+from lrsms.study.corpus import Corpus, Transcripts
 
 APOSTROPHES = "'\u2019\u2018\u02bc\u201b\u2032\uff07`\u00b4"
 """The straight one first, then what is typed in its place."""

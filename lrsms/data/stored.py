@@ -12,11 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
-from lrsms.config import Modality
 from lrsms.data import video
-from lrsms.data.audio import SAMPLES_PER_FRAME
 from lrsms.data.manifest import read_tsv, write_tsv
-from lrsms.data.recording import FULL_SCALE
+from lrsms.data.recordings.recording import FULL_SCALE
+from lrsms.study.frames import SAMPLES_PER_FRAME
+from lrsms.study.run import Modality
 
 AUDIO = "audio.npy"
 VIDEO = "video.npy"

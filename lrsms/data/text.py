@@ -14,8 +14,7 @@ from typing import ClassVar, Protocol, Self
 
 import sentencepiece
 
-from lrsms import config
-from lrsms.data.spelling import normalise as normalise
+from lrsms.study import run
 
 BLANK = 0
 
@@ -32,7 +31,7 @@ class Tokenizer(Protocol):
     """Name of the file that holds it."""
 
     @classmethod
-    def train(cls, settings: config.Tokenizer, texts: Sequence[str]) -> Self:
+    def train(cls, settings: run.Tokenizer, texts: Sequence[str]) -> Self:
         """Chooses the units for ``texts``."""
 
     @classmethod
@@ -70,7 +69,7 @@ class Characters:
         self._tokens = {character: token for token, character in enumerate(self._characters, start=1)}
 
     @classmethod
-    def train(cls, settings: config.Tokenizer, texts: Sequence[str]) -> Self:
+    def train(cls, settings: run.Tokenizer, texts: Sequence[str]) -> Self:
         """Takes every character that occurs."""
         return cls(sorted(set().union(*texts)))
 
@@ -118,7 +117,7 @@ class Unigram:
         self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     @classmethod
-    def train(cls, settings: config.Tokenizer, texts: Sequence[str]) -> Self:
+    def train(cls, settings: run.Tokenizer, texts: Sequence[str]) -> Self:
         """Trains exactly ``settings.pieces`` pieces; the same texts in the same order give the same model.
 
         Raises:
@@ -182,7 +181,7 @@ class Unigram:
 _KINDS: dict[str, type[Tokenizer]] = {"characters": Characters, "unigram": Unigram}
 
 
-def train_tokenizer(settings: config.Tokenizer, texts: Iterable[str]) -> Tokenizer:
+def train_tokenizer(settings: run.Tokenizer, texts: Iterable[str]) -> Tokenizer:
     """Builds the tokenizer for the (normalised) transcripts of a train split.
 
     Raises:

@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lrsms.corpus import Corpus, Transcripts
 from lrsms.data.spelling import APOSTROPHES, DASHES, compatible, is_invisible, is_punctuation, normalise
 from lrsms.data.utterance import Utterance
+from lrsms.study.corpus import Corpus, Transcripts
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 """Control characters that are no blanks."""

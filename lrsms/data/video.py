@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrsms.data.media import film, opened
-from lrsms.data.upright import Turn, turn
+from lrsms.data.recordings.media import film, opened
+from lrsms.data.recordings.upright import Turn, turn
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -1,1 +1,1 @@
-"""The networks: plain dense modules whose every matrix is a named ``nn.Linear``, to be swapped by ``lrsms.lowrank``."""
+"""The networks: plain dense modules whose every matrix is a named ``nn.Linear``, to be swapped by ``lrsms.methods``."""

@@ -1,7 +1,7 @@
 """The Conformer encoder (Gulati et al. 2020), in the variant of ESPnet and Auto-AVSR, as one plain dense network.
 
 Every matrix is a named ``nn.Linear`` that is called as a module, pointwise convolutions included, so that
-``lowrank.factorize`` can replace any of them and nothing here knows of low rank.
+``methods.factorize`` can replace any of them and nothing here knows of low rank.
 """
 
 import math

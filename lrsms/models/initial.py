@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lrsms.streams import stream
+from lrsms.base.random_streams import stream
 
 Scheme = Literal["default", "glorot", "he"]
 

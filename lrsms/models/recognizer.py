@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrsms import config
 from lrsms.models.conformer import ConformerEncoder
 from lrsms.models.decoder import Decoder
 from lrsms.models.dropout import Dropout
@@ -16,6 +15,7 @@ from lrsms.models.frontends import LogMelFrontend, WaveFrontend, padding_mask
 from lrsms.models.fusion import Fusion
 from lrsms.models.initial import initialise
 from lrsms.models.video_frontend import VideoFrontend
+from lrsms.study.run import Modality, Model
 
 BLANK = 0
 
@@ -42,7 +42,7 @@ class Losses:
 
 
 class Recognizer(nn.Module):
-    """A dense recogniser; ``lowrank.factorize`` replaces its matrices.
+    """A dense recogniser; ``methods.factorize`` replaces its matrices.
 
     Of one modality, it has a ``frontend`` and an ``encoder``; of both, an ``audio_frontend``, ``audio_encoder``,
     ``video_frontend`` and ``video_encoder``, and their ``fusion``.
@@ -52,7 +52,7 @@ class Recognizer(nn.Module):
         size: vocabulary size V; 0 is the blank and V-1 both start and end of a sentence.
     """
 
-    def __init__(self, model: config.Model, size: int) -> None:
+    def __init__(self, model: Model, size: int) -> None:
         super().__init__()
         self.size = size
         self.modalities = model.modalities
@@ -103,7 +103,7 @@ class Recognizer(nn.Module):
         return self.fusion(heard, seen, mask), mask
 
     def _encode_present(
-        self, modality: config.Modality, inputs: Tensor | None, lengths: Tensor, present: Tensor | None
+        self, modality: Modality, inputs: Tensor | None, lengths: Tensor, present: Tensor | None
     ) -> Tensor | None:
         """Encodes the utterances that are ``present (B,)``, zeros for the others; None where none is."""
         if inputs is None or (present is not None and not present.any()):
@@ -117,13 +117,13 @@ class Recognizer(nn.Module):
         memory = self._encode_modality(modality, inputs[rows], lengths_of_rows)
         return memory.new_zeros(len(lengths), *memory.shape[1:]).index_copy(0, rows, memory)
 
-    def _encode_modality(self, modality: config.Modality, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def _encode_modality(self, modality: Modality, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Front end and encoder: ``(B, T, D)``."""
         prefix = self._prefix(modality)
         x = self.get_submodule(f"{prefix}frontend")(inputs, lengths)
         return self.get_submodule(f"{prefix}encoder")(x, _padding(lengths, x))
 
-    def _prefix(self, modality: config.Modality) -> str:
+    def _prefix(self, modality: Modality) -> str:
         return f"{modality}_" if len(self.modalities) > 1 else ""
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def _padding(lengths: Tensor, x: Tensor) -> Tensor:
     return padding_mask(lengths.to(x.device, non_blocking=True), x.shape[1])
 
 
-def _frontend(model: config.Model, modality: config.Modality) -> nn.Module:
+def _frontend(model: Model, modality: Modality) -> nn.Module:
     if modality == "video":
         assert model.video_channels is not None
         return VideoFrontend(model.video_channels, model.video_shrink, model.dim)
@@ -220,7 +220,7 @@ def smoothed_divergence(logits: Tensor, targets: Tensor, ignored: Tensor, smooth
     return (cross_entropy - entropy).masked_fill(ignored, 0.0).sum()
 
 
-def build(model: config.Model, size: int, seed: int) -> Recognizer:
+def build(model: Model, size: int, seed: int) -> Recognizer:
     """The dense model with its initial weights, in float32 on the CPU."""
     with torch.device("meta"):
         recognizer = Recognizer(model, size)

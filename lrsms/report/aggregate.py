@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrsms import config, leftout
-from lrsms.csvfile import unguard, write_csv
-from lrsms.curve import halfway_and_end
-from lrsms.fields import as_text, without
-from lrsms.files import read_json
-from lrsms.metric import METRICS, WORDS, Metric
-from lrsms.metric import metric_of as metric_of_unit
+from lrsms.base.csvfile import unguard, write_csv
+from lrsms.base.files import read_json
+from lrsms.record import leftout
+from lrsms.record.curve import halfway_and_end
+from lrsms.record.metric import METRICS, WORDS, Metric
+from lrsms.record.metric import metric_of as metric_of_unit
+from lrsms.record.score import COUNTS
 from lrsms.report import comparable, nuisance, pairs, remarks, sums
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
@@ -28,9 +28,11 @@ from lrsms.report.validity import among
 from lrsms.report.validity.record import Record
 from lrsms.report.validity.record import read as read_record
 from lrsms.report.validity.values import is_number
-from lrsms.score import COUNTS
 from lrsms.statistics import stats
-from lrsms.study import Experiment
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
+from lrsms.study.fields import as_text, without
+from lrsms.study.run import Run
 
 _NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
 _LOWRANK = ["targets", "ratio", "mapping", "init"]
@@ -70,7 +72,7 @@ _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "sl
 
 
 def aggregate(
-    experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: config.Decoding, folder: Path
+    experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: Decoding, folder: Path
 ) -> None:
     """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
 
@@ -89,7 +91,8 @@ def aggregate(
 
     Raises:
         ValueError: one line: a record that is malformed, belongs to another configuration, was decoded on other
-            utterances or is of a run that was resumed wrongly (see ``lrsms.resumed``); records of different data.
+            utterances or is of a run that was resumed wrongly (see ``lrsms.record.resumed``); records of different
+            data.
     """
     about_data = comparable.compare(experiments, records, decoding.scores)
     baselines = _baselines(experiments)
@@ -168,11 +171,11 @@ def left_out(runs: pd.DataFrame) -> list[str]:
     return leftout.summarise(runs.drop_duplicates("run")[LEFT_OUT]) if LEFT_OUT in runs else []
 
 
-def _keys(decoding: config.Decoding) -> list[Key]:
+def _keys(decoding: Decoding) -> list[Key]:
     return [(decoder, condition) for condition in decoding.conditions for decoder in decoding.decoders]
 
 
-def _tested(decoding: config.Decoding, key: Key) -> dict[str, Any]:
+def _tested(decoding: Decoding, key: Key) -> dict[str, Any]:
     return {"decoder": key[0], "condition": key[1], "split": decoding.conditions[key[1]].split}
 
 
@@ -192,7 +195,7 @@ def _baselines(experiments: Sequence[Experiment]) -> dict[str, str]:
     return result
 
 
-def _dense_settings(run: config.Run, nuisance_fields: Iterable[str]) -> str:
+def _dense_settings(run: Run, nuisance_fields: Iterable[str]) -> str:
     return without(run, ("lowrank", *nuisance_fields))
 
 

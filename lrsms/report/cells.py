@@ -11,12 +11,12 @@ from typing import Literal
 
 import pandas as pd
 
-from lrsms.metric import WORDS, Metric
+from lrsms.record.metric import WORDS, Metric
+from lrsms.record.score import EDITS
 from lrsms.report import aggregate, nuisance, paired, remarks
 from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.paired import Key, units_of
 from lrsms.report.samples import Sample, describe_samples, sample_of
-from lrsms.score import EDITS
 from lrsms.statistics import stats
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.stats import Interval

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lrsms.config import Frozen, Name, Task, parse
-from lrsms.study import named
-from lrsms.yamlfile import read_yaml
+from lrsms.base.strict import Frozen, parse
+from lrsms.base.yamlfile import read_yaml
+from lrsms.study.expand import named
+from lrsms.study.run import Name, Task
 
 FILE = "claims.yaml"
 Rule = Literal["parity", "degradation", "improvement", "fewer_parameters", "faster"]

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrsms.config import canonical_json
-from lrsms.study import OUTCOME, Experiment
+from lrsms.base.strict import canonical_json
+from lrsms.record.run_files import OUTCOME
+from lrsms.study.expand import Experiment
 
 _SHOWN = 10
 """Digits of a hash in a message."""

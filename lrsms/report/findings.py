@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lrsms.files import write_atomically
-from lrsms.metric import WORDS
+from lrsms.base.files import write_atomically
+from lrsms.record.metric import WORDS
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import Column, Readable, markdown

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrsms.config import Project
-from lrsms.files import read_json, write_atomically
-from lrsms.study import OUTCOME, Experiment
+from lrsms.base.files import read_json, write_atomically
+from lrsms.record.run_files import OUTCOME
+from lrsms.study.expand import Experiment
+from lrsms.study.project import Project
 
 FILE = "README.md"
 _HEAD = """# Results

@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from lrsms.config import Decoding
-from lrsms.csvfile import unguard, write_csv
-from lrsms.fields import as_text
-from lrsms.metric import WORDS, Metric
-from lrsms.score import EDITS
-from lrsms.study import Experiment
+from lrsms.base.csvfile import unguard, write_csv
+from lrsms.record.metric import WORDS, Metric
+from lrsms.record.score import EDITS
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
+from lrsms.study.fields import as_text
 
 FILE = "nuisance.csv"
 UNDECIDED = "-"

@@ -12,13 +12,13 @@ from statistics import fmean
 
 import pandas as pd
 
-from lrsms.config import Task
-from lrsms.metric import WORDS, Metric
+from lrsms.record.metric import WORDS, Metric
 from lrsms.report import aggregate, paired
 from lrsms.report.claims import OF_RATES, Claim, Selection
 from lrsms.report.selection import Cell, cells_of, matched, select
 from lrsms.report.verdicts import Compared, Finding, Threshold, Verdict, combine, judge, what_would_decide
 from lrsms.statistics import stats
+from lrsms.study.run import Task
 
 
 @dataclass(frozen=True)

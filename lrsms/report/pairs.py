@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from lrsms.config import Decoding
-from lrsms.csvfile import write_csv
+from lrsms.base.csvfile import write_csv
+from lrsms.record.score import read_alignments
 from lrsms.report.paired import Key
-from lrsms.score import read_alignments
 from lrsms.statistics.mapsswe import mapsswe
+from lrsms.study.decoding import Decoding
 
 FILE = "pairs.csv"
 COLUMNS = ["cell", "seed", "run", "baseline", "decoder", "condition", "segments", "errors", "errors_baseline", "z", "p"]

@@ -6,7 +6,7 @@ There is no file where there is nothing to say.
 from collections.abc import Sequence
 from pathlib import Path
 
-from lrsms.files import write_atomically
+from lrsms.base.files import write_atomically
 
 FILE = "remarks.txt"
 

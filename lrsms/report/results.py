@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lrsms.config import Project, parse
-from lrsms.files import read_json, write_json
+from lrsms.base.files import read_json, write_json
+from lrsms.base.strict import digest, parse
 from lrsms.report.claims import Claim
-from lrsms.strict import digest
-from lrsms.study import Experiment
+from lrsms.study.expand import Experiment
+from lrsms.study.project import Project
 
 FILE = "project.json"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lrsms.metric import Metric
+from lrsms.record.metric import Metric
 from lrsms.report import aggregate, paired
 from lrsms.report.paired import units_of
 from lrsms.statistics import stats

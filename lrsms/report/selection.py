@@ -8,11 +8,11 @@ from typing import Literal
 
 import pandas as pd
 
-from lrsms.fields import as_text
 from lrsms.report import aggregate, nuisance
 from lrsms.report.claims import SMALLER, Selection, Value
 from lrsms.report.paired import Key
 from lrsms.statistics.stats import UNKNOWN, Interval
+from lrsms.study.fields import as_text
 
 _DENSE = "lowrank"
 _TARGETS = "lowrank.targets"

@@ -6,7 +6,7 @@ Tables, figures and claims are made of these files. One that was cut, or in whic
 from collections.abc import Iterable
 from pathlib import Path
 
-from lrsms.files import file_hash, write_atomically
+from lrsms.base.files import file_hash, write_atomically
 
 FILE = "SHA256SUMS"
 _REMEDY = "delete it to aggregate again"

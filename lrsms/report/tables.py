@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrsms.csvfile import write_csv
-from lrsms.files import write_atomically
-from lrsms.metric import WORDS
+from lrsms.base.csvfile import write_csv
+from lrsms.base.files import write_atomically
+from lrsms.base.terminal import open_console
+from lrsms.record.metric import WORDS
+from lrsms.record.score import EDITS
 from lrsms.report.cells import Cell, Estimate, Key, Summary, holm, summarise
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
-from lrsms.score import EDITS
-from lrsms.terminal import open_console
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""

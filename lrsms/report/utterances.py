@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lrsms.record.score import COUNTS
 from lrsms.report.paired import Key
-from lrsms.score import COUNTS
 
 _ERRORS = [COUNTS.index(name) for name in ("substitutions", "deletions", "insertions")]
 _IDENTITY = ["decoder", "condition", "id", "speaker", "words", "characters"]

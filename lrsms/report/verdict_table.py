@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from lrsms.csvfile import write_csv
-from lrsms.files import write_atomically, write_json
-from lrsms.metric import WORDS, Metric
+from lrsms.base.csvfile import write_csv
+from lrsms.base.files import write_atomically, write_json
+from lrsms.record.metric import WORDS, Metric
 from lrsms.report.claims import Rule
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lrsms.files import file_hash, naming, settle, write_json
+from lrsms.base.files import file_hash, naming, settle, write_json
 
 KEPT = 2
 

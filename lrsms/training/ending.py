@@ -16,16 +16,16 @@ from typing import Any
 
 import torch
 
+from lrsms.base.devices import device_name
+from lrsms.base.files import file_hash, write_json
+from lrsms.base.provenance import provenance
 from lrsms.data.identity import difference
 from lrsms.data.prepared import Prepared
-from lrsms.files import file_hash, write_json
-from lrsms.provenance import processor, provenance
-from lrsms.resumed import STATE_VERSION
-from lrsms.study import OUTCOME
+from lrsms.record.resumed import STATE_VERSION
+from lrsms.record.run_files import OUTCOME, WEIGHTS
 from lrsms.training.checkpoint import remove_checkpoints
 from lrsms.training.distributed import Ranks
 
-WEIGHTS = "weights.safetensors"
 _ENDED = "ended.json"
 
 
@@ -75,21 +75,6 @@ def end(folder: Path, outcome: Mapping[str, Any]) -> None:
     remove_checkpoints(folder / "checkpoints")
 
 
-def check_weights(folder: Path, outcome: Mapping[str, Any]) -> None:
-    """Whether a run's weights are those that training wrote; of runs from before ``weights_hash`` that is not known.
-
-    Raises:
-        ValueError: one line: they are not.
-        OSError: they cannot be read.
-    """
-    path = folder / WEIGHTS
-    if "weights_hash" in outcome and file_hash(path) != outcome["weights_hash"]:
-        raise ValueError(
-            f"{path}: is not what training wrote (its SHA-256 is not 'weights_hash' of {folder / OUTCOME}); restore it,"
-            f" or delete {folder / OUTCOME} to train again"
-        )
-
-
 def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
     """Whether a run need not be trained any more; then its ``run.json`` is there, as it was first written.
 
@@ -118,17 +103,3 @@ def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
         write_json(folder / OUTCOME, outcome)
         remove_checkpoints(folder / "checkpoints")
     return True
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory held so far: allocated on the device, or resident in this process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def device_name(device: torch.device) -> str:
-    """The model of a GPU or of the processor."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()

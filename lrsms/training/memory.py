@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lrsms.config import Run
 from lrsms.models.conformer import ConformerBlock
 from lrsms.models.decoder import DecoderBlock
 from lrsms.models.frontends import ResidualBlock
 from lrsms.models.norm import discard_group_statistics, without_statistics
+from lrsms.study.run import Run
 
 BLOCKS = (ConformerBlock, DecoderBlock, ResidualBlock)
 """What keeps only its input for the backward pass, which computes the rest again."""

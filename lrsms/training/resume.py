@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lrsms.config import Run
 from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Prepared
-from lrsms.resumed import refuse_wrongly_resumed
+from lrsms.record.resumed import refuse_wrongly_resumed
+from lrsms.study.run import Run
 from lrsms.training.checkpoint import load_checkpoint
 from lrsms.training.distributed import ALONE, Ranks
 from lrsms.training.state import restore
@@ -47,7 +47,7 @@ def resume(
 
     Raises:
         ValueError: it is of other data, another model or optimizer, it follows on a session that restored it wrongly
-            (see ``lrsms.resumed``), or ranks do not see the same one.
+            (see ``lrsms.record.resumed``), or ranks do not see the same one.
     """
     with nullcontext() if ranks.first else warnings.catch_warnings():
         if not ranks.first:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lrsms.config import Run
+from lrsms.base.random_streams import stream_seed
 from lrsms.data.batch import Batch, network_inputs
 from lrsms.models.norm import group_statistics
 from lrsms.models.recognizer import Losses, Recognizer
-from lrsms.streams import stream_seed
+from lrsms.study.run import Run
 from lrsms.training.distributed import ALONE, Ranks
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, discard_step

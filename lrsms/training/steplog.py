@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from lrsms.files import naming, write_atomically
+from lrsms.base.files import naming, write_atomically
 
 
 def open_log(path: Path, start: int) -> TextIO:

@@ -4,14 +4,14 @@ from contextlib import closing
 
 import torch
 
-from lrsms.config import Run
-from lrsms.ctc_search import greedy
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, collate, in_batches
 from lrsms.data.prepared import Item, Prepared
-from lrsms.data.text import normalise
+from lrsms.data.spelling import normalise
+from lrsms.decoding.ctc_search import greedy
 from lrsms.models.recognizer import Recognizer
-from lrsms.score import align
+from lrsms.record.score import align
+from lrsms.study.run import Run
 from lrsms.training.distributed import ALONE, Ranks
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.step import group_losses

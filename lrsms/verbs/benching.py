@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsms.study import preset_run
+from lrsms.study.expand import preset_run
 from lrsms.verbs.options import Verb, chosen_device, on_device
 
 if TYPE_CHECKING:
     import torch
 
-    from lrsms.stepgrid import Grid
+    from lrsms.cost.stepbench import Grid
 
 
 def add(verb: Verb) -> None:
@@ -27,9 +27,9 @@ def add(verb: Verb) -> None:
 
 def stepbench(options: argparse.Namespace) -> None:
     """Times training steps on random data, dense beside low rank, and estimates what bounds them."""
-    from lrsms.files import write_json
-    from lrsms.stepgrid import measure_grid
-    from lrsms.stepgrid_table import show
+    from lrsms.base.files import write_json
+    from lrsms.cost.stepbench import measure_grid
+    from lrsms.cost.stepbench_table import show
 
     device = chosen_device(options)
     grid = asked_grid(options, device)
@@ -44,13 +44,13 @@ def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
     Raises:
         ValueError: one line: a value is out of range, or nothing for this device.
     """
-    from lrsms import stepgrid
+    from lrsms.cost import stepbench
 
-    usual = stepgrid.FULL if device.type == "cuda" else stepgrid.SMALL
+    usual = stepbench.FULL if device.type == "cuda" else stepbench.SMALL
     frames = usual.frames
     if options.frames:
-        frames = tuple(text if text == stepgrid.MOST else _frames(text) for text in options.frames)
-    grid = stepgrid.Grid(
+        frames = tuple(text if text == stepbench.MOST else _frames(text) for text in options.frames)
+    grid = stepbench.Grid(
         presets=tuple(options.presets) or usual.presets,
         frames=frames,
         ratios=tuple(options.ratios or usual.ratios),
@@ -58,8 +58,8 @@ def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
         modes=tuple(options.modes or usual.modes),
     )
     for name, values, known in (
-        ("--precision", grid.precisions, stepgrid.PRECISIONS),
-        ("--modes", grid.modes, stepgrid.MODES),
+        ("--precision", grid.precisions, stepbench.PRECISIONS),
+        ("--modes", grid.modes, stepbench.MODES),
     ):
         for value in values:
             if value not in known:
@@ -67,13 +67,13 @@ def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
     for ratio in grid.ratios:
         if not 0 < ratio <= 1:
             raise ValueError(f"--ratios {ratio:g}: must be more than 0 and at most 1")
-    if device.type != "cuda" and (stepgrid.MOST in grid.frames or "tf32" in grid.precisions):
+    if device.type != "cuda" and (stepbench.MOST in grid.frames or "tf32" in grid.precisions):
         raise ValueError(f"--device {device}: '--frames max' and '--precision tf32' are for a CUDA device")
     return grid
 
 
 def _frames(text: str) -> int:
-    from lrsms.stepbench import FRAMES
+    from lrsms.cost.random_data import FRAMES
 
     if not text.isdigit() or not int(text) or int(text) % FRAMES:
         raise ValueError(f"--frames {text}: must be a multiple of {FRAMES}, the length of an utterance, or max")

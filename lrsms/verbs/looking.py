@@ -5,7 +5,7 @@ import gc
 import sys
 from pathlib import Path
 
-from lrsms import study
+from lrsms.study import expand
 from lrsms.verbs.options import (
     Verb,
     asked_study,
@@ -42,15 +42,15 @@ def add(verb: Verb) -> None:
 
 def watch(options: argparse.Namespace) -> None:
     """Runs a command, with bars for the progress that its jobs report."""
-    from lrsms.watch import quietly
-    from lrsms.watch import watch as watch_command
+    from lrsms.watch.bars import quietly
+    from lrsms.watch.bars import watch as watch_command
 
     sys.exit(quietly(options.command) if options.quiet else watch_command(options.command, options.log))
 
 
 def sheet(options: argparse.Namespace) -> None:
     """Lays the frames of one utterance out on a page, each with what is said at that moment."""
-    from lrsms.contactsheet import utterance_sheet
+    from lrsms.data.synthetic.contactsheet import utterance_sheet
     from lrsms.report.figures.style import style
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +62,8 @@ def plan(options: argparse.Namespace) -> None:
     """Lists a study's runs with their parameters, and estimates time and disk before anything starts."""
     gc.disable()  # what is imported and expanded stays; to look through it for garbage is a tenth of the time
     try:
-        from lrsms.estimate import Folders, estimate
-        from lrsms.estimate_table import show as show_estimate
+        from lrsms.cost.estimate import Folders, estimate
+        from lrsms.cost.estimate_table import show as show_estimate
 
         project, experiments = asked_study(options)
     finally:
@@ -75,6 +75,6 @@ def plan(options: argparse.Namespace) -> None:
 
 def params(options: argparse.Namespace) -> None:
     """Prints the parameters of a preset by part and by matrix, dense and factorised, with break-even ranks."""
-    from lrsms.params import show_parameters
+    from lrsms.cost.params import show_parameters
 
-    show_parameters(study.preset_run(options.preset, options.set, options.config_folder), options.json)
+    show_parameters(expand.preset_run(options.preset, options.set, options.config_folder), options.json)

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lrsms import config, execution, study
-from lrsms.config import Project
-from lrsms.yamlfile import parse_yaml, read_yaml
+from lrsms.base.strict import parse
+from lrsms.base.yamlfile import parse_yaml, read_yaml
+from lrsms.execution import local
+from lrsms.study import expand
+from lrsms.study.corpus import Corpus
+from lrsms.study.project import Project
 
 if TYPE_CHECKING:
     import torch
@@ -72,11 +75,11 @@ def read_project(text: str) -> Project:
         ValueError: one line: it cannot be read, or is no project.
     """
     if not text.lstrip().startswith("{"):
-        return config.parse(Project, execution.without(read_yaml(Path(text))), text)
-    return config.parse(Project, parse_yaml(text, "--project"), "--project")
+        return parse(Project, local.without(read_yaml(Path(text))), text)
+    return parse(Project, parse_yaml(text, "--project"), "--project")
 
 
-def asked_study(options: argparse.Namespace) -> tuple[Project, list[study.Experiment]]:
+def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Experiment]]:
     """The project with the study and what else was named on the command line, and the study's runs.
 
     Raises:
@@ -85,17 +88,17 @@ def asked_study(options: argparse.Namespace) -> tuple[Project, list[study.Experi
     asked = {"study": options.study, "scale": options.scale, "task": options.task, "corpus": options.corpus}
     changes = {key: value for key, value in asked.items() if value is not None}
     content = read_project(options.project).model_dump(mode="json", exclude_none=True) | changes
-    project = config.parse(Project, content, options.project)
-    return project, study.load(project, options.config_folder)
+    project = parse(Project, content, options.project)
+    return project, expand.load(project, options.config_folder)
 
 
-def corpus_root(project: Project, corpus: config.Corpus) -> Path | None:
+def corpus_root(project: Project, corpus: Corpus) -> Path | None:
     """The folder that a corpus was given, if it was given one."""
     root = project.roots.get(corpus.name)
     return Path(root) if root else None
 
 
-def given_root(roots: str, corpus: config.Corpus) -> Path | None:
+def given_root(roots: str, corpus: Corpus) -> Path | None:
     """The folder that ``--roots`` gives to a corpus, if it gives one.
 
     Raises:
@@ -111,7 +114,7 @@ def given_root(roots: str, corpus: config.Corpus) -> Path | None:
     return Path(root) if root else None
 
 
-def babble_recording(project: Project, corpus: config.Corpus) -> Path | None:
+def babble_recording(project: Project, corpus: Corpus) -> Path | None:
     """Where the recording of babble lies that a corpus names, if it names one.
 
     Raises:
@@ -135,7 +138,7 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     """
     import torch
 
-    from lrsms.kernels import choose_kernels
+    from lrsms.base.kernels import choose_kernels
 
     if options.threads < 1:
         raise ValueError(f"--threads {options.threads}: must be at least 1")

@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsms import study
-from lrsms.config import Project
-from lrsms.study import Experiment
-from lrsms.terminal import say
+from lrsms.base.terminal import say
+from lrsms.base.yamlfile import read_yaml
+from lrsms.study import expand
+from lrsms.study.expand import Experiment
+from lrsms.study.project import Project
 from lrsms.verbs.options import (
     Verb,
     asked_study,
@@ -19,11 +20,10 @@ from lrsms.verbs.options import (
     with_project,
     with_study,
 )
-from lrsms.yamlfile import read_yaml
 
 if TYPE_CHECKING:
     from lrsms.report.outcomes import Outcome
-    from lrsms.status import Status
+    from lrsms.watch.status import Status
 
 
 def add(verb: Verb) -> None:
@@ -70,13 +70,13 @@ def add(verb: Verb) -> None:
 def aggregate(options: argparse.Namespace) -> None:
     """Gathers the records of a study's runs into runs.csv, speakers.csv and pairs.csv, and lists the runs."""
     project = read_project(options.project)
-    experiments = study.load(project, options.config_folder)
+    experiments = expand.load(project, options.config_folder)
     _aggregate(project, experiments, options.folder, options.selection, options)
 
 
 def status(options: argparse.Namespace) -> None:
     """Says of each run of a study whether it is done, running, failed, diverged or missing, and why."""
-    from lrsms.status import show as show_status
+    from lrsms.watch.status import show as show_status
 
     project, experiments = asked_study(options)
     show_status(_statuses(project, experiments, options), options.json)
@@ -87,10 +87,10 @@ def partial(options: argparse.Namespace) -> None:
     from lrsms.report.aggregate import aggregate as aggregate_records
     from lrsms.report.tables import render_terminal
     from lrsms.report.tables import write as write_tables
-    from lrsms.status import write_reasons
+    from lrsms.watch.status import write_reasons
 
     project = read_project(options.project)
-    experiments = study.load(project, options.config_folder)
+    experiments = expand.load(project, options.config_folder)
     aggregate_records(experiments, options.records, options.steptimes, project.decoding, options.folder)
     write_tables(options.folder)
     statuses = _statuses(project, experiments, options)
@@ -112,7 +112,7 @@ def figures(options: argparse.Namespace) -> None:
     from lrsms.report.results import load_project
 
     project = load_project(options.folder)
-    _figures(options.folder, options.output, study.load(project, options.config_folder), project, options)
+    _figures(options.folder, options.output, expand.load(project, options.config_folder), project, options)
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -136,8 +136,8 @@ def pages(options: argparse.Namespace) -> None:
     from lrsms.report.pages.write import write
 
     project = read_project(options.project)
-    question = read_yaml(study.named(options.config_folder / "studies", project.study, "study")).get("question", "")
-    experiments = study.load(project, options.config_folder)
+    question = read_yaml(expand.named(options.config_folder / "studies", project.study, "study")).get("question", "")
+    experiments = expand.load(project, options.config_folder)
     if not (options.folder / "runs.csv").is_file():
         done = sum((options.records / e.name / project.decoding.scores).is_file() for e in experiments if e.trained)
         trained = sum(e.trained for e in experiments)
@@ -162,7 +162,7 @@ def regenerate(options: argparse.Namespace) -> None:
     entries, decided = [], []
     for folder in folders:
         project = load_project(folder)
-        experiments = study.load(project, options.config_folder)
+        experiments = expand.load(project, options.config_folder)
         stated = hypotheses.claims_of(everything, project.study, project.task)
         _aggregate(project, experiments, folder, folder / selection_name(project, experiments, stated), options)
         write_tables(folder)
@@ -189,7 +189,7 @@ def show(options: argparse.Namespace) -> None:
 def _aggregate(
     project: Project, experiments: list[Experiment], folder: Path, selection: Path, options: argparse.Namespace
 ) -> None:
-    from lrsms.files import write_atomically
+    from lrsms.base.files import write_atomically
     from lrsms.report.aggregate import aggregate as aggregate_records
     from lrsms.report.results import save_project
 
@@ -201,7 +201,7 @@ def _aggregate(
 
 
 def _statuses(project: Project, experiments: list[Experiment], options: argparse.Namespace) -> "list[Status]":
-    from lrsms.status import Folders, study_status
+    from lrsms.watch.status import Folders, study_status
 
     folders = Folders(options.records, options.runs, options.corpora, options.logs)
     return study_status(experiments, project.decoding, folders)
@@ -228,13 +228,13 @@ def _claims(project: Project, studies: list[str], results: Path, config_folder: 
     found = []
     for name in studies or known:
         if name not in known:
-            study.named(config_folder / "studies", name, "study")
+            expand.named(config_folder / "studies", name, "study")
             raise ValueError(f"{path}: no claim is over study '{name}'; known: {', '.join(known)}")
         folder = results / folder_name(project.model_copy(update={"study": name}))
         ours = hypotheses.claims_of(everything, name, project.task)
         decided = outcomes.verdicts(ours, folder, project.task)
         if decided and (folder / "runs.csv").is_file():
-            question = read_yaml(study.named(config_folder / "studies", name, "study")).get("question", "")
+            question = read_yaml(expand.named(config_folder / "studies", name, "study")).get("question", "")
             verdict_table.write(decided, folder, question)
         found += decided
     return found

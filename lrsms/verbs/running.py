@@ -6,8 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from lrsms import config, study
-from lrsms.terminal import say
+from lrsms.base.strict import parse
+from lrsms.base.terminal import say
+from lrsms.base.yamlfile import parse_yaml
+from lrsms.study import expand
+from lrsms.study.project import Project
 from lrsms.training import interrupt
 from lrsms.verbs.options import (
     Verb,
@@ -22,7 +25,6 @@ from lrsms.verbs.options import (
     require_gpus,
     with_project,
 )
-from lrsms.yamlfile import parse_yaml
 
 
 def add(verb: Verb) -> None:
@@ -74,10 +76,10 @@ def add(verb: Verb) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Finds what would fail later: targets, ranks, decoders, and the corpus where it is still to be prepared."""
-    from lrsms.check import check_corpus, check_runs
+    from lrsms.cost.check import check_corpus, check_runs
 
     project = read_project(options.project)
-    experiments = study.load(project, options.config_folder)
+    experiments = expand.load(project, options.config_folder)
     check_runs(experiments, project.decoding)
     scores = project.decoding.scores
     pending = [e.run for e in experiments if e.trained and not (options.records / e.name / scores).is_file()]
@@ -87,10 +89,10 @@ def check(options: argparse.Namespace) -> None:
 
 def resolve(options: argparse.Namespace) -> None:
     """Writes a run's config.json."""
-    from lrsms.files import write_json
+    from lrsms.base.files import write_json
 
     project = read_project(options.project)
-    for experiment in study.load(project, options.config_folder):
+    for experiment in expand.load(project, options.config_folder):
         if experiment.name == options.run:
             return write_json(options.output, experiment.run.model_dump(mode="json", exclude_none=True))
     raise ValueError(f"no run of study '{project.study}' is called {options.run}")
@@ -98,11 +100,11 @@ def resolve(options: argparse.Namespace) -> None:
 
 def prepare(options: argparse.Namespace) -> None:
     """Reads, checks and tokenizes a corpus into a prepared folder."""
+    from lrsms.base.progress import progress
     from lrsms.data.prepare import prepare as prepare_corpus
-    from lrsms.progress import progress
 
     project = read_project(options.project)
-    runs = [experiment.run for experiment in study.load(project, options.config_folder)]
+    runs = [experiment.run for experiment in expand.load(project, options.config_folder)]
     run = next((run for run in runs if run.prepared == options.folder.name), None)
     if run is None:
         known = dict.fromkeys(str(options.folder.with_name(run.prepared)) for run in runs)
@@ -133,12 +135,12 @@ def train(options: argparse.Namespace) -> None:
         if options.device == "cuda":
             require_gpus(options.devices)
         sys.exit(launch(options.devices, options.arguments))
+    from lrsms.base.files import only_one
+    from lrsms.base.kernels import make_deterministic
     from lrsms.data.prepared import Prepared
-    from lrsms.files import only_one
-    from lrsms.kernels import make_deterministic
-    from lrsms.record import load_run
+    from lrsms.record.record import load_run
     from lrsms.training.distributed import joined
-    from lrsms.training.train import train as train_run
+    from lrsms.training.loop import train as train_run
 
     run = load_run(options.folder)
     if options.deterministic:
@@ -155,8 +157,8 @@ def train(options: argparse.Namespace) -> None:
 def decode(options: argparse.Namespace) -> None:
     """Decodes a trained run with every decoder under every condition."""
     from lrsms.data.prepared import Prepared
-    from lrsms.decode import decode as decode_run
-    from lrsms.record import load_run
+    from lrsms.decoding.decode import decode as decode_run
+    from lrsms.record.record import load_run
 
     run = load_run(options.folder)
     project = read_project(options.project)
@@ -166,17 +168,17 @@ def decode(options: argparse.Namespace) -> None:
 
 def score(options: argparse.Namespace) -> None:
     """Counts errors per utterance and writes the run's record."""
-    from lrsms.record import write_record
+    from lrsms.record.record import write_record
 
     write_record(options.folder, options.hypotheses, options.output)
 
 
 def steptime(options: argparse.Namespace) -> None:
     """Times a run's training step beside the dense baseline's."""
-    from lrsms.files import write_json
-    from lrsms.stepbench import step_time
+    from lrsms.base.files import write_json
+    from lrsms.cost.steptime import step_time
 
-    experiments = study.load(read_project(options.project), options.config_folder)
+    experiments = expand.load(read_project(options.project), options.config_folder)
     experiment = next((e for e in experiments if e.steptime == options.output.stem), None)
     if experiment is None:
         raise ValueError(f"no run of this study has a step time called {options.output.stem}")
@@ -185,14 +187,12 @@ def steptime(options: argparse.Namespace) -> None:
 
 def reference(options: argparse.Namespace) -> None:
     """Works through a list of the results that the repository keeps, for a while; the next call goes on."""
-    from lrsms.reference import keep, load, pack, work_through
     from lrsms.report.results import folder_name
+    from lrsms.watch.kept_results import keep, load, pack, work_through
 
     project = read_project(str(options.config_folder / "config.yaml"))  # as the workflow does
     if options.roots is not None:
-        project = config.parse(
-            config.Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots"
-        )
+        project = parse(Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots")
     goals = load(options.list, project, options.config_folder)
     failed = work_through(goals, options.seconds, options.snakemake)
     keep(goals, Path("results"))
@@ -207,7 +207,7 @@ def reference(options: argparse.Namespace) -> None:
 
 def unpack(options: argparse.Namespace) -> None:
     """Unpacks records, step times and notes of studies that reference --pack packed, and nothing else."""
-    from lrsms.archive import unpack as unpack_archive
+    from lrsms.record.archive import unpack as unpack_archive
 
     found = unpack_archive(options.archive, Path())
     say(f"{options.archive}: {len(found)} new files")

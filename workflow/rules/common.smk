@@ -9,20 +9,22 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from lrsms.files import write_atomically
+from lrsms.base import strict
+from lrsms.base.files import write_atomically
+from lrsms.execution import holders, local, slurm
+from lrsms.execution.local import gres_of, num_gpus
 from lrsms.report import claims, results, sums
-from lrsms import execution, holders, slurm, study
-from lrsms import config as schema
-from lrsms.execution import gres_of, num_gpus
 from lrsms.report.figures import names
+from lrsms.study import expand as studies
+from lrsms.study.project import Project
 
 WHERE = "workflow/config/config.yaml or --config"
 try:
-    EXECUTION = execution.load(config, study.CONFIG_FOLDER, WHERE)
-    PROJECT = schema.parse(schema.Project, execution.without(config), WHERE)
-    EXPERIMENTS = {experiment.name: experiment for experiment in study.load(PROJECT)}
+    EXECUTION = local.load(config, studies.CONFIG_FOLDER, WHERE)
+    PROJECT = strict.parse(Project, local.without(config), WHERE)
+    EXPERIMENTS = {experiment.name: experiment for experiment in studies.load(PROJECT)}
     DECODING = PROJECT.decoding
-    CLAIMS = claims.claims_of(claims.load(study.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
+    CLAIMS = claims.claims_of(claims.load(studies.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
 

@@ -153,7 +153,7 @@ def gpu_memory(wildcards, attempt):
 @cache
 def memory_of(steptime):
     """In MB, of the runs whose training step is timed together, which are of one shape."""
-    from lrsms.device_memory import device_memory_mb
+    from lrsms.cost.memory import device_memory_mb
 
     run = next(experiment.run for experiment in EXPERIMENTS.values() if experiment.steptime == steptime)
     return device_memory_mb(run)

@@ -9,11 +9,11 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lrsms import config
 from lrsms.data.utterance import Utterance
+from lrsms.study.corpus import Corpus
 
 
-def utterances(corpus: config.Corpus, root: Path | None, rendered: Path) -> Iterator[Utterance]:
+def utterances(corpus: Corpus, root: Path | None, rendered: Path) -> Iterator[Utterance]:
     """The utterances of a corpus of any kind.
 
     Args:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lrsms.corpus import AutoAvsr
 from lrsms.data.corpora.folder import Counted, corpus_folder, read_lines, unique_id
 from lrsms.data.manifest import SPLITS
 from lrsms.data.utterance import Utterance
+from lrsms.study.corpus import AutoAvsr
 
 LABELS = "labels"
 

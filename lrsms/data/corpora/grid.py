@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lrsms.corpus import Grid
+from lrsms.base.random_streams import stream_seed
 from lrsms.data.corpora.folder import corpus_folder, list_files, read_lines, unique_id
 from lrsms.data.utterance import Utterance
-from lrsms.streams import stream_seed
+from lrsms.study.corpus import Grid
 
 VIDEOS = ("{talker}", "video/{talker}", "{talker}/video")
 """Folders of a talker's ``.mpg`` files; the first that has any is taken."""

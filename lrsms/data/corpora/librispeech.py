@@ -7,10 +7,10 @@ with a line ``<speaker>-<chapter>-<number> WORDS`` for each.
 from collections.abc import Iterator
 from pathlib import Path
 
-from lrsms.corpus import LibriSpeech
 from lrsms.data.corpora.folder import corpus_folder, list_files, read_lines, unique_id
 from lrsms.data.manifest import SPLITS
 from lrsms.data.utterance import Utterance
+from lrsms.study.corpus import LibriSpeech
 
 
 def utterances(corpus: LibriSpeech, root: Path | None, rendered: Path) -> Iterator[Utterance]:

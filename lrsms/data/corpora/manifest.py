@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lrsms import config
 from lrsms.data.corpora.folder import corpus_folder
 from lrsms.data.manifest import SPLITS, Row, read_tsv, resolve_inside
 from lrsms.data.utterance import Utterance
+from lrsms.study.corpus import Manifest
 
 FILE = "manifest.tsv"
 COLUMNS = ("id", "split", "audio", "video", "speaker", "text")
 
 
-def utterances(corpus: config.Manifest, root: Path | None, rendered: Path) -> Iterator[Utterance]:
+def utterances(corpus: Manifest, root: Path | None, rendered: Path) -> Iterator[Utterance]:
     """Yields what the manifest in ``root`` lists, in its order; all of it is checked before the first is yielded.
 
     Empty ``audio`` and ``video`` cells become None; the ``audio`` may be the track of the same file as the ``video``.

@@ -19,13 +19,14 @@ from random import Random
 import numpy as np
 import torch
 
-from lrsms import config
-from lrsms.data import faces, film, grammar, video, visemes
-from lrsms.data.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
-from lrsms.data.espeak import ACCENTS, VARIANTS, Speech, Synthesizer, Voice
+from lrsms.base.random_streams import stream_seed
+from lrsms.data import video
+from lrsms.data.synthetic import faces, film, grammar, visemes
+from lrsms.data.synthetic.espeak import ACCENTS, VARIANTS, Speech, Synthesizer, Voice
 from lrsms.data.torchaudio_import import torchaudio
 from lrsms.data.utterance import Utterance
-from lrsms.streams import stream_seed
+from lrsms.study.corpus import Synthetic
+from lrsms.study.frames import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 PHONEMES = "phonemes.jsonl"
 """Lines of ``{"id", "phonemes": [[name, start], ...], "end"}``, in seconds from the start of the recording.
@@ -58,7 +59,7 @@ class Line:
     voice: Voice
 
 
-def utterances(corpus: config.Synthetic, root: Path | None, rendered: Path) -> Iterator[Utterance]:
+def utterances(corpus: Synthetic, root: Path | None, rendered: Path) -> Iterator[Utterance]:
     """Renders the corpus into ``rendered``: ``<split>/<id>.wav`` (16 kHz, 16 bit, mono) and ``phonemes.jsonl``.
 
     An utterance's ``<split>/<id>.mp4`` is made by its ``render``, in any thread and order: with a frame for every
@@ -78,7 +79,7 @@ def utterances(corpus: config.Synthetic, root: Path | None, rendered: Path) -> I
     return _render(corpus, script(corpus), rendered)
 
 
-def script(corpus: config.Synthetic) -> list[Line]:
+def script(corpus: Synthetic) -> list[Line]:
     """Who says what, in the order of rendering.
 
     Raises:
@@ -97,7 +98,7 @@ def script(corpus: config.Synthetic) -> list[Line]:
     return lines
 
 
-def check(corpus: config.Synthetic) -> None:
+def check(corpus: Synthetic) -> None:
     """Raises what ``script`` would, without drawing anything."""
     where = f"corpus '{corpus.name}'"
     for split, num_variants in _VARIANTS_SET_ASIDE.items():
@@ -118,7 +119,7 @@ def check(corpus: config.Synthetic) -> None:
         raise ValueError(f"{where}: 'snr' is {list(corpus.snr)}; the lower end comes first")
 
 
-def voices_by_split(corpus: config.Synthetic) -> dict[str, list[Voice]]:
+def voices_by_split(corpus: Synthetic) -> dict[str, list[Voice]]:
     """The voices of each split: no two share accent and variant, no two splits share a variant."""
     rng = Random(stream_seed(corpus.seed, "synthetic", "speakers"))
     variants = _shuffled(VARIANTS, rng)
@@ -146,7 +147,7 @@ def _shuffled(names: tuple[str, ...], rng: Random) -> list[str]:
     return sorted(names, key=lambda _: rng.random())
 
 
-def _render(corpus: config.Synthetic, lines: list[Line], rendered: Path) -> Iterator[Utterance]:
+def _render(corpus: Synthetic, lines: list[Line], rendered: Path) -> Iterator[Utterance]:
     source = grammar.grammar(corpus.grammar)
     noises: dict[str, np.ndarray] = {}
     for split in _VARIANTS_SET_ASIDE:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrsms.config import Decoding
-from lrsms.files import read_json
-from lrsms.record import load_curve, load_spectra
+from lrsms.base.files import read_json
+from lrsms.record.record import load_curve, load_spectra
+from lrsms.record.run_files import PLAN
 from lrsms.report import aggregate, paired
 from lrsms.report.cells import Cell, Estimate, Summary, summarise
 from lrsms.report.figures.layout import MOST_PANELS
@@ -21,7 +21,8 @@ from lrsms.report.samples import number
 from lrsms.report.series import Panel, settings, usual_settings
 from lrsms.report.tables import short_targets
 from lrsms.statistics.stats import Interval
-from lrsms.study import Experiment
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
 
 Content = TypeVar("Content")
 NOTHING_FINISHED = "no run has finished"
@@ -90,7 +91,7 @@ class Material:
             ValueError: one line: the file is malformed.
         """
         for run in self.runs[cell.name].values():
-            path = self.records / run / "plan.json"
+            path = self.records / run / PLAN
             if path.is_file():
                 plan = read_json(path, _REMEDY)
                 if "matrices" not in plan:

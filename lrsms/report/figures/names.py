@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from lrsms.config import Decoding, Run
-from lrsms.decoding import Condition
-from lrsms.fields import without
-from lrsms.study import Experiment
+from lrsms.study.decoding import Condition, Decoding
+from lrsms.study.expand import Experiment
+from lrsms.study.fields import without
+from lrsms.study.run import Run
 
 KINDS = ("pdf", "png", "svg", "rst")
 """Endings of a figure's files; ``rst`` is its caption."""

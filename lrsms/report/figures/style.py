@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from lrsms.files import write_atomically
+from lrsms.base.files import write_atomically
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lrsms.files import write_atomically
+from lrsms.base.files import write_atomically
 from lrsms.report.figures import change, curves, pareto, ranks, snr, spectra, steptime, wer_by_ratio
 from lrsms.report.figures.material import Drawn, Material
 from lrsms.report.figures.style import save, style

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from lrsms.bonus import Choice
-from lrsms.config import Decoding
+from lrsms.record.bonus import Choice
+from lrsms.record.score import EDITS, KEYS
+from lrsms.record.worst import NUM_WORST, Words, badness
 from lrsms.report.validity.record import read as read_record
-from lrsms.score import EDITS, KEYS
-from lrsms.study import Experiment
-from lrsms.worst import NUM_WORST, Words, badness
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
 
 _COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "character_edits"]
 
@@ -31,9 +31,9 @@ class Material:
         measured: the run's first row of ``runs.csv``; empty where it has none.
         scores: its score table; None where there is none, or it is empty.
         curve: its training curve; None where there is none.
-        times: how long decoding took (see `lrsms.realtime`); empty where that is unknown.
-        choices: by decoder the length bonus that was chosen on the valid split (see `lrsms.bonus`).
-        words: of the worst utterances (see `lrsms.worst`); empty where they are unknown.
+        times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
+        choices: by decoder the length bonus that was chosen on the valid split (see `lrsms.record.bonus`).
+        words: of the worst utterances (see `lrsms.record.worst`); empty where they are unknown.
     """
 
     experiment: Experiment

@@ -7,16 +7,16 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from lrsms.config import Decoding
-from lrsms.corpus import Unit
-from lrsms.fields import as_text, difference
-from lrsms.metric import WORDS, metric_of
-from lrsms.realtime import real_time_factors
+from lrsms.record.decoding_times import real_time_factors
+from lrsms.record.metric import WORDS, metric_of
+from lrsms.record.worst import aligned_words
 from lrsms.report.pages import plan_page
 from lrsms.report.pages.chart import Line, chart
 from lrsms.report.pages.markup import Table, page
 from lrsms.report.pages.material import Material
-from lrsms.worst import aligned_words
+from lrsms.study.corpus import Unit
+from lrsms.study.decoding import Decoding
+from lrsms.study.fields import as_text, difference
 
 _BODY = """
 {{ show(about) }}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lrsms.config import Run
+from lrsms.base.strict import canonical_json
 from lrsms.report.validity.record import Record
-from lrsms.strict import canonical_json
+from lrsms.study.run import Run
 
 _SLACK = 0.1
 """Relative: another release of PyTorch may count other operations."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrsms.config import Run
 from lrsms.report.validity.values import Fields, is_number, remedy_of, wrong
+from lrsms.study.run import Run
 
 _MOST_LOSS = 1e12
 _ROUNDED = 1e-3

@@ -5,9 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lrsms.closed_form import multiply_adds_bounds, plan_of, vocabulary_of
-from lrsms.config import Run
+from lrsms.methods.closed_form import multiply_adds_bounds, plan_of, vocabulary_of
 from lrsms.report.validity.values import Fields, remedy_of, wrong
+from lrsms.study.run import Run
 
 MOST_SECONDS = 10 * 365 * 24 * 3600.0
 """Ten years of training."""

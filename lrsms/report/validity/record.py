@@ -7,18 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from lrsms import config, leftout, seal
-from lrsms.bonus import Choice, bonus_path, load_choices
-from lrsms.config import Decoding, Run
-from lrsms.realtime import times_path
-from lrsms.record import CURVE, PARTS, SPECTRA, load_curve, parts_of
+from lrsms.base.strict import parse
+from lrsms.record import leftout, seal
+from lrsms.record.bonus import Choice, bonus_path, load_choices
+from lrsms.record.decoding_times import times_path
+from lrsms.record.record import PARTS, load_curve, parts_of
+from lrsms.record.resumed import refuse_wrongly_resumed
+from lrsms.record.run_files import CURVE, SPECTRA
+from lrsms.record.score import read_scores
+from lrsms.record.worst import Words, load_worst, worst_path
 from lrsms.report.validity.course import check_absent, check_curve, check_spectra
 from lrsms.report.validity.outcome import check_outcome, check_plan
 from lrsms.report.validity.scored import check_choices, check_scores, check_times, check_words
 from lrsms.report.validity.values import read_plain, remedy_of
-from lrsms.resumed import refuse_wrongly_resumed
-from lrsms.score import read_scores
-from lrsms.worst import Words, load_worst, worst_path
+from lrsms.study.decoding import Decoding
+from lrsms.study.run import Run
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,10 @@ class Record:
         outcome: content of ``run.json``.
         scores: the score table; a diverged run's has no rows.
         curve: the training curve; None where there is none.
-        times: how long decoding took (see `lrsms.realtime`); empty where that is unknown.
-        words: of the worst utterances (see `lrsms.worst`); empty where none are kept.
+        times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
+        words: of the worst utterances (see `lrsms.record.worst`); empty where none are kept.
         vocabulary: size V.
-        choices: by decoder that has a list of length bonuses, the one chosen on validation (see `lrsms.bonus`).
+        choices: by decoder that has a list of length bonuses, the one chosen on validation (see `lrsms.record.bonus`).
     """
 
     plan: dict[str, Any]
@@ -60,7 +63,7 @@ def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
         if not path.is_file():
             raise ValueError(f"{path}: is missing from the record; restore it, or delete {folder} to run it again")
     config_path, plan_path, run_path = paths
-    if config.parse(Run, read_plain(config_path), str(config_path)) != run:
+    if parse(Run, read_plain(config_path), str(config_path)) != run:
         raise ValueError(
             f"{config_path}: is not the configuration that names its folder; restore it, or delete the folder"
         )

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrsms.bonus import Choice
-from lrsms.config import Decoding, Run
-from lrsms.corpus import Synthetic
+from lrsms.record.bonus import Choice
+from lrsms.record.score import COUNTS, EDITS
+from lrsms.record.worst import Words, aligned_words
 from lrsms.report.paired import Key
 from lrsms.report.validity.outcome import MOST_SECONDS
 from lrsms.report.validity.values import Fields, remedy_of
-from lrsms.score import COUNTS, EDITS
-from lrsms.worst import Words, aligned_words
+from lrsms.study.corpus import Synthetic
+from lrsms.study.decoding import Decoding
+from lrsms.study.run import Run
 
 _MOST_COUNT = 10**7
 """Words or characters of one utterance."""

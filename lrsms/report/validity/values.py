@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrsms.files import read_json
+from lrsms.base.files import read_json
 
 MOST_TEXT = 500
 """Characters of a name: of a device, a hash, a verb."""

@@ -1,0 +1,37 @@
+"""The device that computes: its name, the memory it held, and the time that something takes there."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from lrsms.base.provenance import processor
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Largest memory held so far: allocated on the device, or resident in this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def device_name(device: torch.device) -> str:
+    """The model of a GPU or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def timed(step: Callable[[], object], device: torch.device) -> float:
+    """Milliseconds of one call, the device idle before and after."""
+    synchronise(device)
+    began = time.perf_counter()
+    step()
+    synchronise(device)
+    return (time.perf_counter() - began) * 1e3
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,138 @@
+"""Files that are there whole or not at all."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+from lrsms.base.printable import printable
+
+MOST_BYTES = 2**26
+"""Largest size of a JSON file: far more than any file of a record has."""
+_PATIENCE_SECONDS = 0.5
+"""``status`` probes a lock for a moment; who is at work holds it for longer."""
+_RETRY_SECONDS = 0.05
+_CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.ENOTTY, errno.EBADF}
+"""What network file systems and FUSE answer to what they do not offer."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file under its name only when it is complete, also if the power fails; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with naming(path):
+            temporary.write_bytes(content)
+            settle(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON that a person can read."""
+    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        ValueError: one line: it cannot be read, or is no object; ends with ``remedy``, what to do about it.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
+        content = json.loads(text, object_pairs_hook=_once)
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = printable(str(error).splitlines()[0])
+        raise ValueError(f"{path}: not readable as JSON ({reason}); {remedy}") from None
+    return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key '{next(key for key in keys if keys.count(key) > 1)}' is given twice")
+    return content
+
+
+def settle(temporary: Path, path: Path) -> None:
+    """Gives a complete file its name, once it is on the disk."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _warn_once("this file system cannot put a folder on the disk: a power cut may undo the files written last")
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Says which file an ``OSError`` is about: the system names it when it cannot be opened, not on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Holds ``folder`` for this process until the block ends, or the process does, however it ends.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        last = time.monotonic() + _PATIENCE_SECONDS
+        while not _locked(file):
+            if time.monotonic() > last:
+                raise ValueError(f"{folder}: another process is at work on this run; wait until it ends")
+            time.sleep(_RETRY_SECONDS)
+        yield
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _warn_once("this file system has no locks: see to it that no two processes work on the same run")
+        return True
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Once a process: the next file lies on the same file system, most likely."""
+    warnings.warn(text, stacklevel=3)

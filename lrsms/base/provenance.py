@@ -1,0 +1,108 @@
+"""Where a result comes from: day, commit, versions, device and command. Never a host, a user or a path."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+"""Where git runs this as a hook, they point to another repository."""
+PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", "snakemake")
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """The day, commit of the code and whether it changed since, versions, processor and the verb that was called.
+
+    Where git knows nothing of the code, as in a copy without its history, ``LRSMS_COMMIT`` may name the commit; whether
+    it changed since is then unknown.
+
+    Raises:
+        ValueError: ``LRSMS_COMMIT`` is not the 40 hexadecimal digits of a commit.
+    """
+    is_tracked = _is_tracked()
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": _git("rev-parse", "HEAD") if is_tracked else _named_commit(),
+        "dirty": _is_dirty() if is_tracked else None,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "verb": _verb(sys.argv[1:]),
+    }
+
+
+@cache
+def processor() -> str:
+    """The processor's model, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown"
+
+
+def _named_commit() -> str | None:
+    commit = os.environ.get("LRSMS_COMMIT")
+    if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(f"LRSMS_COMMIT: '{commit[:50]}' is no commit; give what 'git rev-parse HEAD' prints")
+    return commit
+
+
+def _verb(arguments: list[str]) -> str:
+    """The verb, if it comes first: an option before it may hold a path."""
+    return arguments[0] if arguments and arguments[0].isidentifier() else ""
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _is_tracked() -> bool:
+    """Whether git knows this file: a package installed inside another project's checkout is not of its commit."""
+    return _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
+
+
+def _is_dirty() -> bool | None:
+    status = _git("status", "--porcelain", "--", ":/lrsms", ":/workflow")
+    return None if status is None else bool(status)
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this checkout; None where there is no checkout, or with a warning where git cannot read it.
+
+    A checkout of another owner is read as well: its code runs here already. Git itself reads no other that way.
+    """
+    folder = Path(__file__).parent
+    root = folder.parents[1]
+    trusted = ["-c", f"safe.directory={root.resolve()}"]
+    environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+    command = ["git", *trusted, "-C", str(folder), *arguments]
+    settings: dict[str, Any] = {"encoding": "utf-8", "errors": "replace", "env": environment | {"LC_ALL": "C"}}
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, **settings)
+    except OSError as error:
+        return _unknown(root, str(error))
+    if done.returncode == 0:
+        return done.stdout.strip()
+    reason = done.stderr.strip().splitlines() or ["git failed"]
+    return None if "did not match any file(s) known to git" in done.stderr else _unknown(root, reason[0])
+
+
+@cache
+def _unknown(root: Path, reason: str) -> None:
+    """Warns, once, that a checkout cannot be read: results that name no commit cannot be traced."""
+    if (root / ".git").exists():
+        warnings.warn(f"records name no commit: git cannot read {root} ({reason})", stacklevel=2)

@@ -1,0 +1,176 @@
+"""Strict data: frozen models, read from plain data with one clear line where it is wrong, named by their content."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lrsms import RESULTS_VERSION
+from lrsms.base.printable import one_line, unseen
+from lrsms.base.yamlfile import MOST_DEPTH, MOST_VALUES
+
+MOST_DIGITS = 100
+"""Most digits of a whole number."""
+
+
+class Frozen(BaseModel):
+    """Immutable, with no unknown keys and no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def digest(content: Any, digits: int) -> str:
+    """First hex digits of the SHA-256 of the canonical JSON of ``content`` and the results version."""
+    text = canonical_json({"content": content, "results_version": RESULTS_VERSION})
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def canonical_json(content: Any) -> str:
+    """One text per content: sorted keys, no blanks, None left out."""
+    return json.dumps(_without_none(content), sort_keys=True, separators=(",", ":"), allow_nan=False, default=_dumped)
+
+
+def _without_none(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_none(value) for key, value in content.items() if value is not None}
+    return content
+
+
+def _dumped(content: Any) -> Any:
+    """A model, which JSON does not know, as plain data.
+
+    Raises:
+        TypeError: it is no model.
+    """
+    if isinstance(content, BaseModel):
+        return content.model_dump(mode="json", exclude_none=True)
+    raise TypeError(f"{type(content).__name__} is not plain data")
+
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def parse(model: type[Parsed], data: Any, where: str) -> Parsed:
+    """Validates ``data`` (as read from YAML or JSON) strictly.
+
+    Raises:
+        ValueError: one line that names ``where`` and the key, what is wrong and, for an unknown key, the nearest name.
+    """
+    if (problem := _not_plain(data)) is not None:
+        raise ValueError(f"{where}: {one_line(problem)}")
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: not plain data ({error})") from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{where}: {one_line(_one_line(model, error))}") from None
+
+
+def _not_plain(data: Any) -> str | None:
+    """What is neither text, a finite number, a truth value nor made of such, or is too much, and where it is.
+
+    Data that hold the same list many times (a YAML alias, read by another reader than ours) or themselves are refused
+    before they are written out.
+    """
+    number = 0
+    for path, value in _walk(data):
+        number += 1 + (len(value) // 100 if isinstance(value, str) else 0)
+        if number > MOST_VALUES:
+            return f"has more than {MOST_VALUES:,} values; configuration has fewer"
+        if len(path) > MOST_DEPTH:
+            return f"'{'.'.join(path[:3])}' has more than {MOST_DEPTH} lists or mappings inside one another"
+        key = ".".join(path)
+        if isinstance(value, str) and (code := unseen(value)):
+            return f"'{key}' holds the control character {code}; remove it"
+        if path and (code := unseen(path[-1])):
+            return f"key '{key}' holds the control character {code}; remove it"
+        if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+            return f"'{key}' has more than {MOST_DIGITS} digits"
+        plain = value is None or isinstance(value, str | int | dict | list | tuple)
+        if not plain and not (isinstance(value, float) and math.isfinite(value)):
+            return f"'{key}' is {str(value)[:80]}: must be text, a finite number, true or false"
+    return None
+
+
+def _walk(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value with the keys that lead to it, no deeper than is allowed."""
+    yield path, data
+    if len(path) > MOST_DEPTH:
+        return
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _walk(value, (*path, str(key)))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            yield from _walk(value, (*path, str(index)))
+
+
+def _one_line(model: type[BaseModel], error: ValidationError) -> str:
+    """The first of the errors, an unknown key before a missing one: a misspelling is both."""
+    errors = error.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    path = _without_tags(model, [str(part) for part in first["loc"]])
+    key = ".".join(path) or "content"
+    match first["type"]:
+        case "extra_forbidden":
+            names = fields_at(model, path[:-1])
+            near = get_close_matches(path[-1], names, n=1, cutoff=0.5)
+            hint = f"did you mean '{'.'.join([*path[:-1], *near])}'?" if near else f"known: {', '.join(names)}"
+            return f"unknown key '{key}'; {hint}"
+        case "missing":
+            return f"key '{key}' is missing"
+        case "tuple_type" | "list_type":
+            given = json.dumps(first["input"])[:80]
+            return f"'{key}' is {given}: must be a list, such as [{given}]"
+        case "value_error":
+            return f"'{key}': {first['ctx']['error']}" if path else str(first["ctx"]["error"])
+        case _:
+            return f"'{key}' is {json.dumps(first['input'])[:80]}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Names of the fields below a dotted path, looking into optional and tagged models."""
+    models = [model]
+    for part in path:
+        models = _below(models, part) or models
+    return list(dict.fromkeys(name for m in models for name in m.model_fields))
+
+
+def _below(models: list[type[BaseModel]], part: str) -> list[type[BaseModel]]:
+    return [
+        m for parent in models if part in parent.model_fields for m in _models(parent.model_fields[part].annotation)
+    ]
+
+
+_TYPE = re.compile(r"constrained-|tuple\[|list\[|literal\[|float$|int$|str$|bool$")
+"""What pydantic calls a type."""
+
+
+def _without_tags(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Where an error is, as a user writes it.
+
+    Pydantic adds the tag of a tagged model, ``corpus.synthetic.seed``, and behind a value of several types the one that
+    did not fit, ``length_bonus.constrained-float``, which no key or index can be called.
+    """
+    path: list[str] = []
+    models, is_tag = [model], False
+    for part in location:
+        if not is_tag and not _TYPE.match(part):
+            path.append(part)
+        fields = [parent.model_fields[part] for parent in models if part in parent.model_fields]
+        is_tag = any(field.discriminator is not None for field in fields)
+        models = _below(models, part) or models
+    return path
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]

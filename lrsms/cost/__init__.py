@@ -1,0 +1,1 @@
+"""What a run costs: parameters, multiply-adds, memory and step time, counted or measured."""

@@ -1,0 +1,89 @@
+"""What can be known to fail before any job runs: a study held against its networks, its decoders and its corpus."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lrsms.base.files import read_json
+from lrsms.base.strict import canonical_json
+from lrsms.cost.random_data import vocabulary
+from lrsms.data import corpora
+from lrsms.data.audio import log_mel
+from lrsms.data.prepare import listing
+from lrsms.data.prepared import SUMMARY
+from lrsms.data.transcripts import checked, refuse_without_blanks
+from lrsms.methods.plan import make_plan
+from lrsms.models.recognizer import Recognizer
+from lrsms.study.corpus import Corpus
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
+from lrsms.study.frames import SAMPLES_PER_FRAME
+from lrsms.study.run import Run
+
+
+def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
+    """Makes the plan of every run on the meta device, each distinct one once, and holds its decoders against it.
+
+    Raises:
+        ValueError: a target matches nothing, a rank leaves [1, full], a mel band is empty, or a decoder needs an
+            attention decoder that the model does not have; the line names the run.
+    """
+    models: dict[str, Recognizer] = {}
+    plans: set[tuple[str, str]] = set()
+    for experiment in experiments:
+        run = experiment.run
+        try:
+            structure = canonical_json({"model": run.model, "tokenizer": run.tokenizer})
+            if structure not in models:
+                models[structure] = _dense_structure(run)
+                _check_decoders(run, decoding)
+            lowrank = canonical_json({"lowrank": run.lowrank})
+            if (structure, lowrank) not in plans:
+                make_plan(models[structure], run.lowrank)
+                plans.add((structure, lowrank))
+        except ValueError as error:
+            raise ValueError(f"run '{experiment.cell}': {error}") from None
+
+
+def check_corpus(corpus: Corpus, root: Path | None, prepared: Path) -> None:
+    """Reads what describes a corpus, not its audio.
+
+    Args:
+        corpus: the corpus.
+        root: where a real one lies; need not be given once it is prepared, nor be there once it was copied.
+        prepared: folder that it is prepared in, or will be.
+
+    Raises:
+        ValueError: one line: it cannot be rendered as it is asked for, its root, lists or transcripts are not as they
+            must be, or they have changed since it was prepared.
+    """
+    summary = prepared / SUMMARY
+    if not summary.is_file():
+        utterances = corpora.utterances(corpus, root, Path())  # refuses at the call
+        if not corpus.rendered:  # of what is, all would now be rendered; of others no recording is opened
+            refuse_without_blanks([utterance.text for utterance in checked(utterances)], corpus)
+        return
+    if root is None or (not corpus.in_place and not root.is_dir()):
+        return
+    if listing(corpus, root) != read_json(summary, f"delete {prepared}").get("listing"):
+        raise ValueError(
+            f"{root}: lists other utterances or transcripts than {prepared} was prepared from; undo the change, or "
+            f"delete {prepared} to prepare the corpus as it is now"
+        )
+
+
+def _dense_structure(run: Run) -> Recognizer:
+    """The dense network without memory; the size of a character vocabulary is not known yet and taken as usual."""
+    if run.model.mels is not None:
+        log_mel(torch.zeros(1, SAMPLES_PER_FRAME), torch.ones(1, dtype=torch.long), run.model.mels)
+    with torch.device("meta"):
+        return Recognizer(run.model, vocabulary(run))
+
+
+def _check_decoders(run: Run, decoding: Decoding) -> None:
+    for name, decoder in decoding.decoders.items():
+        if decoder.ctc_weight is not None and decoder.ctc_weight < 1 and run.model.decoder_layers == 0:
+            raise ValueError(
+                f"'decoders.{name}.ctc_weight' is {decoder.ctc_weight:g}, but 'model.decoder_layers' is 0; use 1"
+            )

@@ -1,0 +1,255 @@
+"""What a study will take before anything starts: parameters, time and disk, from records or from a few steps here."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from lrsms.base.devices import device_name
+from lrsms.base.strict import canonical_json
+from lrsms.cost.random_data import vocabulary
+from lrsms.cost.rate import measure_steps
+from lrsms.data.prepared import SUMMARY, Prepared
+from lrsms.methods.build import build_structure
+from lrsms.methods.plan import make_plan
+from lrsms.models.recognizer import Recognizer
+from lrsms.record.run_files import OUTCOME
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment, step_shape
+from lrsms.study.run import Run
+from lrsms.training.checkpoint import KEPT
+from lrsms.training.schedule import num_steps
+
+Source = Literal["recorded", "step time", "measured", "extrapolated"]
+BYTES_PER_PARAMETER = 4 * (4 * KEPT + 1)
+"""On disk, in float32: in each checkpoint the weights, AdamW's two moments and the running sum; the final weights."""
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """What the runs of a cell take, which differ in their seed only.
+
+    Attributes:
+        cell: label of the cell, with the values of its nuisance fields.
+        runs: names of its runs.
+        recorded: how many of them are done.
+        parameters: of the model; a vocabulary of characters is taken as usual.
+        times_fewer: the preset's parameters over these.
+        steps: length of training; None where it is in epochs of a corpus that is not prepared yet.
+        step_ms: milliseconds of a training step on this device; None while unknown.
+        hours: of one run's training on this device, decoding not included; None while unknown.
+        source: what the time rests on: records of this cell; a step time file; steps measured now; or multiply-adds at
+            the rate of a smaller step measured now.
+        disk_mb: of one run's checkpoints and weights.
+    """
+
+    cell: str
+    runs: tuple[str, ...]
+    recorded: int
+    parameters: int
+    times_fewer: float
+    steps: int | None
+    step_ms: float | None
+    hours: float | None
+    source: Source | None
+    disk_mb: float
+
+    @property
+    def pending(self) -> int:
+        """Number of runs that are still to be done."""
+        return len(self.runs) - self.recorded
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study takes.
+
+    Attributes:
+        device: on which times are estimated.
+        threads: processor threads.
+        on_gpu: whether the device is a GPU.
+        trains: whether the study trains its runs.
+        cells: in the order of the study.
+        corpora: megabytes of each prepared corpus; None where it is not prepared yet.
+    """
+
+    device: str
+    threads: int
+    on_gpu: bool
+    trains: bool
+    cells: tuple[CellCost, ...]
+    corpora: Mapping[str, float | None]
+
+    def totals(self) -> dict[str, Any]:
+        """Sums over the study; hours are of what is still to be done, None where a part of it is unknown."""
+        pending = [cell for cell in self.cells if cell.pending]
+        hours = None
+        if all(cell.hours is not None for cell in pending):
+            hours = sum(cell.pending * (cell.hours or 0.0) for cell in pending)
+        return {
+            "runs": sum(len(cell.runs) for cell in self.cells),
+            "recorded": sum(cell.recorded for cell in self.cells),
+            "hours": hours,
+            "gpu_hours": hours if self.on_gpu else 0.0,
+            "disk_mb": sum(cell.pending * cell.disk_mb for cell in pending),
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self) | {"totals": self.totals()}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where results are looked for."""
+
+    records: Path = Path("results/records")
+    steptimes: Path = Path("results/steptime")
+    corpora: Path = Path("results/corpora")
+
+
+def estimate(
+    experiments: Sequence[Experiment], decoding: Decoding, folders: Folders, device: torch.device, measure: bool
+) -> Estimate:
+    """Estimates a study's runs, each distinct network counted once.
+
+    Args:
+        experiments: the study's runs, at least one.
+        decoding: a run is recorded when it was decoded in this way.
+        folders: where results are.
+        device: times of other devices are not used.
+        measure: whether steps whose time is unknown are measured now.
+
+    Raises:
+        ValueError: one line: a target matches nothing, a rank leaves [1, full], or a prepared corpus is not whole.
+    """
+    counter = _Parameters()
+    cells: dict[tuple[str, str], list[Experiment]] = {}
+    for experiment in experiments:
+        cells.setdefault((experiment.cell, repr(experiment.nuisance)), []).append(experiment)
+    scores = decoding.scores
+    recorded = {e.name for e in experiments if _is_done(e, scores, folders)}
+    times = _Times(folders, device)
+    times.read(members[0] for members in cells.values())
+    if measure:
+        times.measure(e.run for e in experiments if e.trained and e.name not in recorded)
+    preset = counter.count(experiments[0].baseline)
+    lengths: dict[str, list[int] | None] = {}
+    costs = []
+    for members in cells.values():
+        first = members[0]
+        parameters = counter.count(first.run)
+        steps = _num_steps(first.run, folders.corpora, lengths) if first.trained else None
+        step_ms, hours, source = times.of_cell(members, steps)
+        label = " ".join([first.cell, *(f"{name.split('.')[-1]}={value}" for name, value in first.nuisance.items())])
+        done = sum(e.name in recorded for e in members)
+        disk = parameters * BYTES_PER_PARAMETER / 1e6 if first.trained else 0.0
+        names = tuple(e.name for e in members)
+        costs.append(CellCost(label, names, done, parameters, preset / parameters, steps, step_ms, hours, source, disk))
+    trains = any(e.trained for e in experiments)
+    prepared = dict.fromkeys(first.run.prepared for first, *_ in cells.values() if first.trained)
+    sizes = {name: _megabytes(folders.corpora / name) for name in prepared}
+    return Estimate(device_name(device), torch.get_num_threads(), device.type == "cuda", trains, tuple(costs), sizes)
+
+
+class _Parameters:
+    """Counts parameters on the meta device: a dense network once, then the plans made for it."""
+
+    def __init__(self) -> None:
+        self.dense: dict[str, tuple[Recognizer, int]] = {}
+        self.counts: dict[tuple[str, str], int] = {}
+
+    def count(self, run: Run) -> int:
+        model = canonical_json({"model": run.model.model_dump(exclude={"initialiser"}), "tokenizer": run.tokenizer})
+        lowrank = canonical_json(run.lowrank.model_dump(exclude={"init"}) if run.lowrank else {})
+        if (model, lowrank) not in self.counts:
+            if model not in self.dense:
+                structure, _ = build_structure(run.model_copy(update={"lowrank": None}), vocabulary(run))
+                self.dense[model] = structure, sum(parameter.numel() for parameter in structure.parameters())
+            structure, total = self.dense[model]
+            saved = sum(matrix.parameters_dense - matrix.parameters for matrix in make_plan(structure, run.lowrank))
+            self.counts[model, lowrank] = total - saved
+        return self.counts[model, lowrank]
+
+
+class _Times:
+    """What is known of training times on one device."""
+
+    def __init__(self, folders: Folders, device: torch.device) -> None:
+        self.folders, self.device, self.name = folders, device, device_name(device)
+        self.steps: dict[str, tuple[float, Source]] = {}  # milliseconds by shape
+
+    def read(self, experiments: Iterable[Experiment]) -> None:
+        """Takes the step time files that were measured on this device."""
+        for experiment in experiments:
+            content = _read(self.folders.steptimes / f"{experiment.steptime}.json")
+            if self._is_here(content) and isinstance(content.get("median_ms"), int | float):
+                self.steps[_shape(experiment.run)] = float(content["median_ms"]), "step time"
+
+    def measure(self, runs: Iterable[Run]) -> None:
+        """Measures the steps that are not known yet, each shape once."""
+        unknown = {_shape(run): run for run in runs if _shape(run) not in self.steps}
+        for shape, rate in measure_steps(unknown, self.device).items():
+            self.steps[shape] = rate.milliseconds, "extrapolated" if rate.extrapolated else "measured"
+
+    def of_cell(
+        self, members: Sequence[Experiment], steps: int | None
+    ) -> tuple[float | None, float | None, Source | None]:
+        """Milliseconds of a step, hours of a run, and what the hours rest on."""
+        step_ms, source = self.steps.get(_shape(members[0].run), (None, None))
+        outcomes = [_read(self.folders.records / e.name / OUTCOME) for e in members if e.trained]
+        alone = [o for o in outcomes if self._is_here(o) and o.get("num_devices", 1) == 1]
+        seconds = [float(o["seconds"]) for o in alone if isinstance(o.get("seconds"), float)]
+        if seconds:
+            return step_ms, statistics.median(seconds) / 3600, "recorded"
+        hours = None if steps is None or step_ms is None else steps * step_ms / 3.6e6
+        return step_ms, hours, source
+
+    def _is_here(self, content: Mapping[str, Any]) -> bool:
+        """Whether a number was measured on this device; on a processor, with as many threads."""
+        same_threads = self.device.type == "cuda" or content.get("threads") == torch.get_num_threads()
+        return same_threads and content.get("device") == self.name
+
+
+def _shape(run: Run) -> str:
+    return canonical_json(step_shape(run))
+
+
+def _is_done(experiment: Experiment, scores: str, folders: Folders) -> bool:
+    if experiment.trained:
+        return (folders.records / experiment.name / scores).is_file()
+    return (folders.steptimes / f"{experiment.steptime}.json").is_file()
+
+
+def _num_steps(run: Run, corpora: Path, lengths: dict[str, list[int] | None]) -> int | None:
+    """Steps of training; with epochs, those of the first epoch stand for all."""
+    if run.train.epochs is None:
+        return run.train.steps
+    if run.prepared not in lengths:
+        folder = corpora / run.prepared
+        known = (folder / SUMMARY).is_file()
+        lengths[run.prepared] = [item.frames for item in Prepared(folder).items("train")] if known else None
+    frames = lengths[run.prepared]
+    if frames is None:
+        return None
+    one = run.train.model_copy(update={"epochs": 1, "groups_per_step": 1})
+    return -(-num_steps(frames, one, run.seed) * run.train.epochs // run.train.groups_per_step)
+
+
+def _megabytes(folder: Path) -> float | None:
+    if not (folder / SUMMARY).is_file():
+        return None
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file's mapping; empty where there is none, or one that other verbs refuse."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,81 @@
+"""An estimate as it is read: a row per cell, the totals in a sentence, and what is not known."""
+
+import json
+
+from rich.table import Table
+
+from lrsms.base.terminal import open_console
+from lrsms.cost.estimate import Estimate
+
+UNKNOWN = "-"
+
+
+def show(result: Estimate, as_json: bool) -> None:
+    """Prints an estimate as a table with its totals, or as JSON."""
+    if as_json:
+        print(json.dumps(result.plain(), indent=1))
+        return
+    console = open_console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    headings = (
+        "cell",
+        "runs",
+        "done",
+        "params M",
+        "x fewer",
+        "steps",
+        "step ms",
+        "hours a run",
+        "from",
+        "disk GB a run",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("cell", "from") else "right", overflow="fold")
+    for cell in result.cells:
+        table.add_row(
+            cell.cell,
+            str(len(cell.runs)),
+            str(cell.recorded),
+            f"{cell.parameters / 1e6:.2f}",
+            f"{cell.times_fewer:.2f}",
+            _text(cell.steps, ",d"),
+            _text(cell.step_ms, ",.0f"),
+            _text(cell.hours, ",.2f"),
+            cell.source or UNKNOWN,
+            _text(cell.disk_mb / 1e3, ".2f"),
+        )
+    console.print(table)
+    console.print()
+    for line in sentences(result):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def sentences(result: Estimate) -> list[str]:
+    """The totals, what they leave out, and what is not known."""
+    totals = result.totals()
+    threads = f"{result.threads} thread{'s' if result.threads != 1 else ''}"
+    where = result.device if result.on_gpu else f"{result.device}, {threads}"
+    if not result.trains:
+        done = f"{totals['runs']} measurements, {totals['recorded']} done."
+        return [f"{done} This study times steps and trains nothing.", f"Step ms: on {where}."]
+    hours, gpu_hours = _text(totals["hours"], ",.1f"), _text(totals["gpu_hours"], ",.1f")
+    disk = f"{totals['disk_mb'] / 1e3:,.1f} GB of checkpoints and weights"
+    time = "time unknown" if totals["hours"] is None else f"{hours} hours one after another ({gpu_hours} GPU-hours)"
+    lines = [
+        f"{totals['runs']} runs, {totals['recorded']} done. To do: {time} on {where}; {disk}. Decoding is not in the"
+        " hours."
+    ]
+    for name, size in result.corpora.items():
+        lines.append(f"Corpus {name}: " + ("not prepared yet." if size is None else f"{size / 1e3:,.2f} GB, prepared."))
+    unknown = [cell for cell in result.cells if cell.pending and cell.hours is None]
+    if any(cell.steps is None for cell in unknown):
+        lines.append(f"'{UNKNOWN}' steps: training is in epochs of a corpus that is not prepared yet.")
+    if any(cell.step_ms is None for cell in unknown):
+        lines.append(f"'{UNKNOWN}' hours: not measured on this device.")
+    if any(cell.source == "extrapolated" for cell in result.cells):
+        lines.append("Extrapolated: multiply-adds at the rate of a smaller step measured here, not a step measured.")
+    return lines
+
+
+def _text(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)

@@ -1,0 +1,67 @@
+"""Parameters of a preset, by part and by matrix: what low rank would save before anything is trained."""
+
+import json
+from typing import Any
+
+from rich.table import Table
+
+from lrsms.base.terminal import open_console
+from lrsms.cost.random_data import vocabulary
+from lrsms.methods.build import build_structure
+from lrsms.methods.operations import parameters_by_part, plan_summary
+from lrsms.study.run import Run
+
+
+def show_parameters(run: Run, as_json: bool) -> None:
+    """Prints a run's parameters as tables or as JSON.
+
+    The vocabulary of a character tokenizer depends on its corpus; 30 characters are assumed here.
+
+    Raises:
+        ValueError: a low-rank target matches nothing or a rank leaves [1, full].
+    """
+    size = vocabulary(run)
+    model, plan = build_structure(run, size)
+    dense, _ = build_structure(run.model_copy(update={"lowrank": None}), size)
+    parts, parts_dense = parameters_by_part(model), parameters_by_part(dense)
+    summary = plan_summary(model, plan)
+    assert summary["parameters_dense"] == sum(parts_dense.values())
+    if as_json:
+        by_part = {part: {"parameters_dense": parts_dense[part], "parameters": parts[part]} for part in parts}
+        print(json.dumps({"vocabulary": size, "parts": by_part, **summary}, indent=1))
+        return
+    # Wide enough for the longest name: a table that is piped into a file is not cut.
+    console = open_console()
+    table = Table(title=f"Parameters by part ({size} tokens)")
+    for heading in ("part", "dense", "as trained", "times fewer"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for part in parts:
+        table.add_row(part, *_pair(parts_dense[part], parts[part]))
+    table.add_section()
+    table.add_row("total", *_pair(summary["parameters_dense"], summary["parameters"]))
+    console.print(table)
+    console.print(_by_kind(summary["matrices"]))
+
+
+def _pair(dense: int, trained: int) -> tuple[str, str, str]:
+    return f"{dense:,}", f"{trained:,}", f"{dense / trained:.2f}"
+
+
+def _by_kind(matrices: list[dict[str, Any]]) -> Table:
+    """One row for all layers of a kind; ranks that vary over depth as first .. last."""
+    table = Table(title="Parameters by matrix (all layers of a kind together)")
+    for heading in ("matrix", "layers", "shape", "break-even", "rank", "dense", "as trained"):
+        table.add_column(heading, justify="left" if heading == "matrix" else "right")
+    for kind in matrices:
+        ranks = [rank for rank in kind["ranks"] if rank is not None]
+        rank = "-" if not ranks else str(ranks[0]) if len(set(ranks)) == 1 else f"{ranks[0]} .. {ranks[-1]}"
+        table.add_row(
+            kind["name"],
+            str(len(kind["layers"])),
+            f"{kind['rows']} x {kind['columns']}",
+            f"{kind['break_even']:.1f}",
+            rank,
+            f"{kind['parameters_dense']:,}",
+            f"{kind['parameters']:,}",
+        )
+    return table

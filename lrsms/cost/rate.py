@@ -1,0 +1,107 @@
+"""How long training steps take on this device, from a few of them; what takes minutes is worked out, not waited for.
+
+The step's multiply-adds over the rate (multiply-adds per second) of a smaller step that was timed give the time of the
+whole; such a number is labelled extrapolated, since a device's rate depends on the size of its work.
+"""
+
+import statistics
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from lrsms.base.devices import timed
+from lrsms.base.progress import progress
+from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
+from lrsms.cost.steptime import TrainingStep
+from lrsms.methods.build import build_structure
+from lrsms.methods.operations import multiply_adds_per_second
+from lrsms.study.frames import FRAMES_PER_SECOND
+from lrsms.study.run import Run
+
+SECONDS = 20.0
+"""About how long one shape may take."""
+STEPS = 3
+"""Timed steps, after one to warm up."""
+FORWARD_AND_BACKWARD = 3
+"""Multiply-adds of a training step over those of its forward pass: gradients by inputs and by weights cost one each."""
+
+
+@dataclass(frozen=True)
+class StepRate:
+    """Milliseconds of a training step, measured or worked out from a smaller one."""
+
+    milliseconds: float
+    extrapolated: bool
+
+
+def measure_steps(runs: Mapping[str, Run], device: torch.device, seconds: float = SECONDS) -> dict[str, StepRate]:
+    """Times a few training steps of each run, those of the least work first.
+
+    The first is approached through one utterance and one group. A run whose steps would take more than ``seconds`` by
+    the rate found so far is timed on as much of a step as fits, or not at all.
+
+    Args:
+        runs: one of each shape, by any name.
+        device: where.
+        seconds: for each run, building the network not included.
+    """
+    work = {name: multiply_adds_per_step(run) for name, run in runs.items()}
+    result: dict[str, StepRate] = {}
+    rate: float | None = None
+    with progress("measure steps") as show:
+        for number, name in enumerate(sorted(runs, key=lambda name: work[name])):
+            run = runs[name]
+            parts = {multiply_adds_per_step(part): part for part in _parts(run)}
+            if rate is not None:  # straight to the largest part that fits
+                fitting = [amount for amount in parts if (1 + STEPS) * amount / rate <= seconds]
+                parts = {amount: parts[amount] for amount in fitting[-1:]}
+            measured = 0.0
+            for amount, part in parts.items():
+                if rate is not None and (1 + STEPS) * amount / rate > seconds:
+                    break
+                milliseconds = _time(part, device, seconds)
+                rate, measured = 1e3 * amount / milliseconds, amount
+                result[name] = StepRate(milliseconds, extrapolated=False)
+            if measured < work[name]:
+                assert rate is not None, "the first run is measured in part at least"
+                result[name] = StepRate(1e3 * work[name] / rate, extrapolated=True)
+            show(number + 1, len(runs))
+    longest = max((rate.milliseconds for rate in result.values() if rate.extrapolated), default=None)
+    if longest is not None:
+        warnings.warn(
+            f"a training step would take up to {longest / 1e3:.0f} s here: times are extrapolated from multiply-adds;"
+            " plan on the machine that will train",
+            stacklevel=2,
+        )
+    return result
+
+
+def multiply_adds_per_step(run: Run) -> float:
+    """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames."""
+    size = vocabulary(run)
+    frames = min(FRAMES, run.train.group_frames)
+    per_second = multiply_adds_per_second(run, build_structure(run, size)[0], frames, num_tokens(run))
+    seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
+    return FORWARD_AND_BACKWARD * per_second * seconds
+
+
+def _parts(run: Run) -> list[Run]:
+    """The run with a step of one utterance, of one group, and whole."""
+    utterance = {"group_frames": min(FRAMES, run.train.group_frames), "groups_per_step": 1}
+    changes: list[dict[str, int]] = [utterance, {"groups_per_step": 1}, {}]
+    return [run.model_copy(update={"train": run.train.model_copy(update=change)}) for change in changes]
+
+
+def _time(run: Run, device: torch.device, seconds: float) -> float:
+    """Median milliseconds of a few training steps, fewer where they are slow."""
+    if run.lowrank is not None:  # the time is the same, and no matrix need be decomposed
+        run = run.model_copy(update={"lowrank": run.lowrank.model_copy(update={"init": "random"})})
+    step = TrainingStep(run, device)
+    times = [timed(step, device)]
+    began = time.monotonic()
+    while len(times) < 1 + STEPS and time.monotonic() - began < seconds:
+        times.append(timed(step, device))
+    return statistics.median(times[1:] or times)

@@ -1,0 +1,163 @@
+"""Step time: dense and low rank interleaved in one process on one device, so that the machine's drift hits both."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lrsms.base.devices import device_name, peak_memory_mb, synchronise, timed
+from lrsms.base.progress import progress
+from lrsms.base.provenance import provenance
+from lrsms.cost.random_data import FRAMES, num_tokens, random_batch, vocabulary
+from lrsms.data.batch import network_inputs
+from lrsms.methods.build import build_model, build_structure
+from lrsms.methods.operations import multiply_adds_per_second
+from lrsms.models.norm import update_running_statistics
+from lrsms.models.recognizer import Recognizer
+from lrsms.study.expand import step_shape
+from lrsms.study.run import Run
+from lrsms.training.step import accumulate, clip_and_read, group_losses
+
+WARMUP_STEPS = 3
+MIN_PAIRS = 8
+PRECISION = 0.03
+"""What the interval of a speed-up may be away from it, as a share, for no more pairs to be measured."""
+PATIENCE = 8
+"""On a machine too restless for that, at most this many times the seconds asked for are measured."""
+
+
+PARTS = ("data", "forward", "backward", "optimizer")
+"""Of a training step: what becomes of a loaded batch before the network, and the three passes."""
+PARTS_STEPS = 5
+
+
+def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
+    """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
+
+    Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by
+    one, the device synchronised, for about ``seconds``, and on until the speed-up is known to within ``PRECISION`` or
+    ``PATIENCE`` is over. Their parts are timed apart from that, since waiting for the device between them slows a step.
+
+    Returns:
+        The content of the measurement's file: milliseconds of every step of both, in pairs; the baseline itself has no
+        other to be paired with. Peak memory is of the run alone; None on a CPU, which does not count its memory.
+    """
+    same = step_shape(run) == step_shape(baseline)
+    first = TrainingStep(run, device)
+    first()
+    memory = peak_memory_mb(device) if device.type == "cuda" else None
+    steps = [first] if same else [TrainingStep(baseline, device), first]
+    times = in_turns(steps, device, seconds, PATIENCE * seconds)
+    parts = [parts_of(step, device) for step in steps]
+    return {
+        "baseline": same,
+        "baseline_ms": times[0],
+        "run_ms": [] if same else times[1],
+        "median_ms": statistics.median(times[-1]),
+        "baseline_parts": parts[0],
+        "run_parts": None if same else parts[1],
+        "parameters": sum(parameter.numel() for parameter in first.model.parameters()),
+        "macs_per_second": multiply_adds_per_second(run, build_structure(run, first.size)[0], FRAMES, first.num_tokens),
+        "peak_memory_mb": memory,
+        "shape": step_shape(run),
+        "frames": run.train.group_frames * run.train.groups_per_step,
+        "precision": run.train.precision,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "provenance": provenance(),
+    }
+
+
+def in_turns(
+    steps: Sequence[Callable[[], object]], device: torch.device, seconds: float, patience: float = 0.0
+) -> list[list[float]]:
+    """Milliseconds of every step of each, measured in turns for about ``seconds``; as many of each.
+
+    With ``patience``, two steps are measured for up to as many seconds, until the interval of their ratio is narrow.
+    """
+    times: list[list[float]] = [[] for _ in steps]
+    for _ in range(WARMUP_STEPS):
+        for step in steps:
+            timed(step, device)
+    began = time.monotonic()
+    with progress("step time") as show:
+        while (
+            len(times[0]) < MIN_PAIRS
+            or (elapsed := time.monotonic() - began) < seconds
+            or (elapsed < patience and not _is_narrow(times))
+        ):
+            order = range(len(steps)) if len(times[0]) % 2 == 0 else reversed(range(len(steps)))
+            for index in order:  # taking turns at going first
+                times[index].append(timed(steps[index], device))
+            if (elapsed := time.monotonic() - began) < seconds:
+                show(int(elapsed), round(seconds))
+    return times
+
+
+def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
+    """Whether the 95% interval of the ratio of two steps' medians is within ``PRECISION`` of it; of one, there is none.
+
+    To stop where an interval is narrow leaves it nearly as often right (Chow and Robbins 1965).
+    """
+    from lrsms.statistics.stats import median_ratio  # SciPy, which `plan`, that imports this module, does not wait for
+
+    if len(times) < 2:
+        return True
+    first, second = times
+    ratio, interval = median_ratio(first, second)
+    return max(ratio - interval.low, interval.high - ratio) <= PRECISION * ratio
+
+
+class TrainingStep:
+    """A model with its optimizer, which takes one training step on random data whenever it is called.
+
+    Args:
+        run: what is trained.
+        device: where.
+        model: the run's network, in training mode, on that device; None: as the run initialises it.
+    """
+
+    def __init__(self, run: Run, device: torch.device, model: Recognizer | None = None) -> None:
+        self.run, self.device = run, device
+        self.size = vocabulary(run)
+        self.num_tokens = num_tokens(run)
+        self.model = build_model(run, self.size)[0].to(device).train() if model is None else model
+        train = run.train
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True
+        )
+        self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(train.groups_per_step)]
+
+    def __call__(self) -> None:
+        """Takes a step."""
+        self.update(accumulate(self.model, self.run, self.batches, 0, self.device))
+
+    def update(self, losses: Mapping[str, Tensor]) -> None:
+        """Clips the gradients, reads the losses, moves the weights and ends the step."""
+        clip_and_read(self.model, losses, self.run.train.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        update_running_statistics(self.model)
+
+
+def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
+    """Median milliseconds of each of a step's ``PARTS``, the device idle between them."""
+    run, model = step.run, step.model
+    spent: list[dict[str, float]] = []
+    for _ in range(PARTS_STEPS):
+        sums = dict.fromkeys(PARTS, 0.0)
+        for batch in step.batches:
+            data = timed(partial(network_inputs, batch, run.model, device), device)
+            began = time.perf_counter()
+            loss = group_losses(model, run, batch, device).joint(run.train.ctc_weight)
+            synchronise(device)
+            sums["data"] += data
+            sums["forward"] += (time.perf_counter() - began) * 1e3 - data  # it begins with the same
+            sums["backward"] += timed(loss.backward, device)
+        sums["optimizer"] = timed(partial(step.update, {"loss": loss.detach()}), device)
+        spent.append(sums)
+    return {part: statistics.median(sums[part] for sums in spent) for part in PARTS}

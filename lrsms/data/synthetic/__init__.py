@@ -1,0 +1,1 @@
+"""Speech and faces that are made up: sentences, voices and drawn mouths."""

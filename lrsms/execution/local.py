@@ -1,0 +1,111 @@
+"""How jobs are executed on one machine or cluster: GPUs, and what Slurm is told. None of it is part of what a run is.
+
+The settings are keys of ``workflow/config/local.yaml``, which git ignores so that they make no record dirty, or of
+``config.yaml`` or Snakemake's ``--config``, where they stand beside the project's own keys.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from lrsms.base.strict import Frozen, parse
+from lrsms.base.yamlfile import read_yaml
+
+FILE = "local.yaml"
+"""In ``workflow/config``."""
+_GRES = re.compile(r"(?P<name>[A-Za-z0-9_]+(?::(?=[0-9_.]*[A-Za-z])[A-Za-z0-9_.]+)?)(?::(?P<count>[1-9][0-9]*))?")
+"""A name, perhaps a type, which has a letter, and perhaps how many, as in ``gpu:a100:2`` or ``gpu:3g.20gb``."""
+
+
+def num_gpus(gres: str) -> int:
+    """How many GPUs a generic resource of Slurm stands for: 1 for ``gpu`` and ``gpu:a100``, 2 for ``gpu:a100:2``.
+
+    What is no GPU, such as ``scratch:20G``, stands for none.
+    """
+    found = _GRES.fullmatch(gres)
+    return int(found["count"] or 1) if found is not None and "gpu" in gres.lower() else 0
+
+
+def gres_of(gres: str, count: int) -> str:
+    """The same generic resource, so many of it."""
+    found = _GRES.fullmatch(gres)
+    assert found is not None, "checked when it was read"
+    return f"{found['name']}:{count}"
+
+
+def _is_gpus(text: str) -> str:
+    if not num_gpus(text):
+        raise ValueError("must be gpu, perhaps with a type and how many, such as gpu, gpu:2 or gpu:a100:2")
+    return text
+
+
+def _is_one_word(text: str) -> str:
+    if not text or len(text.split()) != 1 or re.search(r"[\"'\\]", text):
+        raise ValueError("must be one word without quotation marks")
+    return text
+
+
+def _as_text(value: object) -> object:
+    """A number of an account, which YAML reads as one, is a name."""
+    return str(value) if type(value) is int else value
+
+
+Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_one_word)]
+
+
+class Execution(Frozen):
+    """The settings; None leaves each to Slurm, or to the profile."""
+
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    """GPUs of each training job; decoding and step times have one. 0: everything runs on processors."""
+    gpu_model: Word | None = None
+    """As the cluster calls it, such as ``a100``."""
+    gres: Annotated[str, AfterValidator(_is_gpus)] | None = None
+    """``gpu`` or ``gpu:a100``, for a cluster that wants ``--gres`` instead of ``--gpus``."""
+    slurm_account: Word | None = None
+    slurm_partition: Word | None = None
+    slurm_extra: str | None = None
+    """Further options of ``sbatch`` for every job, such as ``--exclude=node7``."""
+
+    @model_validator(mode="after")
+    def _gpus_are_said_once(self) -> "Execution":
+        if self.gres is not None and self.gpu_model is not None:
+            raise ValueError(f"give the model in 'gres', such as gpu:{self.gpu_model}, and leave 'gpu_model' out")
+        if self.gpus and self.gres is not None and num_gpus(self.gres) not in (1, self.gpus):
+            raise ValueError(f"'gres' is {self.gres} and 'gpus' is {self.gpus}; give the number once, as 'gpus'")
+        if self.slurm_extra is not None and "--signal" in self.slurm_extra:
+            raise ValueError("'slurm_extra' must be without --signal, by which training is told to write a checkpoint")
+        return self
+
+
+KEYS = frozenset(Execution.model_fields)
+
+
+def without(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A project's content without the keys that are of its execution."""
+    return {key: value for key, value in content.items() if key not in KEYS}
+
+
+def load(content: Mapping[str, Any], folder: Path, where: str) -> Execution:
+    """The settings of ``local.yaml``, if there is one, and over them those beside the project's.
+
+    Args:
+        content: of the project, with its execution's keys.
+        folder: ``workflow/config``.
+        where: the content comes from.
+
+    Raises:
+        ValueError: one line that names the file and key, and what would be right.
+    """
+    path = folder / FILE
+    local = read_yaml(path) if path.is_file() and not _says_nothing(path) else {}
+    parse(Execution, local, str(path))
+    own = {key: value for key, value in content.items() if key in KEYS}
+    return parse(Execution, local | own, where)
+
+
+def _says_nothing(path: Path) -> bool:
+    return all(not line.strip() or line.startswith("#") for line in path.read_text(errors="replace").splitlines())

@@ -1,0 +1,153 @@
+"""The parameters of a run's network worked out from its configuration alone: nothing is built, and no PyTorch needed.
+
+With it a record's ``plan.json`` is counted again by whoever reads it. A test compares it with the network that is
+built, so a part that is added to the network is added here too.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from lrsms.methods.plan import Matrix, is_fused, named_matrix, summary, with_ranks
+from lrsms.study.run import LowRank, Modality, Model, Run
+
+Shape = tuple[str, int, int, bool]
+"""Name, rows, columns, and whether there is a bias."""
+
+_KERNEL_3X3 = 9
+_WAVE_STEM = 80
+"""Samples that the first convolution of the ``wave`` front end spans."""
+_VIDEO_STEM = 5 * 7 * 7
+"""Frames and pixels that the first convolution of the video front end spans."""
+_WAVE_PLACES = 160
+"""Places per frame of 40 ms at which that convolution is worked out; later ones have fewer."""
+_VIDEO_PLACES = 44 * 44
+"""Likewise, of pictures of 88x88."""
+FRAMES_PER_SECOND = 25
+
+
+def plan_of(run: Run, size: int) -> dict[str, Any]:
+    """The content that the ``plan.json`` of a run must have (see ``methods.plan.summary``).
+
+    Args:
+        run: the run; its model and its low rank matter, its seed, data and training do not.
+        size: vocabulary size V of its tokenizer.
+
+    Raises:
+        ValueError: a low-rank target matches nothing or a rank leaves [1, full].
+    """
+    return _plan(run.model, run.lowrank, size)[1]
+
+
+def vocabulary_of(run: Run) -> int | None:
+    """Vocabulary size V where the configuration tells it; None for characters, which depend on the transcripts."""
+    return None if run.tokenizer.pieces is None else run.tokenizer.pieces + 2
+
+
+def multiply_adds_bounds(run: Run, size: int) -> tuple[float, float]:
+    """What a second of speech takes in multiply-adds at least, and at most, whatever the utterances are.
+
+    At least: every encoder matrix once a frame. At most: convolutions at the places of their first layer; relative
+    positions twice a frame; a token for each frame in the decoder; attention over a group's frames.
+    """
+    matrices, plan = _plan(run.model, run.lowrank, size)
+    model = run.model
+    once = [matrix for matrix in matrices if not matrix.name.startswith("decoder.")]
+    least = sum(matrix.parameters - matrix.bias for matrix in once)
+    places = sum(_convolved(model, modality)[0] * _convolved(model, modality)[1] for modality in model.modalities)
+    attended = 8 * run.train.group_frames * model.dim * (2 * model.layers + 2 * model.decoder_layers)
+    most = places + 4 * plan["parameters"] + attended
+    return float(FRAMES_PER_SECOND * least), float(FRAMES_PER_SECOND * most)
+
+
+@lru_cache(1024)  # a study has many runs of one structure
+def _plan(model: Model, lowrank: LowRank | None, size: int) -> tuple[list[Matrix], dict[str, Any]]:
+    layers = {"encoder": model.layers, "audio_encoder": model.layers, "video_encoder": model.layers}
+    layers |= {"decoder": model.decoder_layers}
+    dense = [
+        named_matrix(name, layers[name.split(".")[0]] if ".blocks." in name else 1, rows, columns, rows * bias)
+        for name, rows, columns, bias in _matrices(model, size, is_fused(lowrank))
+    ]
+    plan = with_ranks(dense, lowrank)
+    return plan, summary(_others(model, size) + sum(matrix.parameters for matrix in plan), plan)
+
+
+def _matrices(model: Model, size: int, fused: bool) -> Iterator[Shape]:
+    """Every matrix of the dense network, in its order."""
+    dim = model.dim
+    for modality in model.modalities:
+        prefix = f"{modality}_" if len(model.modalities) > 1 else ""
+        yield f"{prefix}frontend.projection", dim, _convolved(model, modality)[2], True
+        for layer in range(model.layers):
+            block = f"{prefix}encoder.blocks.{layer}"
+            yield from _feedforward(f"{block}.feedforward_in", model)
+            yield from _self_attention(f"{block}.attention", dim, fused)
+            yield f"{block}.attention.position", dim, dim, False
+            yield f"{block}.attention.out", dim, dim, True
+            yield f"{block}.convolution.expand", 2 * dim, dim, True
+            yield f"{block}.convolution.contract", dim, dim, True
+            yield from _feedforward(f"{block}.feedforward_out", model)
+    if model.fusion is not None:
+        yield "fusion.hidden", model.fusion, 2 * dim, True
+        yield "fusion.out", dim, model.fusion, True
+    yield "ctc", size, dim, True
+    for layer in range(model.decoder_layers):
+        block = f"decoder.blocks.{layer}"
+        yield from _self_attention(f"{block}.self_attention", dim, fused)
+        yield f"{block}.self_attention.out", dim, dim, True
+        for part in ("q", "k", "v", "out"):
+            yield f"{block}.cross_attention.{part}", dim, dim, True
+        yield from _feedforward(f"{block}.feedforward", model)
+    if model.decoder_layers:
+        yield "decoder.output", size, dim, True
+
+
+def _feedforward(name: str, model: Model) -> Iterator[Shape]:
+    yield f"{name}.expand", model.feedforward, model.dim, True
+    yield f"{name}.contract", model.dim, model.feedforward, True
+
+
+def _self_attention(name: str, dim: int, fused: bool) -> Iterator[Shape]:
+    if fused:
+        yield f"{name}.qkv", 3 * dim, dim, True
+    else:
+        yield from ((f"{name}.qkv.{part}", dim, dim, True) for part in "qkv")
+
+
+def _others(model: Model, size: int) -> int:
+    """Parameters outside the matrices: convolutions, norms, position biases, embeddings."""
+    dim = model.dim
+    norm = 2 * dim
+    # Five norms and one over channels, two biases of positions, the depthwise convolution.
+    block = 5 * norm + norm + 2 * dim + dim * (model.kernel + 1)
+    total = sum(_convolved(model, modality)[0] + model.layers * block + norm for modality in model.modalities)
+    if model.fusion is not None:
+        total += 2 * model.fusion
+    if model.decoder_layers:
+        total += size * dim + model.decoder_layers * 3 * norm + norm
+    return total
+
+
+def _convolved(model: Model, modality: Modality) -> tuple[int, int, int]:
+    """A front end's convolutions: their parameters, the most places per frame, and the numbers per frame left."""
+    if modality == "video":
+        assert model.video_channels is not None
+        return _resnet(model.video_channels, _VIDEO_STEM, _KERNEL_3X3), _VIDEO_PLACES, 8 * model.video_channels
+    channels = model.channels
+    assert channels is not None
+    if model.mels is None:
+        return _resnet(channels, _WAVE_STEM, 3), _WAVE_PLACES, 8 * channels
+    parameters = channels * (_KERNEL_3X3 + 1) + channels * (channels * _KERNEL_3X3 + 1)
+    return parameters, 2 * model.mels, channels * ((model.mels + 3) // 4)
+
+
+def _resnet(channels: int, stem: int, kernel: int) -> int:
+    """Parameters of a ResNet-18 (He et al. 2016) of four stages of two blocks, norms included."""
+    total = channels * stem + 2 * channels
+    widths = [channels, *(channels * 2**stage for stage in range(4) for _ in range(2))]
+    for inputs, outputs in pairwise(widths):
+        total += inputs * outputs * kernel + outputs * outputs * kernel + 4 * outputs
+        if inputs != outputs:
+            total += inputs * outputs + 2 * outputs
+    return total

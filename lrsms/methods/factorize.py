@@ -1,0 +1,99 @@
+"""Swaps the matrices of a dense model for factorised ones, and back."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor, nn
+
+from lrsms.base.random_streams import stream
+from lrsms.methods.factors import Factors
+from lrsms.methods.init import INITS
+from lrsms.methods.linear import LowRankLinear, LowRankQKV
+from lrsms.methods.plan import Matrix
+from lrsms.models.initial import Scheme
+from lrsms.models.layers import QKV
+
+
+@torch.no_grad()
+def factorize(model: nn.Module, plan: Sequence[Matrix], init: str, scheme: Scheme, seed: int) -> None:
+    """Replaces, in place, every matrix of the plan that has a rank; all other weights keep their bits.
+
+    Args:
+        model: the dense model that the plan was made for.
+        plan: from ``make_plan``.
+        init: name of the initialisation of the factors.
+        scheme: the dense initialiser, which ``random`` and ``matched`` use for factors too.
+        seed: of the factors, which have streams of their own, named after their matrices.
+    """
+    chosen = [matrix for matrix in plan if matrix.rank is not None]
+    weights = [dense_weight(model.get_submodule(matrix.name)) for matrix in chosen]
+    for matrix, factors in zip(chosen, all_factors(weights, chosen, init, scheme, seed), strict=True):
+        parts = linears(model.get_submodule(matrix.name))
+        bias = torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
+        replace(model, matrix.name, (LowRankQKV if len(parts) == 3 else LowRankLinear)(*factors, bias))
+
+
+def all_factors(
+    weights: Sequence[Tensor], matrices: Sequence[Matrix], init: str, scheme: Scheme, seed: int
+) -> list[Factors]:
+    """``initial_factors`` of each matrix, as many at a time as PyTorch has processor threads, one thread each.
+
+    A decomposition gains little from a second thread, two at a time gain all; and no bit depends on how many there are.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(lambda w, m: initial_factors(w, m, init, scheme, seed), weights, matrices))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def initial_factors(weight: Tensor, matrix: Matrix, init: str, scheme: Scheme, seed: int) -> Factors:
+    """``U (m, r)`` and ``V^T (r, n)`` of one matrix; on the meta device, their shapes only."""
+    assert matrix.rank is not None and weight.shape == (matrix.rows, matrix.columns)
+    if weight.is_meta:
+        return weight.new_empty(matrix.rows, matrix.rank), weight.new_empty(matrix.rank, matrix.columns)
+    u, vt = INITS[init](weight, matrix.rank, scheme, stream(seed, "factors", matrix.name))
+    # Optimizers walk a parameter as it lies in memory. A copy is in one piece, also where a slice was not; its rows and
+    # columns lie as they did.
+    return u.clone(), vt.clone()
+
+
+@torch.no_grad()
+def merge(model: nn.Module) -> None:
+    """Replaces, in place, every factorised matrix by the dense matrix of the same function."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LowRankQKV):
+            dense = QKV(module.vt.shape[1])
+            weights, biases = module.product().chunk(3), module.bias
+            assert biases is not None
+            for linear, weight, bias in zip((dense.q, dense.k, dense.v), weights, biases.chunk(3), strict=True):
+                linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+            replace(model, name, dense)
+        elif isinstance(module, LowRankLinear):
+            single = nn.Linear(module.vt.shape[1], module.u.shape[0], bias=False)
+            single.weight = nn.Parameter(module.product())
+            single.register_parameter("bias", module.bias)
+            replace(model, name, single)
+
+
+def dense_weight(dense: nn.Module) -> Tensor:
+    """``W (m, n)`` of a module of the plan: its matrix, no copy of it, or its three below each other."""
+    first, *others = [part.weight.detach() for part in linears(dense)]
+    return torch.cat([first, *others]) if others else first
+
+
+def linears(dense: nn.Module) -> list[nn.Linear]:
+    """The matrices of a module of the plan: one, or the three of a ``QKV``."""
+    if isinstance(dense, QKV):
+        return [dense.q, dense.k, dense.v]
+    assert isinstance(dense, nn.Linear), type(dense)
+    return [dense]
+
+
+def replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts ``module`` in the place called ``name``, in the same mode (training or not)."""
+    parent, _, leaf = name.rpartition(".")
+    module.train(model.get_submodule(name).training)
+    setattr(model.get_submodule(parent), leaf, module)

@@ -1,0 +1,16 @@
+"""The usual start: what the layer's own initialiser makes of each factor."""
+
+import torch
+from torch import Tensor
+
+from lrsms.methods.factors import Factors
+from lrsms.models.initial import Scheme, fill_matrix
+
+
+def factors(weight: Tensor, rank: int, scheme: Scheme, generator: torch.Generator) -> Factors:
+    """Each factor as the layer's own initialiser would start a matrix of its shape."""
+    u = weight.new_empty(weight.shape[0], rank)
+    vt = weight.new_empty(rank, weight.shape[1])
+    fill_matrix(u, scheme, generator)
+    fill_matrix(vt, scheme, generator)
+    return u, vt

@@ -1,0 +1,19 @@
+"""Truncated SVD of the dense initial weight."""
+
+import torch
+from torch import Tensor
+
+from lrsms.methods.factors import Factors, truncated_svd
+from lrsms.models.initial import Scheme
+
+
+def factors(weight: Tensor, rank: int, scheme: Scheme, generator: torch.Generator) -> Factors:
+    """Truncated SVD of the dense initial weight, singular values split evenly (Khodak et al. 2021).
+
+    Computed in float64; each pair of singular vectors has the sign that makes its largest entry of u positive, since
+    the SVD leaves it open and libraries choose differently.
+    """
+    u, s, vt = truncated_svd(weight, rank)
+    sign = torch.sign(u.gather(0, u.abs().argmax(0, keepdim=True))).squeeze(0)
+    root = s.sqrt() * sign
+    return (u * root).to(weight.dtype), (root.unsqueeze(1) * vt).to(weight.dtype)

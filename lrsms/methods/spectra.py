@@ -1,0 +1,124 @@
+"""Singular values of a trained model's matrices: what the training, not the rank, made of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lrsms.base.files import write_atomically
+from lrsms.methods.plan import Matrix
+
+POINTS = 33
+"""Singular values kept of each matrix, at most."""
+ENERGY = 0.9
+"""Share of the sum of squares that ``energy_ranks`` keep."""
+
+
+@torch.no_grad()
+def spectra(weights: Mapping[str, Tensor], plan: Sequence[Matrix]) -> dict[str, Any]:
+    """The content of ``spectra.json``: spectra of every matrix of the plan, dense or factorised, in short.
+
+    Matrices that differ in their layer only share an entry, as in ``plan.json``, with one value per layer of
+
+    - ``largest``: the largest singular value s_1;
+    - ``stable_ranks``: sum(s^2) / s_1^2; of a matrix of independent entries about mn / (sqrt(m) + sqrt(n))^2
+      (Marchenko and Pastur 1967), so that this is what an untrained dense matrix has;
+    - ``effective_ranks``: exp of the entropy of s / sum(s) (Roy and Vetterli 2007, "The effective rank");
+    - ``energy_ranks``: how many of the largest hold ``ENERGY`` of sum(s^2);
+    - ``values``: s_i / s_1 at the places ``indices[R]``, where R, the number of singular values, is the matrix's rank,
+      or min(m, n) of a dense one. The places lie closer where the spectrum is steeper, at its start.
+
+    Args:
+        weights: the model's state dict, of whatever precision and device.
+        plan: that the model was built to.
+
+    Returns:
+        ``energy``, ``indices`` (of R, a text as JSON's keys are) and ``matrices``; numbers to 3 or 4 digits.
+    """
+    kinds: dict[str, list[Matrix]] = {}
+    for matrix in plan:
+        kinds.setdefault(matrix.kind, []).append(matrix)
+    entries, sizes = [], set()
+    for kind, members in kinds.items():
+        found = [singular_values(weights, matrix) for matrix in members]
+        sizes |= {len(values) for values in found}
+        entries.append(
+            {
+                "name": kind,
+                "role": members[0].role,
+                "rows": members[0].rows,
+                "columns": members[0].columns,
+                "layers": [matrix.layer for matrix in members],
+                "ranks": [matrix.rank for matrix in members],
+                "largest": [_rounded(values[0], 4) for values in found],
+                "stable_ranks": [_rounded(stable_rank(values), 4) for values in found],
+                "effective_ranks": [_rounded(effective_rank(values), 4) for values in found],
+                "energy_ranks": [energy_rank(values) for values in found],
+                "values": [[_rounded(x, 3) for x in _relative(values)[indices(len(values))]] for values in found],
+            }
+        )
+    return {"energy": ENERGY, "indices": {str(size): indices(size) for size in sorted(sizes)}, "matrices": entries}
+
+
+def write_spectra(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes what ``spectra`` returns: a line for each kind of matrix, since a line for each number is too much."""
+    matrices = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in content["matrices"])
+    rest = json.dumps({key: value for key, value in content.items() if key != "matrices"}, separators=(",", ":"))
+    write_atomically(path, f'{rest[:-1]},"matrices":[\n{matrices}\n]}}\n'.encode())
+
+
+def singular_values(weights: Mapping[str, Tensor], matrix: Matrix) -> Tensor:
+    """All min(m, n) singular values of a dense matrix ``(m, n)``, the r of a factorised one; float64, largest first.
+
+    The others of a product of rank r are 0. With U = Q_u R_u and V = Q_v R_v, those of U V^T are those of R_u R_v^T,
+    which is no larger than r x r: the product itself is never formed.
+    """
+    if matrix.rank is None:
+        parts = [f"{matrix.name}.{part}.weight" for part in "qkv"]
+        fused = parts[0] in weights
+        weight = torch.cat([weights[part] for part in parts]) if fused else weights[f"{matrix.name}.weight"]
+        assert weight.shape == (matrix.rows, matrix.columns), matrix.name
+        return torch.linalg.svdvals(_exact(weight))
+    u, vt = _exact(weights[f"{matrix.name}.u"]), _exact(weights[f"{matrix.name}.vt"])
+    assert u.shape == (matrix.rows, matrix.rank) and vt.shape == (matrix.rank, matrix.columns), matrix.name
+    return torch.linalg.svdvals(torch.linalg.qr(u, mode="r").R @ torch.linalg.qr(vt.T, mode="r").R.T)
+
+
+def stable_rank(values: Tensor) -> float:
+    """sum(s^2) / max(s)^2: at most the rank, and 0 of a matrix of zeros."""
+    return float((_relative(values) ** 2).sum())
+
+
+def effective_rank(values: Tensor) -> float:
+    """exp(H(p)), p = s / sum(s) (Roy and Vetterli 2007): R where all R are equal; 0 of a matrix of zeros."""
+    if not values.any():
+        return 0.0
+    return float(torch.special.entr(values / values.sum()).sum().exp())
+
+
+def energy_rank(values: Tensor, energy: float = ENERGY) -> int:
+    """The least number of largest singular values with at least this share of sum(s^2); 0 of a matrix of zeros."""
+    squares = (_relative(values) ** 2).cumsum(0)
+    # A sum that should equal the share exactly may be a rounding error below it.
+    return int((squares < energy * squares[-1] * (1 - 1e-12)).sum()) + bool(values.any())
+
+
+def indices(size: int) -> list[int]:
+    """Where a spectrum of ``size`` values is kept: from 0 to size - 1, at distances that grow with the square."""
+    return sorted({round((size - 1) * (point / (POINTS - 1)) ** 2) for point in range(POINTS)})
+
+
+def _relative(values: Tensor) -> Tensor:
+    return values / values[0] if values[0] > 0 else values
+
+
+def _exact(weight: Tensor) -> Tensor:
+    return weight.to("cpu", torch.float64)
+
+
+def _rounded(value: Tensor | float, digits: int) -> float:
+    """To so many significant digits."""
+    return float(f"{float(value):.{digits}g}")

@@ -1,0 +1,93 @@
+"""Unpacks an archive of records that another machine, or another person, packed with ``reference --pack``.
+
+Only what ``pack`` puts in is taken: files of records, step times and notes of studies, by their names and places.
+Nothing is written before every member was looked at, and no file that differs is written over.
+"""
+
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from lrsms.base.files import write_atomically
+
+_RUN, _FILE = r"[A-Za-z0-9][A-Za-z0-9_.+-]*", r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+_RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:csv\.gz|[a-z_]+\.json)"
+_KNOWN = re.compile(rf"results/(?:records/{_RUN}/(?:{_RECORD})|steptime/{_FILE}\.json|{_RUN}/project\.json)")
+_FOLDER = re.compile(rf"results(?:/(?:records(?:/{_RUN})?|steptime|{_RUN}))?/?")
+MOST_BYTES = 2**26
+"""Largest size of one file."""
+MOST_IN_ALL = 2**31
+MOST_FILES = 100_000
+
+
+def unpack(archive: Path, root: Path) -> list[Path]:
+    """Unpacks into the root of a clone.
+
+    Args:
+        archive: ``.tar.gz``, from ``reference.pack``.
+        root: the folder that holds ``results``.
+
+    Returns:
+        The files that were not there before.
+
+    Raises:
+        ValueError: one line: the archive cannot be read, or has a member that is none of ours, is no plain file, is too
+            large, or would change a file that is there. Nothing is unpacked then.
+    """
+    found: list[Path] = []
+    for name, content in _members(archive):
+        path = root / name
+        _refuse_links(path, root, archive)
+        if not path.is_file():
+            found.append(path)
+        elif path.read_bytes() != content:
+            raise ValueError(f"{archive}: '{name}' differs from the file that is here; move one of them away")
+    for name, content in _members(archive):
+        if root / name in found:
+            write_atomically(root / name, content)
+    return found
+
+
+def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files, once their header was found right."""
+    total, seen = 0, set[str]()
+    try:
+        with tarfile.open(archive, "r|gz") as file:
+            for member in file:
+                if member.isdir() and _FOLDER.fullmatch(member.name):
+                    continue
+                if not member.isreg() or not _KNOWN.fullmatch(member.name) or member.name in seen:
+                    raise ValueError(
+                        f"{member.name[:200]!r} is no file of a record, a step time or a project.json in its place"
+                    )
+                total += member.size
+                if member.size > MOST_BYTES or total > MOST_IN_ALL or len(seen) >= MOST_FILES:
+                    raise ValueError(f"{member.name!r} makes it larger than any archive of records")
+                seen.add(member.name)
+                stream = file.extractfile(member)
+                assert stream is not None
+                content = stream.read()
+                if len(content) != member.size:
+                    raise ValueError(f"it ends within {member.name!r}")
+                yield member.name, content
+    except (
+        OSError,
+        EOFError,
+        tarfile.TarError,
+        zlib.error,
+        ValueError,
+        TypeError,
+    ) as error:  # an empty file: TypeError
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{archive}: cannot be unpacked: {reason}; nothing of it is used, ask for another") from None
+
+
+def _refuse_links(path: Path, root: Path, archive: Path) -> None:
+    """A folder of the clone that is a link leads elsewhere."""
+    for folder in (path, *path.parents):
+        if folder == root:
+            return
+        if folder.is_symlink():
+            raise ValueError(f"{archive}: cannot be unpacked: {folder} is a symbolic link; put a folder in its place")

@@ -1,0 +1,53 @@
+"""How long decoding took, and its real-time factor: processing time over the speech's own duration.
+
+``<name>.times.json`` lies beside a run's hypotheses ``<name>.jsonl``, and beside its score table in the record. It is
+apart from both since times never repeat, and holds::
+
+    device, threads
+    conditions             by name: audio_seconds, network_seconds, and search_seconds by decoder
+
+The network's time is that of features and encoder, which all decoders share; reading the recordings is in neither.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lrsms.base.files import read_json
+
+_REMEDY = "restore it, or delete it to do without"
+
+
+def times_path(path: Path) -> Path:
+    """Where the times of hypotheses or of a score table lie."""
+    return path.with_name(f"{path.name.split('.')[0]}.times.json")
+
+
+def load_times(scores: Path) -> dict[str, Any]:
+    """The times beside a score table; empty where there are none, as of runs from before they were kept.
+
+    Raises:
+        ValueError: the file is malformed.
+    """
+    path = times_path(scores)
+    if not path.is_file():
+        return {}
+    content = read_json(path, _REMEDY)
+    try:
+        real_time_factors(content)
+    except (LookupError, TypeError, AttributeError, ZeroDivisionError):
+        raise ValueError(f"{path}: is not of the times of decoding; {_REMEDY}") from None
+    return content
+
+
+def real_time_factors(times: Mapping[str, Any]) -> dict[str, float]:
+    """By decoder, over all conditions: seconds of network and search per second of speech."""
+    conditions = list(times.get("conditions", {}).values())
+    if not conditions:
+        return {}
+    audio = sum(condition["audio_seconds"] for condition in conditions)
+    network = sum(condition["network_seconds"] for condition in conditions)
+    return {
+        decoder: (network + sum(condition["search_seconds"][decoder] for condition in conditions)) / audio
+        for decoder in conditions[0]["search_seconds"]
+    }

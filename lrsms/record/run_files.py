@@ -1,0 +1,40 @@
+"""The files of a run: their names, in its folder under ``results/runs`` and in its record, and checks of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lrsms.base.files import file_hash
+
+CONFIG = "config.json"
+"""The run, fully resolved."""
+PLAN = "plan.json"
+"""Every matrix of its network, with role and rank, and what the network costs."""
+WEIGHTS = "weights.safetensors"
+"""The averaged weights that training ended with."""
+SPECTRA = "spectra.json"
+"""Singular values of the trained matrices."""
+CURVE = "curve.csv"
+"""Losses and validation at the snapshots."""
+OUTCOME = "run.json"
+"""How training ended."""
+
+
+def run_title(folder: Path) -> str:
+    """A run's folder without its digest."""
+    return folder.name.rpartition("-")[0] or folder.name
+
+
+def check_weights(folder: Path, outcome: Mapping[str, Any]) -> None:
+    """Whether a run's weights are those that training wrote; of runs from before ``weights_hash`` that is not known.
+
+    Raises:
+        ValueError: one line: they are not.
+        OSError: they cannot be read.
+    """
+    path = folder / WEIGHTS
+    if "weights_hash" in outcome and file_hash(path) != outcome["weights_hash"]:
+        raise ValueError(
+            f"{path}: is not what training wrote (its SHA-256 is not 'weights_hash' of {folder / OUTCOME}); restore it,"
+            f" or delete {folder / OUTCOME} to train again"
+        )

@@ -1,0 +1,249 @@
+"""Errors per utterance: hypotheses aligned with references, word by word; counts and rates are derived from that.
+
+Where a corpus counts characters, as its text has no blanks between words, each character is a word here, and blanks are
+none. Characters are code points of text in NFC.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from pathlib import Path
+from typing import IO
+
+import jiwer
+import numpy as np
+import pandas
+
+from lrsms.base.csvfile import guarded, unguard, unguarded
+from lrsms.base.files import write_atomically
+from lrsms.study.corpus import Unit
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The alignment of one utterance's hypothesis with its reference.
+
+    Characters include one blank between words; where they are the words, they are what is counted as words.
+    """
+
+    letters: str
+    """A letter for every reference word, ``C`` correct, ``S`` substituted, ``D`` deleted, and an ``I`` for every word
+    inserted between them, in order of time: as in the reports of NIST's sclite."""
+    characters: int
+    """In the reference."""
+    character_edits: int
+
+    @property
+    def words(self) -> int:
+        """In the reference."""
+        return len(self.letters) - self.insertions
+
+    @property
+    def substitutions(self) -> int:
+        """The three kinds of word errors."""
+        return self.letters.count("S")
+
+    @property
+    def deletions(self) -> int:
+        """Of words."""
+        return self.letters.count("D")
+
+    @property
+    def insertions(self) -> int:
+        """Of words."""
+        return self.letters.count("I")
+
+    @property
+    def edits(self) -> int:
+        """Word substitutions, deletions and insertions."""
+        return len(self.letters) - self.letters.count("C")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of a run's score table."""
+
+    decoder: str
+    condition: str
+    id: str
+    speaker: str
+    alignment: Alignment
+
+
+KEYS = ("decoder", "condition", "id", "speaker")
+COUNTS = ("words", "substitutions", "deletions", "insertions", "characters", "character_edits")
+EDITS = ("substitutions", "deletions", "insertions")
+"""Of words."""
+COLUMNS = (*KEYS, *COUNTS, "alignment")
+HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
+MOST_BYTES = 2**28
+"""Largest size of an unzipped score table: some two million rows."""
+MOST_RATIO = 200
+"""Unzipped over zipped: rows that differ in their id alone shrink to a hundredth, zeros to a thousandth."""
+_LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}
+
+
+def align(reference: str, hypothesis: str, unit: Unit | None = None) -> Alignment:
+    """Aligns with the fewest edits of the unit, words where None is given.
+
+    White space only separates words; nothing else is normalised.
+
+    Of several alignments with as few edits it is always jiwer's: equal words at the start and at the end are right;
+    what lies between is gone through from its end, where a deletion goes before a substitution, a substitution before
+    an insertion, and an insertion before a right word. So the sum of the three errors is unique, but not each of them.
+    (NIST's sclite weighs a substitution 4, a deletion or an insertion 3, and may align otherwise.)
+    """
+    reference, hypothesis = " ".join(counted(reference, unit)), " ".join(counted(hypothesis, unit))
+    chunks = jiwer.process_words(reference, hypothesis).alignments[0]
+    letters = "".join(
+        _LETTERS[chunk.type] * max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+        for chunk in chunks
+    )
+    if unit == "characters":
+        return Alignment(letters, len(letters) - letters.count("I"), len(letters) - letters.count("C"))
+    characters = jiwer.process_characters(reference, hypothesis)
+    return Alignment(
+        letters=letters,
+        characters=len(reference),
+        character_edits=characters.substitutions + characters.deletions + characters.insertions,
+    )
+
+
+def counted(text: str, unit: Unit | None = None) -> list[str]:
+    """What error rates count of a text: its words, or its characters without blanks."""
+    return list("".join(text.split())) if unit == "characters" else text.split()
+
+
+def word_error_rate(alignments: Iterable[Alignment]) -> float:
+    """Corpus WER: all word edits over all reference words, as a fraction.
+
+    Raises:
+        ValueError: there are no reference words.
+    """
+    alignments = list(alignments)
+    num_words = sum(alignment.words for alignment in alignments)
+    if num_words == 0:
+        raise ValueError("an error rate needs reference words, found none")
+    return sum(alignment.edits for alignment in alignments) / num_words
+
+
+def scored(hypotheses: Iterable[Mapping[str, str]], unit: Unit | None = None) -> list[Score]:
+    """Aligns every hypothesis, given by ``HYPOTHESIS_KEYS``, with its reference; ``unit``: see ``align``."""
+    return [
+        Score(
+            *(row["decoder"], row["condition"], row["id"], row["speaker"]),
+            align(row["reference"], row["hypothesis"], unit),
+        )
+        for row in hypotheses
+    ]
+
+
+def write_scores(path: Path, rows: Iterable[Score]) -> None:
+    """Writes ``table_bytes``, atomically."""
+    write_atomically(path, table_bytes(rows))
+
+
+def table_bytes(rows: Iterable[Score]) -> bytes:
+    """The score table, as gzipped CSV. The bytes depend on the rows only, not on their order, the time or the path.
+
+    Rows are sorted by id first: an utterance's rows then differ little from one to the next, which halves the file.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in sorted(rows, key=lambda row: (row.id, row.decoder, row.condition)):
+        counts = (getattr(row.alignment, name) for name in COUNTS)
+        writer.writerow(
+            [row.decoder, row.condition, guarded(row.id), guarded(row.speaker), *counts, row.alignment.letters]
+        )
+    zipped = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=zipped, mtime=0) as file:
+        file.write(text.getvalue().encode())
+    return zipped.getvalue()
+
+
+def read_scores(path: Path) -> pandas.DataFrame:
+    """Reads what ``write_scores`` wrote: ``COLUMNS``, text as text (an id may be "007" or "nan"), counts as int64.
+
+    A table that was written before alignments were kept lacks that column: MAPSSWE cannot be computed from it.
+
+    Raises:
+        ValueError: the file is torn, too large, or no score table, or its counts are not those of its alignments.
+    """
+    types = dict.fromkeys((*KEYS, "alignment"), "str") | dict.fromkeys(COUNTS, "int64")
+    with _opened(path) as file:
+        return _read_table(file, types)
+
+
+def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """By decoder and condition the alignments by utterance, of a table that ``read_scores`` has found right.
+
+    Nothing of an old table, which has none.
+
+    Raises:
+        ValueError: the file is torn.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    with _opened(path) as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if "alignment" in header:
+            named = itemgetter(*map(header.index, ("decoder", "condition", "id", "alignment")))
+            for decoder, condition, utterance, alignment in map(named, rows):
+                found.setdefault((decoder, condition), {})[unguarded(utterance)] = alignment
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """A score table; an error of reading it is said in one line."""
+    try:
+        yield io.StringIO(_unzipped(path).decode(), newline="")
+    except (EOFError, OverflowError, LookupError, ValueError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a complete score table ({reason}); score the run again") from None
+
+
+def _unzipped(path: Path) -> bytes:
+    """The content of a gzipped file, read no further than a score table can be long."""
+    limit = min(MOST_BYTES, MOST_RATIO * path.stat().st_size + 2**20)
+    with gzip.open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"more than {limit:,} bytes unzipped, of {path.stat().st_size:,}")
+    return content
+
+
+def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:
+    table = pandas.read_csv(file, dtype=types, keep_default_na=False)
+    if tuple(table.columns) not in (COLUMNS, COLUMNS[:-1]):
+        raise ValueError(f"its columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}")
+    if "alignment" in table.columns:
+        _check_counts(table)
+    return unguard(table, ("id", "speaker"))
+
+
+def _check_counts(table: pandas.DataFrame) -> None:
+    alignments = table["alignment"].tolist()
+    counted = [_counts_of(text) for text in alignments]
+    correct, *errors = np.array(counted, dtype=np.int64).reshape(-1, 4).T
+    substitutions, deletions, insertions = errors
+    words = correct + substitutions + deletions
+    wrong = np.array([len(text) for text in alignments], dtype=np.int64) != words + insertions
+    for name, count in zip(("words", "substitutions", "deletions", "insertions"), (words, *errors), strict=True):
+        wrong |= table[name].to_numpy() != count
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise ValueError(f"utterance '{row['id']}' has other counts than its alignment '{row['alignment'][:80]}'")
+
+
+@lru_cache(2**16)  # most utterances are short, and many are alike
+def _counts_of(alignment: str) -> tuple[int, ...]:
+    """How often each letter stands in it."""
+    return tuple(alignment.count(letter) for letter in "CSDI")

@@ -1,0 +1,110 @@
+"""How a trained run is tested: decoders and test conditions, which decode again but never train again."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from lrsms.base.strict import Frozen, digest
+from lrsms.study.bounds import Beam, Decibels, LengthBonus, Name, Share
+
+
+class Decoder(Frozen):
+    """Greedy CTC, or a beam search over (1 - ctc_weight) * attention + ctc_weight * CTC + length_bonus * tokens."""
+
+    kind: Literal["greedy", "beam"]
+    beam: Beam | None = None
+    ctc_weight: Share | None = None
+    length_bonus: LengthBonus | tuple[LengthBonus, ...] | None = None
+    """A number; or a list of them, of which each run takes the one of the lowest WER on the valid split."""
+    end: Literal["espnet"] | None = None
+    """When hypotheses end: None, the best of all that can end anywhere; ``espnet``, as there and in Auto-AVSR."""
+
+    @field_validator("length_bonus", mode="before")
+    @classmethod
+    def _number_or_grid(cls, bonus: Any) -> Any:
+        """Refuses anything else in one line; the order of a grid means nothing."""
+        values = bonus if isinstance(bonus, list | tuple) else [] if bonus is None else [bonus]
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise ValueError(f"must be a number or a list of numbers, got {bonus!r}")
+        if isinstance(bonus, list | tuple):
+            if len(set(values)) < max(len(values), 2):
+                raise ValueError("a list needs two values or more, all different; one is written as a number")
+            return tuple(sorted(values))
+        return bonus
+
+    @model_validator(mode="after")
+    def _beam_has_its_parameters(self) -> Self:
+        given = [self.beam is not None, self.ctc_weight is not None, self.length_bonus is not None]
+        if not (all(given) if self.kind == "beam" else not any(given)):
+            raise ValueError("'beam', 'ctc_weight' and 'length_bonus' are all needed by, and only by, kind 'beam'")
+        if self.end is not None and (self.kind != "beam" or self.ctc_weight == 1):
+            raise ValueError("'end' is for kind 'beam' with 'ctc_weight' below 1: CTC alone ends with the last frame")
+        return self
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The length bonuses of which one is chosen; none where it is given."""
+        return self.length_bonus if isinstance(self.length_bonus, tuple) else ()
+
+    def at(self, length_bonus: float) -> "Decoder":
+        """This decoder with one length bonus."""
+        return self.model_copy(update={"length_bonus": length_bonus})
+
+
+class Condition(Frozen):
+    """What is decoded: a split, as recorded or with noise, with all modalities or without one."""
+
+    split: Literal["valid", "test"]
+    noise: Literal["babble", "white"] | None = None
+    snr: Decibels | None = None
+    """Signal-to-noise ratio in dB; an utterance's noise is the same for every run and at every ratio."""
+    without: Literal["audio", "video"] | None = None
+    """For ``avsr``: the modality that is absent."""
+
+    @model_validator(mode="after")
+    def _noise_has_a_ratio(self) -> Self:
+        if (self.noise is None) != (self.snr is None):
+            raise ValueError("'noise' and 'snr' are needed together")
+        if self.without == "audio" and self.noise is not None:
+            raise ValueError("'noise' is for audio, which 'without' takes away")
+        return self
+
+
+CTC_SEARCH = 2
+"""Version of the search by CTC alone, raised when the same decoder would find other hypotheses. Version 1 went label by
+label; its hypotheses are not to be taken for those of version 2, frame by frame."""
+Decoders = Annotated[dict[Name, Decoder], Field(min_length=1, max_length=100)]
+Conditions = Annotated[dict[Name, Condition], Field(min_length=1, max_length=100)]
+
+
+class Decoding(Frozen):
+    """Every decoder is applied under every condition."""
+
+    decoders: Decoders
+    conditions: Conditions
+
+    @model_validator(mode="after")
+    def _bonuses_are_chosen_on_validation(self) -> Self:
+        for name, decoder in self.decoders.items():
+            if decoder.grid and not self.of_split("valid"):
+                raise ValueError(
+                    f"'length_bonus' of decoder '{name}' is a list, of which one is chosen on the valid split, but no"
+                    " condition is of it; add valid: {split: valid}"
+                )
+        return self
+
+    def of_split(self, split: str) -> dict[str, Condition]:
+        """Its conditions by name."""
+        return {name: condition for name, condition in self.conditions.items() if condition.split == split}
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits: changing a decoder or a condition decodes again, it does not train again."""
+        if any(decoder.ctc_weight == 1 for decoder in self.decoders.values()):
+            return digest({"decoding": self, "ctc_search": CTC_SEARCH}, 8)
+        return digest(self, 8)
+
+    @property
+    def scores(self) -> str:
+        """Name of the score table in a run's record; a run that has it is done."""
+        return f"scores-{self.digest}.csv.gz"

@@ -1,0 +1,308 @@
+"""A study: one question, asked as axes over a preset, expanded into the runs that answer it."""
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import Field
+
+from lrsms.base.strict import Frozen, digest, parse
+from lrsms.base.yamlfile import parse_yaml, read_yaml, where_to_run
+from lrsms.study.corpus import Corpus
+from lrsms.study.fields import describe, difference, overlay, value_of, without
+from lrsms.study.project import Project
+from lrsms.study.run import Run
+
+CONFIG_FOLDER = Path("workflow/config")
+MOST_RUNS = 10_000
+"""Most runs of a study: Snakemake needs seconds for a thousand jobs."""
+SETTINGS = ("scale", "task", "corpus")
+"""What a study is asked of, and so no axes of it: the cells of a table share their test set."""
+Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+
+
+class Study(Frozen):
+    """``workflow/config/studies/<study>.yaml``."""
+
+    question: str
+    grids: Grids
+    """Each maps a dotted field, or several joined by commas, to its values; the study is the union of the grids."""
+    presets: dict[str, Grids] = Field(default_factory=dict)
+    """Further grids over one preset only, ``<scale>-<task>``: for what depends on its dimensions."""
+    nuisance: tuple[str, ...] = ()
+    """Varied fields whose best value on the valid split is chosen for each cell before cells are compared."""
+    training: bool = True
+    """False: nothing is trained; training steps are timed and parameters and multiply-adds counted."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run as a study sees it.
+
+    Attributes:
+        run: what is trained.
+        baseline: the study's dense baseline (the preset itself), against which step time is measured.
+        cell: what the run varies from the baseline, the seed and nuisance fields left out; runs of one cell differ in
+            these only.
+        axes: the fields that this study varies and their values in this run, the seed left out.
+        nuisance: those of the axes whose best value is chosen for each cell.
+        trained: whether the study trains the run; otherwise its training step is timed and that is all.
+    """
+
+    run: Run
+    baseline: Run
+    cell: str
+    axes: dict[str, Any]
+    nuisance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    trained: bool = True
+
+    @cached_property
+    def digest(self) -> str:
+        """The run's own, computed once."""
+        return self.run.digest
+
+    @cached_property
+    def name(self) -> str:
+        """``<scale>-<task>-<corpus>-<what varies>-<digest>``: the run's folder, the same in every study."""
+        run = self.run
+        varies = describe(difference(self.baseline, run)) if self.nuisance else self.cell
+        return f"{run.scale}-{run.task}-{run.corpus.name}-{file_name(varies)}-s{run.seed}-{self.digest}"
+
+    @cached_property
+    def steptime(self) -> str:
+        """Name of the measurement of this run's training step beside the reference's, which runs of one shape share."""
+        pair = {"run": step_shape(self.run), "baseline": step_shape(self.reference)}
+        return f"{self.run.scale}-{self.run.task}-{digest(pair, 10)}"
+
+    @cached_property
+    def reference(self) -> Run:
+        """What a training step of the run is timed beside: the baseline, in steps as long and as exact as the run's."""
+        own = {name: getattr(self.baseline.train, name) for name in _TIMELESS_TRAIN}
+        return self.baseline.model_copy(update={"train": self.run.train.model_copy(update=own)})
+
+
+_TIMELESS_TRAIN = {
+    *("steps", "epochs", "lr", "betas", "weight_decay", "warmup", "clip", "ctc_weight", "label_smoothing"),
+    *("snapshots", "average", "augment", "noise", "modality_dropout"),
+}
+"""Fields of training that a step on random data takes as long without, whatever their values."""
+_TIMELESS: dict[str, Any] = {
+    **dict.fromkeys(("scale", "corpus", "seed"), True),
+    "model": {"initialiser"},
+    "lowrank": {"init"},
+    "train": _TIMELESS_TRAIN,
+}
+
+
+def step_shape(run: Run) -> dict[str, Any]:
+    """What the time of a training step depends on: every field but those that are known to make no difference."""
+    return run.model_dump(exclude=_TIMELESS)
+
+
+def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
+    """Expands the project's study into experiments, in the order of the study file, each run once.
+
+    Raises:
+        ValueError: one line that names the file, the key or the value that is wrong, and what would be right.
+    """
+    path = named(folder / "studies", project.study, "study")
+    study = parse(Study, read_yaml(path), str(path))
+    preset_path, preset = load_preset(f"{project.scale}-{project.task}", folder)
+    base = {"scale": project.scale, "task": project.task, "corpus": load_corpus(project.corpus, folder).model_dump()}
+    base |= preset
+    baseline = parse(Run, base, str(preset_path))
+    if baseline.lowrank is not None:
+        raise ValueError(f"{preset_path}: 'lowrank' is set, but a preset is the dense baseline; move it to a study")
+    _check_scales(project, folder)
+    grids = _numbered_grids(study, preset_path.stem, path, folder)
+    varied = list(dict.fromkeys(name for grid in grids.values() for name in _fields(grid) if name != "seed"))
+    _check_nuisance(study, project, path)
+    experiments: dict[str, Experiment] = {}
+    for where, grid in grids.items():
+        for point in _points(grid, where):
+            run = parse(Run, overlay(base, point, where), where)
+            axes = {name: value_of(run, name) for name in varied}
+            nuisance = {name: axes[name] for name in study.nuisance if name in axes}
+            varies = difference(baseline, run)
+            cell = describe({name: value for name, value in varies.items() if name not in nuisance})
+            experiment = Experiment(run, baseline, cell, axes, nuisance, study.training)
+            experiments.setdefault(experiment.digest, experiment)
+            if len(experiments) > MOST_RUNS:
+                raise ValueError(f"{path}: its grids make more runs than the {MOST_RUNS} that a study has at most")
+    _check_names(list(experiments.values()))
+    _check_seeds(list(experiments.values()), path)
+    return list(experiments.values())
+
+
+def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str, Any]]:
+    """The path and content of ``presets/<scale>-<task>.yaml``: model, training and tokenizer, complete."""
+    path = named(folder / "presets", name, "preset")
+    preset = read_yaml(path)
+    unknown = set(preset) - {"tokenizer", "model", "train", "lowrank", "seed"}
+    if unknown:
+        raise ValueError(f"{path}: unknown key '{min(unknown)}'; a preset has tokenizer, model, train and seed")
+    return path, preset
+
+
+def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Run:
+    """The run of a preset, whose corpus does not matter, with dotted fields set as ``field=value``.
+
+    Raises:
+        ValueError: one line: there is no such preset, or a setting is none.
+    """
+    path, preset = load_preset(name, folder)
+    scale, _, task = name.rpartition("-")
+    point = {}
+    for setting in settings:
+        field, separator, value = setting.partition("=")
+        if not separator:
+            raise ValueError(f"--set {setting}: must be field=value, such as lowrank.ratio=0.25")
+        point[field] = parse_yaml(value, f"--set {setting}")
+    base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
+    return parse(Run, overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
+
+
+def load_corpus(name: str, folder: Path = CONFIG_FOLDER) -> Any:
+    """The corpus of ``corpora/<name>.yaml``."""
+    path = named(folder / "corpora", name, "corpus")
+    content = read_yaml(path)
+    kinds = {model.model_fields["kind"].annotation: model for model in get_args(get_args(Corpus)[0])}
+    models = {get_args(literal)[0]: model for literal, model in kinds.items()}
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in models:
+        near = get_close_matches(str(kind), models, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(models)}"
+        raise ValueError(f"{path}: 'kind' is {kind!r}; {hint}")
+    return parse(models[kind], {"name": name, **content}, str(path))
+
+
+def named(folder: Path, name: str, what: str) -> Path:
+    """The file ``<name>.yaml`` of a folder, or a ValueError with the nearest name there is."""
+    path = folder / f"{name}.yaml"
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder{where_to_run(folder)}")
+    if not path.is_file():
+        names = sorted(p.stem for p in folder.glob("*.yaml"))
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+        raise ValueError(f"no {what} '{name}' in {folder}; {hint}")
+    return path
+
+
+def file_name(text: str) -> str:
+    """``text`` shortened to what is safe in a file name; the digest beside it keeps names apart."""
+    return re.sub(r"[^A-Za-z0-9.+-]", "_", text)[:90].rstrip("-_.+")
+
+
+def _numbered_grids(study: Study, preset: str, path: Path, folder: Path) -> dict[str, Mapping[str, Any]]:
+    """The grids that apply to a preset, by where they stand in the study's file."""
+    for name in study.presets:
+        try:
+            named(folder / "presets", name, "preset")
+        except ValueError as error:
+            raise ValueError(f"{path}: 'presets': {error}") from None
+    own = study.presets.get(preset, ())
+    grids: dict[str, Mapping[str, Any]] = {f"{path}: grid {n}": grid for n, grid in enumerate(study.grids, start=1)}
+    return grids | {f"{path}: presets.{preset} grid {n}": grid for n, grid in enumerate(own, start=1)}
+
+
+def _check_nuisance(study: Study, project: Project, path: Path) -> None:
+    everywhere = [*study.grids, *(grid for grids in study.presets.values() for grid in grids)]
+    varied = list(dict.fromkeys(name for grid in everywhere for name in _fields(grid) if name != "seed"))
+    for name in study.nuisance:
+        if name not in varied:
+            near = get_close_matches(name, varied, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"varied: {', '.join(varied) or 'none'}"
+            raise ValueError(f"{path}: 'nuisance' names '{name}', which no grid varies; {hint}")
+    if study.nuisance and not study.training:
+        raise ValueError(f"{path}: 'nuisance' needs training, but 'training' is false")
+    if study.nuisance and not any(c.split == "valid" for c in project.decoding.conditions.values()):
+        raise ValueError(
+            f"{path}: 'nuisance' chooses on the valid split, but 'conditions.{project.task}' has no condition of it;"
+            " add valid: {split: valid}"
+        )
+
+
+def _check_scales(project: Project, folder: Path) -> None:
+    """Decoders of a scale that there is not would be nobody's."""
+    scales = sorted({path.stem.rpartition("-")[0] for path in (folder / "presets").glob("*-*.yaml")})
+    for scale in project.decoders_of:
+        if scale not in scales:
+            near = get_close_matches(scale, scales, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(scales)}"
+            raise ValueError(f"'decoders_of' names '{scale}', a scale without presets in {folder / 'presets'}; {hint}")
+
+
+def _check_seeds(experiments: list[Experiment], path: Path) -> None:
+    """Values of a nuisance field compare on the same seeds."""
+    seeds: dict[str, dict[str, set[int]]] = {}
+    for experiment in experiments:
+        if experiment.nuisance:
+            value = ", ".join(f"{name} {value}" for name, value in experiment.nuisance.items())
+            seeds.setdefault(experiment.cell, {}).setdefault(value, set()).add(experiment.run.seed)
+    for cell, by_value in seeds.items():
+        (first, expected), *others = by_value.items()
+        for value, found in others:
+            if found != expected:
+                raise ValueError(
+                    f"{path}: cell '{cell}' has seeds {_listed(expected)} with {first} but {_listed(found)} with"
+                    f" {value}; 'nuisance' compares values on the same seeds"
+                )
+
+
+def _listed(seeds: set[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
+
+
+def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
+    _refuse_overlaps(_fields(grid), where)
+    for field in _fields(grid):
+        if (setting := field.split(".")[0]) in SETTINGS:
+            raise ValueError(
+                f"{where}: '{field}' is no axis: runs are compared within one {setting}; ask the study of each one"
+                f" (--config {setting}=...)"
+            )
+    axes = []
+    for key, values in grid.items():
+        fields = [field.strip() for field in key.split(",")]
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{where}: '{key}' must be a list of values, got {values!r}")
+        for value in values:
+            if len(fields) > 1 and (not isinstance(value, list) or len(value) != len(fields)):
+                raise ValueError(
+                    f"{where}: '{key}' needs lists of {len(fields)} values that move together, got {value!r}"
+                )
+        axes.append([dict(zip(fields, value if len(fields) > 1 else [value], strict=True)) for value in values])
+    if (runs := math.prod(map(len, axes))) > MOST_RUNS:
+        raise ValueError(f"{where}: its axes make {runs:.4g} runs; a study has at most {MOST_RUNS}")
+    return [{field: value for part in parts for field, value in part.items()} for parts in itertools.product(*axes)]
+
+
+def _fields(grid: Mapping[str, Any]) -> list[str]:
+    return [field.strip() for key in grid for field in key.split(",")]
+
+
+def _refuse_overlaps(fields: list[str], where: str) -> None:
+    """One axis must not overwrite another's values in silence."""
+    for one, other in itertools.combinations(fields, 2):
+        if one == other:
+            raise ValueError(f"{where}: '{one}' is given twice; one axis holds all of its values")
+        outer, inner = sorted((one, other), key=len)
+        if inner.startswith(f"{outer}."):
+            raise ValueError(f"{where}: '{inner}' lies inside '{outer}'; put them into separate grids")
+
+
+def _check_names(experiments: list[Experiment]) -> None:
+    assert len({experiment.name for experiment in experiments}) == len(experiments), "two runs share a name"
+    contents: dict[str, str] = {}
+    for experiment in experiments:
+        content = without(experiment.run, experiment.nuisance)
+        if contents.setdefault(experiment.cell, content) != content:
+            raise ValueError(f"two settings of this study would both be called '{experiment.cell}'; vary them apart")

@@ -1,0 +1,97 @@
+"""Dotted fields of a run, such as ``train.lr``: set, read, compared, and put into words."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lrsms.base.strict import canonical_json
+from lrsms.study.run import LowRank, Run
+
+
+def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A copy of ``base`` with dotted fields set; a section that is off (None) is switched on by its first field."""
+    result = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
+    for field, value in point.items():
+        *sections, leaf = field.split(".")
+        target = result
+        for section in sections:
+            inner = target.get(section)
+            if inner is not None and not isinstance(inner, dict):
+                raise ValueError(f"{where}: '{field}': '{section}' has no fields of its own")
+            target[section] = dict(inner) if inner else {}
+            target = target[section]
+        target[leaf] = value
+    return result
+
+
+def value_of(run: Run, field: str) -> Any:
+    """The value of a dotted field, None below a section that is off."""
+    value: Any = run
+    for part in field.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def difference(baseline: Run, run: Run) -> dict[str, Any]:
+    """Dotted fields in which ``run`` differs from ``baseline``, in the order of the config; the seed is left out.
+
+    None is a field or section that the run switches off.
+    """
+    # Most runs of a study differ from its baseline in one section.
+    changed = {name for name in Run.model_fields if name != "seed" and getattr(run, name) != getattr(baseline, name)}
+    usual = {f"lowrank.{name}": field.default for name, field in LowRank.model_fields.items() if name != "targets"}
+    set_before = {
+        key: value for key, value in _flatten(baseline.model_dump(include=changed)).items() if value is not None
+    }
+    before = usual | set_before
+    sections_before = {key[:dot] for key in set_before for dot in range(len(key)) if key[dot] == "."}
+
+    def differs(key: str, value: Any) -> bool:
+        if value is None:
+            return key in set_before or key in sections_before
+        return before.get(key) != value
+
+    after = _flatten(run.model_dump(include=changed))
+    return {key: value for key, value in after.items() if differs(key, value)}
+
+
+def describe(varied: Mapping[str, Any]) -> str:
+    """What varies in a few words, e.g. ``encoder.attention-0.25-random``; ``dense`` where nothing does."""
+    words = []
+    for field, value in varied.items():
+        text = "+".join(map(str, value)) if isinstance(value, tuple) else "off" if value is None else str(value)
+        speaks = field in ("lowrank.targets", "lowrank.ratio") or (
+            field.startswith("lowrank.") and isinstance(value, str)
+        )
+        words.append(text if speaks else f"{field.split('.')[-1]}{text}")
+    return "-".join(words) or "dense"
+
+
+def as_text(value: Any) -> str:
+    """A field's value as people write it; nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(as_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def without(run: Run, names: Iterable[str]) -> str:
+    """Canonical JSON of a run with its seed and the dotted fields of ``names`` left out: what makes it its cell."""
+    content = run.model_dump(mode="json", exclude={"seed"})
+    for name in names:
+        *sections, leaf = name.split(".")
+        inner: Any = content
+        for section in sections:
+            inner = inner.get(section) or {}
+        inner.pop(leaf, None)
+    return canonical_json(content)
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

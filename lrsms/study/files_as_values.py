@@ -1,0 +1,32 @@
+"""Fields whose values are files: ``lrsms/methods/inits/orthogonal.py`` is the value ``orthogonal`` of ``lowrank.init``.
+
+Whoever adds a file adds a value. The names are known without importing the files, which need PyTorch.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def names_in(folder: str) -> tuple[str, ...]:
+    """The names of the files in a folder of this package, in order."""
+    return tuple(sorted(path.stem for path in (_PACKAGE / folder).glob("*.py") if path.stem != "__init__"))
+
+
+INITS = names_in("methods/inits")
+"""The initialisations of factors."""
+
+
+def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    """A validator: gives a name back if it is one of these, and else raises ValueError with the nearest, or all."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+            raise ValueError(f"there is no '{name}'; {hint}")
+        return name
+
+    return known

@@ -1,0 +1,45 @@
+"""What is asked of the workflow: ``config.yaml`` with what was given on the command line."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from lrsms.base.strict import Frozen
+from lrsms.study.bounds import Name
+from lrsms.study.decoding import Conditions, Decoders, Decoding
+from lrsms.study.run import MODALITIES, Task
+
+
+class Project(Frozen):
+    """``workflow/config/config.yaml`` after Snakemake's ``--config`` overrides."""
+
+    study: Name
+    task: Task
+    scale: Name
+    corpus: Name
+    roots: dict[str, str] = Field(default_factory=dict)
+    """Where each real corpus lies on this machine."""
+    decoders: Decoders
+    decoders_of: dict[Name, Decoders] = Field(default_factory=dict)
+    """By scale: what that scale has instead."""
+    conditions: dict[Task, Conditions]
+    """By task: what is heard and seen differs."""
+
+    @model_validator(mode="after")
+    def _conditions_suit_their_task(self) -> Self:
+        if self.task not in self.conditions:
+            raise ValueError(f"'conditions' has none for task '{self.task}'")
+        for task, conditions in self.conditions.items():
+            for name, condition in conditions.items():
+                if condition.noise is not None and "audio" not in MODALITIES[task]:
+                    raise ValueError(f"'conditions.{task}.{name}.noise' is for audio, which '{task}' does not have")
+                if condition.without is not None and task != "avsr":
+                    raise ValueError(f"'conditions.{task}.{name}.without' is for task 'avsr'")
+        _ = self.decoding  # which has rules of its own
+        return self
+
+    @property
+    def decoding(self) -> Decoding:
+        """How every run of the study is decoded."""
+        decoders = self.decoders_of.get(self.scale, self.decoders)
+        return Decoding(decoders=decoders, conditions=self.conditions[self.task])

@@ -1,0 +1,280 @@
+"""What a run is: frozen, strict models of its configuration, and the digest that names it.
+
+Every field here is part of the science. Devices, threads, paths and queues are not: they belong to the workflow's
+profile. A new optional field defaults to None, which is left out of the digest, so that it does not rename finished
+runs.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from lrsms.base.strict import Frozen, digest
+from lrsms.study import bounds
+from lrsms.study.bounds import Momentum, Name, Share, Width
+from lrsms.study.corpus import Corpus
+from lrsms.study.files_as_values import INITS, one_of
+
+Task = Literal["asr", "vsr", "avsr"]
+Modality = Literal["audio", "video"]
+PREPARED_LAYOUT = 3
+"""Version of the folder of a prepared corpus (``data/prepared.py``)."""
+MOST_WEIGHTS = 100_000_000_000
+"""Most weights of a model: two hundred times as many as the paper's largest has."""
+MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("video",), "avsr": ("audio", "video")}
+"""What the models of a task hear and see."""
+
+
+class Tokenizer(Frozen):
+    """What the transcripts are spelt with: characters, or SentencePiece unigram pieces trained on the train split."""
+
+    kind: Literal["characters", "unigram"]
+    pieces: bounds.Pieces | None = None
+    """Number of SentencePiece pieces; for ``unigram`` only."""
+
+    @model_validator(mode="after")
+    def _pieces_belong_to_unigram(self) -> Self:
+        if (self.kind == "unigram") != (self.pieces is not None):
+            raise ValueError("'pieces' is needed by, and only by, kind 'unigram'")
+        return self
+
+
+class Model(Frozen):
+    """A Conformer encoder for each modality, a CTC head and, unless ``decoder_layers`` is 0, a Transformer decoder."""
+
+    frontend: Literal["logmel", "wave"] | None = None
+    """Of audio. ``logmel``: log-mel features and convolutional subsampling; ``wave``: Auto-AVSR's 1-D ResNet-18 on
+    samples; None: the model hears nothing."""
+    mels: bounds.Mels | None = None
+    """Mel bands of the ``logmel`` front end."""
+    channels: Width | None = None
+    """Channels of the audio front end's subsampling convolutions, or of its ResNet's first stage (64 in Auto-AVSR)."""
+    video_channels: Width | None = None
+    """Channels of the first stage of the video front end's 2-D ResNet-18 (64 in Auto-AVSR); None: it sees nothing."""
+    video_shrink: Annotated[int, Field(ge=2, le=88)] | None = None
+    """Mouth crops of 88x88 are first averaged over squares of this many pixels; None keeps every pixel, as in
+    Auto-AVSR."""
+    fusion: Width | None = None
+    """Hidden width of the matrices that fuse both modalities (8192 in Auto-AVSR)."""
+    dim: Width
+    heads: Width
+    feedforward: Width
+    layers: bounds.Layers
+    kernel: bounds.Kernel
+    decoder_layers: bounds.DecoderLayers
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    initialiser: Literal["default", "glorot", "he"]
+    """Initialiser of every dense matrix: PyTorch's own, Glorot uniform or He normal."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """What the model hears and sees."""
+        audio: tuple[Modality, ...] = ("audio",) if self.frontend is not None else ()
+        return (*audio, "video") if self.video_channels is not None else audio
+
+    @model_validator(mode="after")
+    def _is_a_network(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"'dim' must be a multiple of 'heads', got {self.dim} and {self.heads}")
+        if self.dim % 2:
+            raise ValueError(f"'dim' must be even for sinusoidal positions, got {self.dim}")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"'kernel' must be odd, got {self.kernel}")
+        if not self.modalities:
+            raise ValueError("give 'frontend' (audio), 'video_channels' (video) or both")
+        if (self.frontend is None) != (self.channels is None):
+            raise ValueError("'channels' is needed by, and only by, an audio 'frontend'")
+        if (self.frontend == "logmel") != (self.mels is not None):
+            raise ValueError("'mels' is needed by, and only by, frontend 'logmel'")
+        if self.video_shrink is not None and self.video_channels is None:
+            raise ValueError("'video_shrink' is only for a model with 'video_channels'")
+        if (len(self.modalities) == 2) != (self.fusion is not None):
+            raise ValueError("'fusion' is needed by, and only by, a model of both audio and video")
+        weights = (self.layers + self.decoder_layers) * self.dim * (self.dim + self.feedforward)
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"'layers', 'decoder_layers', 'dim' and 'feedforward' make more than {weights:.1g} weights; at most"
+                f" {MOST_WEIGHTS:.0g}"
+            )
+        return self
+
+
+class LowRank(Frozen):
+    """Which matrices are factorised, at which ranks, and how their factors start."""
+
+    targets: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
+        "encoder.attention",
+        "encoder.feedforward",
+    )
+    """Roles (``encoder.attention``), groups of roles (``encoder.*``) or globs over matrix names."""
+    ratio: Annotated[float, Field(gt=0, le=1)]
+    """Fraction of full rank that is kept, averaged over depth."""
+    mapping: Literal["uniform", "linear", "explicit"] = "uniform"
+    slope: Annotated[float, Field(gt=-1, lt=1)] | None = None
+    """Of the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=1000)] | None = (
+        None
+    )
+    """Of the explicit mapping: one ratio per layer, averaging to ``ratio``."""
+    init: Annotated[str, AfterValidator(one_of(INITS))] = "spectral"
+    """How the factors start: a file in ``lrsms/methods/inits``."""
+    qkv: Literal["separate", "fused"] = "separate"
+    """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
+    multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Ranks are multiples of this (8 suits tensor cores)."""
+
+    @model_validator(mode="after")
+    def _mapping_has_its_parameters(self) -> Self:
+        if (self.mapping == "linear") != (self.slope is not None):
+            raise ValueError("'slope' is needed by, and only by, mapping 'linear'")
+        if (self.mapping == "explicit") != (self.ratios is not None):
+            raise ValueError("'ratios' is needed by, and only by, mapping 'explicit'")
+        if self.ratios is not None:
+            mean = sum(self.ratios) / len(self.ratios)
+            if abs(mean - self.ratio) > 1e-3:
+                raise ValueError(
+                    f"'ratios' average {mean:.4g} but 'ratio' is {self.ratio:.4g}; set ratio to the average"
+                )
+        return self
+
+
+class Augment(Frozen):
+    """Masks over time, for features also over mel bands (SpecAugment, Park et al. 2019). Mouths are cropped at random
+    in training whether or not this is given."""
+
+    time_masks: bounds.MasksPerSecond = 0.0
+    """Masks per second of audio."""
+    time_width: bounds.MaskSeconds = 0.0
+    """Largest width of an audio mask in seconds."""
+    mel_masks: bounds.MelMasks = 0
+    mel_width: bounds.MelWidth = 0
+    """Largest width of a frequency mask in mel bands."""
+    video_masks: Annotated[bounds.MasksPerSecond, Field(gt=0)] | None = None
+    """Masks per second of video, drawn apart from those of audio."""
+    video_width: Annotated[bounds.MaskSeconds, Field(gt=0)] | None = None
+    """Largest width of a video mask in seconds."""
+    flip: Literal[True] | None = None
+    """Mirror half of the videos."""
+
+    @model_validator(mode="after")
+    def _video_masks_have_a_width(self) -> Self:
+        if (self.video_masks is None) != (self.video_width is None):
+            raise ValueError("'video_masks' and 'video_width' are needed together")
+        return self
+
+
+class Noise(Frozen):
+    """Noise mixed into the audio of training utterances, each time at a ratio drawn anew."""
+
+    kind: Literal["babble", "white"]
+    snrs: Annotated[tuple[bounds.Decibels | Literal["clean"], ...], Field(min_length=1, max_length=100)]
+    """Signal-to-noise ratios in dB, all equally likely."""
+
+
+class Train(Frozen):
+    """How a model is trained. A frame is 640 samples (40 ms, 25 per second) everywhere."""
+
+    steps: bounds.Steps | None = None
+    epochs: bounds.Epochs | None = None
+    """Length of training: exactly one of ``steps`` and ``epochs``."""
+    group_frames: bounds.Frames
+    """Largest number of frames, padding included, in a group of utterances (a micro-batch)."""
+    groups_per_step: bounds.Groups
+    lr: bounds.LearningRate
+    betas: tuple[Momentum, Momentum]
+    weight_decay: bounds.Decay
+    warmup: Share
+    """Share of training in which the learning rate rises linearly; it then falls to zero along a cosine."""
+    clip: bounds.Norm
+    """Largest norm of the whole gradient."""
+    ctc_weight: Share
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["float32", "bfloat16"]
+    """``bfloat16`` is autocast; weights, log-softmax and CTC stay in float32."""
+    snapshots: bounds.Epochs
+    """Number of evenly spaced points at which the model is validated."""
+    average: bounds.Epochs
+    """The final weights are the mean of those at the last ``average`` snapshots."""
+    augment: Augment | None = None
+    noise: Noise | None = None
+    modality_dropout: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Chance that an utterance is trained on with one of its two modalities absent, either one as likely."""
+
+    @model_validator(mode="after")
+    def _is_a_schedule(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of 'steps' and 'epochs'")
+        if self.average > self.snapshots:
+            raise ValueError(f"'average' ({self.average}) exceeds 'snapshots' ({self.snapshots})")
+        if self.steps is not None and self.snapshots > self.steps:
+            raise ValueError(f"'snapshots' ({self.snapshots}) exceeds 'steps' ({self.steps})")
+        return self
+
+    def snapshot_steps(self, total: int) -> list[int]:
+        """The evenly spaced steps after which the model is validated, the last of all ``total`` included.
+
+        Raises:
+            ValueError: training has fewer steps than snapshots (where its length is given in epochs, of this corpus).
+        """
+        if self.snapshots > total:
+            raise ValueError(
+                f"'train.snapshots' is {self.snapshots}, but training takes {total} steps; use at most {total}"
+            )
+        return [round((index + 1) * total / self.snapshots) for index in range(self.snapshots)]
+
+
+class Run(Frozen):
+    """One training run, fully resolved."""
+
+    scale: Name
+    task: Task
+    corpus: Corpus
+    tokenizer: Tokenizer
+    model: Model
+    lowrank: LowRank | None = None
+    train: Train
+    seed: bounds.Seed = 1
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.model.decoder_layers == 0 and self.train.ctc_weight < 1:
+            raise ValueError("'train.ctc_weight' must be 1 where 'model.decoder_layers' is 0")
+        if self.model.modalities != MODALITIES[self.task]:
+            raise ValueError(
+                f"'task' is {self.task}, of {' and '.join(MODALITIES[self.task])}, but 'model' is of "
+                f"{' and '.join(self.model.modalities)}"
+            )
+        if "video" in self.model.modalities and not self.corpus.has_video:
+            raise ValueError(f"'task' is {self.task}, but corpus '{self.corpus.name}' has no video; use asr")
+        augment, mels = self.train.augment, self.model.mels
+        if augment is not None and augment.mel_masks and mels is None:
+            raise ValueError("'train.augment.mel_masks' must be 0 without frontend 'logmel', which has the mel bands")
+        if augment is not None and mels is not None and augment.mel_width > mels:
+            raise ValueError(f"'train.augment.mel_width' ({augment.mel_width}) exceeds 'model.mels' ({mels})")
+        if augment is not None and augment.time_masks and "audio" not in self.model.modalities:
+            raise ValueError(f"'train.augment.time_masks' masks audio, which task '{self.task}' does not have")
+        if augment is not None and (augment.video_masks or augment.flip) and "video" not in self.model.modalities:
+            raise ValueError(
+                f"'train.augment.video_masks' and 'flip' are for video, which task '{self.task}' does not have"
+            )
+        if self.train.noise is not None and "audio" not in self.model.modalities:
+            raise ValueError(f"'train.noise' is for audio, which task '{self.task}' does not have")
+        if self.train.modality_dropout is not None and self.task != "avsr":
+            raise ValueError(f"'train.modality_dropout' is for task 'avsr', got '{self.task}'")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Ten hex digits that identify the run's resolved configuration."""
+        return digest(self, 10)
+
+    @property
+    def prepared(self) -> str:
+        """Name of the folder of the prepared corpus that this run reads."""
+        identity = {
+            "corpus": self.corpus,
+            "tokenizer": self.tokenizer,
+            "modalities": MODALITIES[self.task],
+            "layout": PREPARED_LAYOUT,
+        }
+        return f"{self.corpus.name}-{digest(identity, 10)}"

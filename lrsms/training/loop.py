@@ -1,0 +1,245 @@
+"""The training loop: one run, from its configuration and a prepared corpus to averaged weights and ``run.json``.
+
+A run's folder holds::
+
+    config.json            the run; refused if its content does not hash to the folder's name
+    plan.json              every matrix, its role and its rank
+    metrics.jsonl          loss, learning rate and gradient norm of every step; validation at snapshots
+    timings.jsonl          milliseconds, waiting for data and frames of every step: apart, since timings never repeat
+    checkpoints/           the newest two, from which an interrupted run goes on; of a run that has ended, how it did
+    weights.safetensors    the mean over the last snapshots
+    spectra.json           singular values of its matrices
+    run.json               how it ended: finished or diverged, and in which sessions; written last
+"""
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrsms.base.devices import device_name, peak_memory_mb
+from lrsms.base.files import write_json
+from lrsms.base.progress import progress
+from lrsms.data.ahead import load_ahead
+from lrsms.data.batch import Batch, training_batch
+from lrsms.data.prepared import Item, Prepared
+from lrsms.methods.build import build_model, build_structure
+from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_summary
+from lrsms.methods.spectra import spectra, write_spectra
+from lrsms.models.norm import update_running_statistics
+from lrsms.record.metric import Metric, metric_of
+from lrsms.record.run_files import PLAN, SPECTRA, WEIGHTS, run_title
+from lrsms.study.run import Run, Train
+from lrsms.training.checkpoint import save_checkpoint, write_tensors
+from lrsms.training.distributed import Ranks
+from lrsms.training.ending import Session, end, has_ended
+from lrsms.training.interrupt import Interrupted, Stop, never
+from lrsms.training.memory import Memory, out_of_memory
+from lrsms.training.resume import resume
+from lrsms.training.schedule import Group, num_steps, steps
+from lrsms.training.state import capture
+from lrsms.training.step import clip_and_read, summed_step
+from lrsms.training.steplog import log, open_log, sync, waited_share
+from lrsms.training.validation import validate
+
+
+def train(
+    run: Run,
+    prepared: Prepared,
+    folder: Path,
+    device: torch.device,
+    checkpoint_seconds: float = 60.0,
+    ranks: Ranks | None = None,
+    stop: Stop = never,
+) -> None:
+    """Trains a run, from its last checkpoint if there is one; a run that has ended is left as it is.
+
+    Args:
+        run: what to train.
+        prepared: its corpus.
+        folder: where its files go.
+        device: where it is trained.
+        checkpoint_seconds: least time between checkpoints; when they are written does not change the result.
+        ranks: the processes that train it together, each of which calls this; None: this one alone.
+        stop: whether to end early, with a checkpoint.
+
+    Raises:
+        Interrupted: ``stop`` asked for it; another call goes on where this one ended.
+        ValueError: the corpus and the run do not fit, the run was begun on other data, or it is too large.
+        OSError: a file cannot be written, or another rank has ended.
+    """
+    ranks = ranks or Ranks(device=device)
+    with out_of_memory(run):
+        if not has_ended(folder, prepared, ranks):
+            _train(run, prepared, folder, checkpoint_seconds, ranks, stop)
+
+
+def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop) -> None:
+    device = ranks.device
+    items, valid = prepared.items("train"), prepared.items("valid")
+    frames = [item.frames for item in items]
+    total = num_steps(frames, run.train, run.seed)
+    snapshots = run.train.snapshot_steps(total)
+    averaged = snapshots[-run.train.average :]
+
+    model, plan = build_model(run, prepared.tokenizer.size)
+    model.to(device).train()
+    memory = Memory(model, run)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True
+    )
+    total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
+    begun = resume(folder, run, prepared, model, optimizer, total_weights, ranks)
+    session = Session(begun.step, ranks, begun.sessions)
+    row = begun.row
+    summary = plan_summary(model, plan)
+    if ranks.first:
+        write_json(folder / PLAN, summary)
+
+    def load(groups: list[Group]) -> Work:
+        mine = ranks.share(groups)
+        batches = (training_batch(prepared, [items[i] for i in g.members], run, g.epoch) for g in mine)
+        return Work(groups, [batch.for_device(device) for batch in batches])
+
+    def save(step: int, unvalidated: Mapping[str, float] | None = None) -> None:
+        sync(metrics, timings)
+        extra = {
+            **prepared.identity,
+            "sessions": session.content(memory.recomputing),
+            "row": unvalidated,
+        }
+        save_checkpoint(folder / "checkpoints", capture(step, model, optimizer, total_weights, extra))
+
+    done = begun.step
+    loader = load_ahead(steps(frames, run.train, run.seed, done), load)
+    diverged_at = None
+    next_checkpoint = time.monotonic() + checkpoint_seconds
+    logs = (folder / name if ranks.first else Path(os.devnull) for name in ("metrics.jsonl", "timings.jsonl"))
+    metrics, timings = (open_log(path, done) for path in logs)
+    reports = progress(run_title(folder), done) if ranks.first else nullcontext(_no_report)
+    with closing(loader), metrics, timings, reports as show:
+        try:
+            while row is not None or done < total:
+                if row is None:
+                    began = time.perf_counter()
+                    work = next(loader)
+                    waited = time.perf_counter() - began
+                    lr = learning_rate(run.train, done, total)
+                    totals = summed_step(model, run, work.batches, done, work.num_utterances, ranks, memory, stop)
+                    losses, norm = clip_and_read(model, totals, run.train.clip)
+                    row = {"step": done + 1, "epoch": work.groups[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
+                    if not is_finite(row):
+                        diverged_at = done + 1
+                        break
+                    for group in optimizer.param_groups:
+                        group["lr"] = lr
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                    update_running_statistics(model)
+                    done += 1
+                    elapsed = time.perf_counter() - began
+                    num_frames = sum(frames[index] for group in work.groups for index in group.members)
+                    log(timings, {"step": done, "ms": elapsed * 1e3, "waited_ms": waited * 1e3, "frames": num_frames})
+
+                if done in snapshots:
+                    row |= validate(model, run, prepared, valid, device, ranks, stop)
+                    if not is_finite(row):
+                        diverged_at = done
+                        break
+                    if done in averaged:
+                        for name, tensor in model.state_dict().items():
+                            total_weights[name] += tensor
+                log(metrics, row)
+                with suppress(BrokenPipeError):  # nobody listens any more
+                    show(done, total, note(row, metric_of(run.corpus.unit)))
+                row = None
+                if ranks.first and (time.monotonic() >= next_checkpoint or done == total):
+                    before = time.monotonic()
+                    save(done)
+                    after = time.monotonic()
+                    # At most a twentieth of the time.
+                    next_checkpoint = after + checkpoint_seconds * max(1.0, (after - before) / 3)
+        except Interrupted:
+            if ranks.first and (done, row) != (begun.step, begun.row):
+                save(done, row)
+            ranks.wait()  # who leaves has the others ended
+            raise Interrupted(f"{folder}: interrupted after step {done} of {total}; run it again to go on") from None
+
+    if not ranks.first:
+        return
+    if diverged_at is None:
+        weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
+        buffers = {name for name, _ in model.named_buffers()}
+        check_plan(summary, plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
+        write_tensors(folder / WEIGHTS, weights)
+        write_spectra(folder / SPECTRA, spectra(weights, plan))
+    else:
+        for name in (WEIGHTS, SPECTRA):
+            (folder / name).unlink(missing_ok=True)  # of an earlier training
+    sessions = session.content(memory.recomputing)
+    outcome = {
+        "status": "finished" if diverged_at is None else "diverged",
+        "diverged_at": diverged_at,
+        "steps": total,
+        **prepared.identity,
+        "left_out": prepared.left_out,
+        "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
+        "peak_memory_mb": peak_memory_mb(device),
+        "seconds": sum(each["seconds"] for each in sessions),
+        "waited": waited_share(folder / "timings.jsonl"),
+        "resumed_at": session.start,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "provenance": session.origin,
+        "sessions": sessions,
+    }
+    end(folder, outcome)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A step's groups, and the batches of those that this rank takes."""
+
+    groups: Sequence[Group]
+    batches: list[Batch]
+
+    @property
+    def num_utterances(self) -> int:
+        """Of the whole step."""
+        return sum(len(group.members) for group in self.groups)
+
+
+def is_finite(row: Mapping[str, float]) -> bool:
+    """Whether training goes on: no loss and no norm is infinite or NaN."""
+    return all(math.isfinite(value) for value in row.values())
+
+
+def macs_per_second(run: Run, size: int, items: Sequence[Item]) -> float:
+    """Multiply-adds per second of speech, at the mean length of the training utterances and their transcripts."""
+    frames = round(sum(item.frames for item in items) / len(items))
+    tokens = round(sum(len(item.tokens) for item in items) / len(items))
+    return multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)
+
+
+def learning_rate(train: Train, step: int, total: int) -> float:
+    """Linear warm-up to ``lr`` over the first ``warmup`` share of the steps, then a cosine to zero at the end."""
+    warmup = train.warmup * total
+    if step + 1 < warmup:
+        return train.lr * (step + 1) / warmup
+    return train.lr * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / max(total - warmup, 1)))
+
+
+def note(row: Mapping[str, Any], metric: Metric) -> str:
+    """The state of training in a few words."""
+    text = f"loss {row['loss']:.3f}"
+    return f"{text}, valid {metric.short} {row['valid_wer']:.1%}" if "valid_wer" in row else text
+
+
+def _no_report(done: int, total: int, note: str = "") -> None:
+    """The first rank reports for all."""

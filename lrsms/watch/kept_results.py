@@ -1,0 +1,204 @@
+"""The results that the repository keeps: lists of runs in order of value, worked through in slices of time.
+
+``workflow/config/reference.yaml`` names the lists. Each entry is a choice of a study's runs. A slice goes through them
+in order and stops when its time is up: no job is begun any more, training writes a checkpoint and ends, what is being
+decoded or scored ends by itself. The next slice goes on from there, so that a short loan of a machine is enough.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrsms.base.strict import Frozen, parse
+from lrsms.base.yamlfile import read_yaml
+from lrsms.report.claims import SMALLER, Selection
+from lrsms.report.results import FILE as PROJECT
+from lrsms.report.results import folder_name, save_project
+from lrsms.study import expand
+from lrsms.study.expand import Experiment
+from lrsms.study.fields import value_of
+from lrsms.study.project import Project
+from lrsms.study.run import Name, Task
+
+FILE = "reference.yaml"
+_SHORTEST = 20.0
+"""Seconds that are not worth a start of the workflow."""
+_GRACE = 60.0
+"""Seconds after which training is asked to end once more: a job that was only starting up did not hear it. Being asked
+twice ends a job at once, at its last checkpoint, so it is long enough to write one."""
+
+
+class Entry(Frozen):
+    """Runs of one study."""
+
+    study: Name
+    task: Task
+    scale: Name
+    corpus: Name
+    cells: tuple[Selection, ...] | None = None
+    """Beside the dense baseline, the cells whose fields have these values (as in ``claims.yaml``); None: all."""
+    seeds: tuple[int, ...] | None = None
+    """None: all."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An entry's project, and the files that its runs are to leave.
+
+    Attributes:
+        project: the project with the entry's study.
+        files: score tables and step times.
+    """
+
+    project: Project
+    files: tuple[Path, ...]
+
+    @property
+    def missing(self) -> list[Path]:
+        """Those that are not there yet."""
+        return [path for path in self.files if not path.is_file()]
+
+    def __str__(self) -> str:
+        """How far it is."""
+        return f"{folder_name(self.project)}: {len(self.files) - len(self.missing)} of {len(self.files)}"
+
+
+def load(name: str, project: Project, folder: Path) -> list[Goal]:
+    """The goals of one list of ``reference.yaml``.
+
+    Args:
+        name: of the list.
+        project: decoders, conditions and roots.
+        folder: ``workflow/config``.
+
+    Raises:
+        ValueError: one line: there is no such list, or an entry matches no run.
+    """
+    path = folder / FILE
+    lists = read_yaml(path)
+    if name not in lists:
+        raise ValueError(f"{path}: there is no list '{name}'; known: {', '.join(lists)}")
+    if not isinstance(lists[name], list):
+        raise ValueError(f"{path}: '{name}' must be a list of entries")
+    goals = []
+    for number, content in enumerate(lists[name], start=1):
+        where = f"{path}: {name}, entry {number}"
+        entry = parse(Entry, content, where)
+        asked = project.model_copy(update=entry.model_dump(include={"study", "task", "scale", "corpus"}))
+        experiments = _chosen(entry, expand.load(asked, folder), where)
+        trained = [Path("results/records") / e.name / asked.decoding.scores for e in experiments if e.trained]
+        timed = dict.fromkeys(Path("results/steptime") / f"{e.steptime}.json" for e in experiments)
+        goals.append(Goal(asked, (*trained, *timed)))
+    return goals
+
+
+def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]) -> list[Goal]:
+    """Makes what is missing, in order, until time is up.
+
+    Args:
+        goals: from ``load``.
+        seconds: for all of them.
+        arguments: of Snakemake, such as ``--cores 16``.
+
+    Returns:
+        Those whose workflow failed before time was up.
+    """
+    deadline = time.monotonic() + seconds
+    failed = []
+    for goal in goals:
+        if goal.missing and deadline - time.monotonic() > _SHORTEST:
+            chosen = {key: getattr(goal.project, key) for key in ("study", "task", "scale", "corpus", "roots")}
+            settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
+            command = [sys.executable, "-m", "snakemake", *map(str, goal.missing), *arguments, "--config", *settings]
+            if not _run_until(deadline, command):
+                failed.append(goal)
+    return failed
+
+
+def keep(goals: Sequence[Goal], results: Path) -> None:
+    """Notes in the folder of each study whose goal is reached what it is made of: ``regenerate`` makes its tables."""
+    for goal in goals:
+        if not goal.missing:
+            folder = results / folder_name(goal.project)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_project(goal.project, folder)
+
+
+def pack(goals: Sequence[Goal], results: Path, archive: Path) -> None:
+    """Packs records, step times and notes of the goals, for ``archive.unpack`` at the root of another clone."""
+    with tarfile.open(archive, "w:gz") as file:
+        for path in dict.fromkeys(path for goal in goals for path in goal.files if path.is_file()):
+            file.add(path.parent if path.suffix == ".gz" else path, filter=_nobodys)
+        for folder in dict.fromkeys(results / folder_name(goal.project) for goal in goals):
+            if (folder / PROJECT).is_file():
+                file.add(folder / PROJECT, filter=_nobodys)
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without the names of who made the file."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list[Experiment]:
+    """The experiments of an entry, in the order of its selections."""
+    found = list(experiments)
+    if entry.cells is not None:
+        found = [e for e in experiments if e.run.model_copy(update={"seed": e.baseline.seed}) == e.baseline]
+        for selection in entry.cells:
+            cells = [e for e in experiments if all(_has(e, *item) for item in selection.items())]
+            if not cells:
+                wanted = ", ".join(f"{field} {value}" for field, value in selection.items())
+                raise ValueError(f"{where}: study '{entry.study}' has no cell with {wanted}")
+            found += cells
+    if entry.seeds is not None:
+        found = [e for e in found if e.run.seed in entry.seeds]
+    if not found:
+        raise ValueError(f"{where}: study '{entry.study}' has no run with these seeds")
+    # Seed by seed: with one seed of every cell, a table says something already.
+    return sorted({e.name: e for e in found}.values(), key=lambda e: e.run.seed)
+
+
+def _has(experiment: Experiment, field: str, wanted: object) -> bool:
+    value, preset = value_of(experiment.run, field), value_of(experiment.baseline, field)
+    if wanted == SMALLER:
+        return all(isinstance(number, int | float) for number in (value, preset)) and value < preset
+    return value == wanted
+
+
+def _run_until(deadline: float, command: Sequence[str]) -> bool:
+    """Runs a workflow, in a group of processes of its own; what is unfinished at the deadline stays so.
+
+    Who is ended itself, by Ctrl-C or SIGTERM, ends the group as well: nothing goes on without anybody to wait for it.
+
+    Returns:
+        False if it failed before the deadline.
+    """
+    process = subprocess.Popen(command, start_new_session=True)
+    earlier = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        try:
+            return process.wait(max(0.0, deadline - time.monotonic())) == 0
+        except subprocess.TimeoutExpired:
+            process.terminate()  # Snakemake begins no other job, and waits for those that run
+        while process.poll() is None:
+            os.killpg(process.pid, signal.SIGUSR1)  # training, which alone listens, writes a checkpoint and ends
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+        return True
+    except BaseException:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)  # SIGINT is ignored by what was started in the background
+            process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

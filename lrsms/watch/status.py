@@ -1,0 +1,245 @@
+"""How far a study is: the state of each of its runs, read off the files that the workflow leaves.
+
+Nothing is loaded but ends of logs, so that a thousand runs take about a second; nothing is written.
+"""
+
+import fcntl
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lrsms.base.files import write_atomically
+from lrsms.base.progress import LINE
+from lrsms.base.terminal import open_console
+from lrsms.record.resumed import wrongly_resumed
+from lrsms.record.run_files import OUTCOME
+from lrsms.study.decoding import Decoding
+from lrsms.study.expand import Experiment
+
+State = Literal["done", "running", "failed", "diverged", "missing"]
+STATES: tuple[State, ...] = get_args(State)
+QUIET_SECONDS = 120.0
+"""A job whose log has been still for longer is not at work."""
+
+_TAIL = 16_384
+_ERROR = re.compile(r"^error: (?P<text>.+)$", re.MULTILINE)
+_TRACEBACK = "Traceback (most recent call last)"
+_LEFT = re.compile(r"(?:(?P<days>\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d) left")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the workflow leaves its files."""
+
+    records: Path
+    runs: Path
+    corpora: Path
+    logs: Path
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of one run.
+
+    Attributes:
+        run: its name.
+        cell: what it varies.
+        seed: its seed.
+        state: ``done`` (recorded), ``running``, ``failed``, ``diverged`` or ``missing`` (nothing is wrong with it: it
+            was not begun, or waits for its next step).
+        step: training steps that are done, None where no log says so.
+        steps: training steps in all, likewise.
+        seconds_left: of the job at work, by its own estimate.
+        note: the last error line of a failed run; of others what there is to say.
+    """
+
+    run: str
+    cell: str
+    seed: int
+    state: State
+    step: int | None = None
+    steps: int | None = None
+    seconds_left: float | None = None
+    note: str = ""
+
+
+def study_status(experiments: Sequence[Experiment], decoding: Decoding, folders: Folders) -> list[Status]:
+    """The state of each trained run of a study, in its order.
+
+    Args:
+        experiments: the study's runs.
+        decoding: how they are decoded: a run that is recorded with other decoders is not done.
+        folders: where their files are.
+    """
+    corpora: dict[str, str] = {}
+    found = []
+    for experiment in experiments:
+        if not experiment.trained:
+            continue
+        status = _status(experiment, decoding, folders)
+        if status.state == "missing" and not status.note:
+            name = experiment.run.prepared
+            if name not in corpora:
+                corpora[name] = _corpus_error(name, folders)
+            status = Status(status.run, status.cell, status.seed, "missing", note=corpora[name])
+        found.append(status)
+    return found
+
+
+def reasons(statuses: Sequence[Status]) -> list[str]:
+    """A line for each cell of which runs are neither done nor diverged, with why: the notes below a partial table."""
+    seeds: dict[tuple[str, str, str], list[str]] = {}
+    for status in statuses:
+        if status.state not in ("done", "diverged"):
+            seeds.setdefault((status.cell, status.state, status.note), []).append(str(status.seed))
+    lines = []
+    for (cell, state, note), of in seeds.items():
+        because = f": {note}" if note else ""
+        lines.append(f"{cell}, seed{'s' if of[1:] else ''} {', '.join(of)}: {state}{because}")
+    return lines
+
+
+def write_reasons(statuses: Sequence[Status], table: Path) -> list[str]:
+    """Adds ``reasons`` to the notes below a table in Markdown, and returns them."""
+    lines = reasons(statuses)
+    notes = "".join(f"- Missing: {line}\n" for line in lines)
+    write_atomically(table, table.read_bytes() + notes.encode())
+    return lines
+
+
+def show(statuses: Sequence[Status], as_json: bool = False, console: Console | None = None) -> None:
+    """Prints a table of the runs and a line of how many are in which state; or JSON with both."""
+    counts = {state: sum(status.state == state for status in statuses) for state in STATES}
+    if as_json:
+        print(json.dumps({"counts": counts, "runs": [asdict(status) for status in statuses]}, indent=1))
+        return
+    console = console or open_console(soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("run", "seed", "state", "step", "left", ""):
+        table.add_column(header, justify="right" if header in ("seed", "step", "left") else "left")
+    for status in statuses:
+        step = "" if status.step is None else f"{status.step}/{status.steps}"
+        left = "" if status.seconds_left is None else str(timedelta(seconds=round(status.seconds_left)))
+        table.add_row(*map(Text, (status.cell, str(status.seed), status.state, step, left, status.note)))
+    console.print(table)
+    console.print(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no runs")
+
+
+def _status(experiment: Experiment, decoding: Decoding, folders: Folders) -> Status:
+    name, record, folder = experiment.name, folders.records / experiment.name, folders.runs / experiment.name
+
+    def status(state: State, **fields: Any) -> Status:
+        return Status(name, experiment.cell, experiment.run.seed, state, **fields)
+
+    if (record / decoding.scores).is_file():
+        outcome = _outcome(record / OUTCOME)
+        if wrong := wrongly_resumed(experiment.run, outcome):
+            return status("failed", note=f"{wrong}; delete {record}, and {folder} if there is one, to train it again")
+        return status("diverged", note=_divergence(outcome)) if "diverged" in outcome else status("done")
+    outcome = _outcome(folder / OUTCOME)
+    if wrong := wrongly_resumed(experiment.run, outcome):
+        return status("failed", note=f"{wrong}; delete {folder} to train it again")
+    if "diverged" in outcome:
+        return status("diverged", note=_divergence(outcome))
+    if outcome:
+        hypotheses = folder / f"hypotheses-{decoding.digest}.jsonl"
+        log = folder / ("score.log" if hypotheses.is_file() else "decode.log")
+        text = _tail(log)
+        if error := _last_error(text):
+            return status("failed", note=error)
+        if log.name == "decode.log" and _at_work(log):
+            return status("running", seconds_left=_progress(text).get("seconds_left"), note="decoding")
+        return status("missing", note=f"trained, not {'scored' if hypotheses.is_file() else 'decoded'}")
+    text = _tail(folder / "train.log")
+    progress = _progress(text)
+    if _is_held(folder):
+        return status("running", **progress)
+    progress.pop("seconds_left", None)
+    if error := _last_error(text) or _last_error(_tail(folder / "resolve.log")):
+        return status("failed", note=error, **progress)
+    if progress or any(folder.glob("checkpoints/step-*.json")):
+        return status("failed", note="ended without an error line: killed, or out of time or memory", **progress)
+    return status("missing")
+
+
+def _outcome(path: Path) -> dict[str, Any]:
+    """How training ended, empty where it has not; with ``diverged`` where the loss did."""
+    try:
+        content = json.loads(path.read_bytes())
+        return content | ({"diverged": True} if content["status"] == "diverged" else {})
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+
+
+def _divergence(outcome: dict[str, Any]) -> str:
+    return f"at step {outcome.get('diverged_at')}"
+
+
+def _corpus_error(name: str, folders: Folders) -> str:
+    """Why a corpus that is not there could not be prepared, if it was tried."""
+    if (folders.corpora / name / "corpus.json").is_file():
+        return ""
+    error = _last_error(_tail(folders.logs / f"prepare-{name}.log"))
+    return f"its corpus: {error}" if error else ""
+
+
+def _tail(path: Path) -> str:
+    """The end of a log, nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _last_error(text: str) -> str:
+    """The last error line of a log: our own, or the last of a traceback."""
+    if errors := list(_ERROR.finditer(text)):
+        return errors[-1]["text"].strip()
+    if _TRACEBACK in text:
+        return text.rpartition(_TRACEBACK)[2].strip().splitlines()[-1].strip()
+    return ""
+
+
+def _progress(text: str) -> dict[str, Any]:
+    """What the last line of progress in a log says: ``step``, ``steps`` and ``seconds_left``."""
+    for line in reversed(text.splitlines()):
+        if found := LINE.fullmatch(line.strip()):
+            fields: dict[str, Any] = {"step": int(found["done"]), "steps": int(found["total"])}
+            if left := _LEFT.match(found["rest"]):
+                days, *clock = (int(part or 0) for part in left.groups())
+                hours, minutes, seconds = clock
+                fields["seconds_left"] = float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+            return fields
+    return {}
+
+
+def _at_work(log: Path) -> bool:
+    """Whether a log was written to lately."""
+    try:
+        return time.time() - log.stat().st_mtime < QUIET_SECONDS
+    except OSError:
+        return False
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process holds the lock of ``files.only_one``; another node's is seen where the file system tells."""
+    try:
+        with (folder / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

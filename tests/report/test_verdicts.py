@@ -1,0 +1,222 @@
+"""Rules at the boundaries of their hypotheses, in closed form and by simulation of whole studies."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from null_tables import CORNERS, MOST_FALSE, TABLES, tables
+
+from lrsms.report.paired import Paired
+from lrsms.report.verdicts import RULES, Compared, Finding, Threshold, combine, judge, what_would_decide
+from lrsms.statistics import stats
+from lrsms.statistics.stats import Interval
+
+MARGIN = Threshold(margin=0.1)
+NULL = {"parity": 1.1, "degradation": 1.0, "improvement": 1.0}
+"""Ratio of the true error rates at which each rule's claim just fails to hold."""
+
+
+def paired(a, b, words=None, unit="speaker", pairs=1):
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    words = np.full(a.shape[1], 100.0) if words is None else np.asarray(words, dtype=float)
+    return Compared(Paired(a, b, words, unit, pairs))
+
+
+def spread(level, num_seeds=3, num_units=20, sd=1.0, seed=1):
+    """Edits of 100 words a unit around ``level``."""
+    return level + sd * np.random.default_rng(seed).standard_normal((num_seeds, num_units))
+
+
+def verdict(rule, a, b):
+    return judge(rule, paired(a, b), MARGIN).verdict
+
+
+@pytest.mark.parametrize(
+    ("rule", "better", "same", "slightly_worse", "worse"),
+    [
+        ("parity", "supported", "supported", "supported", "contradicted"),
+        ("degradation", "contradicted", "contradicted", "contradicted", "supported"),
+        ("improvement", "supported", "undecided", "contradicted", "contradicted"),
+    ],
+)
+def test_clear_cases(rule, better, same, slightly_worse, worse):
+    """Of a WER of 20%, 10% are two points; the last but one is worse by one point for certain."""
+    a = spread(20)
+    systems = [spread(10, seed=2), spread(20, seed=2), a + spread(1, sd=0.1, seed=2), spread(30, seed=2)]
+    assert [verdict(rule, a, b) for b in systems] == [better, same, slightly_worse, worse]
+
+
+def test_a_certain_loss_within_the_margin_is_said_to_be_one():
+    a = spread(20)
+    found = judge("degradation", paired(a, a + spread(1, sd=0.1, seed=2)), MARGIN)
+    assert found.because.endswith("the loss is certain, but smaller than that")
+    assert found.interval.low > 0 > found.excess_interval.high
+
+
+def test_a_certain_gain_is_no_loss_whatever_the_margin_may_be():
+    """A's rates differ so much between seeds that the margin, a share of them, is not known."""
+    a = np.repeat([[10.0], [20.0], [90.0]], 20, axis=1)
+    found = judge("degradation", paired(a, a + spread(-1, sd=0.1)), MARGIN)
+    assert found.interval.high < 0 < found.excess_interval.high
+    assert (found.verdict, found.because) == ("contradicted", "the change lies below zero")
+
+
+@pytest.mark.parametrize("rule", NULL)
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_fewer_than_three_seeds_decide_nothing(rule, num_seeds):
+    for level in (5, 40):
+        found = judge(rule, paired(spread(20, num_seeds), spread(level, num_seeds, seed=2)), MARGIN)
+        assert found.verdict == "undecided" and "cannot decide, by design" in found.because
+        assert found.seeds == num_seeds
+
+
+@pytest.mark.parametrize("rule", NULL)
+def test_no_spread_decides_nothing(rule):
+    found = judge(rule, paired(np.full((3, 5), 20), np.full((3, 5), 10)), MARGIN)
+    assert found.verdict == "undecided" and "without any spread" in found.because
+    assert "larger test set" in what_would_decide(found, paired(np.full((3, 5), 20), np.full((3, 5), 10)), MARGIN)
+
+
+def test_numbers_are_points_and_p_agrees_with_the_interval():
+    found = judge("improvement", paired(spread(20), spread(15, seed=2)), MARGIN)
+    assert found.value == pytest.approx(spread(15, seed=2).mean() - spread(20).mean())
+    assert found.interval.low < found.value < found.interval.high < 0 and found.p < (1 - stats.LEVEL) / 2
+    assert (found.seeds, found.units, found.unit, found.words) == (3, 20, "speaker", 2000)
+
+
+def test_words_are_counted_once_for_summed_pairs():
+    assert judge("improvement", paired(spread(40), spread(30), [200] * 20, pairs=2), MARGIN).words == 2000
+
+
+def test_worse_than_the_margin_and_parity_exclude_each_other():
+    for seed in range(30):
+        a, b = spread(20, seed=seed), spread(21, sd=4, seed=100 + seed)
+        both = {rule: verdict(rule, a, b) for rule in ("parity", "degradation")}
+        assert both["parity"] != "supported" or both["degradation"] == "contradicted"
+
+
+@pytest.mark.parametrize(("after", "expected"), [(50, "supported"), (51, "contradicted"), (49, "supported")])
+def test_parameters_are_counted(after, expected):
+    found = judge("fewer_parameters", Compared(parameters=(100, after)), Threshold(times_fewer=2))
+    assert (found.verdict, found.value) == (expected, 100 / after)
+    assert math.isnan(found.p)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.3, 1.4, "supported"), (1.2, 1.4, "undecided"), (1.2, 1.3, "undecided"), (1.1, 1.29, "contradicted")],
+)
+def test_the_whole_interval_of_a_speed_up_counts(low, high, expected):
+    compared = Compared(speedup=(low + high) / 2, speedup_interval=Interval(low, high))
+    found = judge("faster", compared, Threshold(speedup=1.3))
+    assert found.verdict == expected
+    assert ("time more steps" in what_would_decide(found, compared, Threshold(speedup=1.3))) == (
+        expected == "undecided"
+    )
+
+
+def test_one_pair_of_steps_has_no_interval_and_decides_nothing():
+    ratio, interval = stats.median_ratio([2.0], [1.0])
+    found = judge("faster", Compared(speedup=ratio, speedup_interval=interval), Threshold(speedup=1.3))
+    assert found.verdict == "undecided" and "no interval" in found.because
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_is_not_known_is_not_run(rule):
+    assert judge(rule, Compared(), Threshold(times_fewer=2, speedup=2)).verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["supported", "supported"], "supported"),
+        (["supported", "undecided"], "undecided"),
+        (["undecided", "contradicted"], "contradicted"),
+        (["not run", "contradicted"], "contradicted"),
+        (["not run", "undecided"], "not run"),
+    ],
+)
+def test_a_conjunction(parts, expected):
+    assert combine([Finding("parity", part, "") for part in parts]) == expected
+
+
+def test_an_undecided_claim_says_how_many_would_decide():
+    a = spread(40, num_units=10, sd=8)
+    compared = paired(a, spread(39, num_units=10, sd=8, seed=2))
+    for rule, aim in (("parity", "the margin ("), ("improvement", "a difference of")):
+        found = judge(rule, compared, MARGIN)
+        said = what_would_decide(found, compared, MARGIN)
+        assert found.verdict == "undecided" and said.startswith(f"To show {aim}")
+        assert re.search(r"about (\d+ seeds with these 10 speakers|[\d,]+ speakers with these 3 seeds)", said)
+    one = paired(a[:1], a[:1] + 1)
+    assert what_would_decide(judge("parity", one, MARGIN), one, MARGIN) == (
+        "To decide: at least 3 seeds of each; there is only 1."
+    )
+
+
+def test_no_fewer_than_there_are_would_decide():
+    """B is worse by just the margin: what would have shown parity of equals does not decide."""
+    compared = paired(spread(20, num_units=48), spread(22, num_units=48, seed=2))
+    found = judge("parity", compared, MARGIN)
+    said = what_would_decide(found, compared, MARGIN)
+    assert found.verdict == "undecided" and f"an excess of {found.excess:+.2f} points over the margin" in said
+    numbers = {
+        unit: int(number.replace(",", "")) for number, unit in re.findall(r"([\d,]+) (seeds|speakers) with", said)
+    }
+    assert numbers and numbers.get("seeds", 4) > 3 and numbers.get("speakers", 49) > 48
+
+
+def test_decided_claims_need_nothing():
+    compared = paired(spread(20), spread(10, seed=2))
+    assert what_would_decide(judge("parity", compared, MARGIN), compared, MARGIN) == ""
+
+
+def supported(rule, corner, num_seeds, num_speakers, wer, ratio, num_tables, seed=7):
+    """Share of simulated studies in which the rule supports its claim."""
+    found = tables(CORNERS[corner], num_seeds, num_speakers, wer, ratio, seed, num_tables)
+    return sum(judge(rule, Compared(Paired(a, b, w, "speaker")), MARGIN).verdict == "supported" for a, b, w in found)
+
+
+def timed(threshold, num_studies):
+    """Studies of 30 pairs of steps that support a speed-up which is exactly the threshold."""
+    generator, count = np.random.default_rng(3), 0
+    for _ in range(num_studies):
+        machine = np.exp(0.05 * generator.standard_normal(30))
+        before, after = (machine * np.exp(0.03 * generator.standard_normal(30)) for _ in range(2))
+        ratio, interval = stats.median_ratio(threshold * before, after, resamples=500)
+        compared = Compared(speedup=ratio, speedup_interval=interval)
+        count += judge("faster", compared, Threshold(speedup=threshold)).verdict == "supported"
+    return count
+
+
+@pytest.mark.parametrize("rule", NULL)
+@pytest.mark.parametrize("corner", CORNERS)
+def test_few_claims_that_are_false_are_supported(rule, corner):
+    assert supported(rule, corner, 3, 20, 0.1, NULL[rule], 100) <= 100 * MOST_FALSE / TABLES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.parametrize("num_speakers", [20, 48])
+@pytest.mark.parametrize("corner", CORNERS)
+@pytest.mark.parametrize("rule", NULL)
+def test_at_most_25_of_500_claims_that_are_false_are_supported(rule, corner, num_speakers, num_seeds):
+    assert supported(rule, corner, num_seeds, num_speakers, 0.1, NULL[rule], TABLES) <= MOST_FALSE
+
+
+def test_few_speed_ups_that_are_just_the_threshold_are_supported():
+    assert timed(1.3, 100) <= 100 * MOST_FALSE / TABLES
+
+
+@pytest.mark.slow
+def test_at_most_25_of_500_speed_ups_that_are_just_the_threshold_are_supported():
+    assert timed(1.3, TABLES) <= MOST_FALSE
+
+
+@pytest.mark.slow
+def test_claims_that_are_true_are_seen():
+    """With 3 seeds and 48 speakers where chance is mixed; the numbers are the power of a study of this size."""
+    assert supported("improvement", "mixed", 3, 48, 0.1, 0.7, TABLES) > 0.8 * TABLES
+    assert supported("degradation", "mixed", 3, 48, 0.1, 1.4, TABLES) > 0.8 * TABLES
+    assert supported("parity", "counting", 3, 48, 0.1, 0.9, TABLES) > 0.8 * TABLES

@@ -1,0 +1,40 @@
+"""What is given to make reaches the commands as it is."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def commands(target: str, *settings: str) -> list[list[str]]:
+    """What make would run, as the shell would read it; the environment is taken to be ready."""
+    command = ["make", "--dry-run", "--assume-old", ".venv/.ready", target, *settings]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = done.stdout.replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if "lrsms" in line and not line.startswith("make")]
+
+
+@pytest.mark.parametrize("root", ["/it's here", "/two  blanks", "/$HOME and $$", '/"quoted" `id`; true'])
+def test_roots_are_passed_on_as_they_are(root: str) -> None:
+    text = f"{{mine: {root}}}"
+    (asked, *_) = commands("regenerate", f"roots={text}", "study=pair")
+    assert asked[asked.index("--config") + 1 :] == ["study=pair", f"roots={text}"]
+    (asked,) = commands("cpu-results", f"roots={text}")
+    assert asked[asked.index("--roots") + 1] == text
+
+
+def test_without_settings_nothing_is_passed_on() -> None:
+    assert all("--config" not in asked for asked in commands("report"))
+
+
+def test_no_command_hides_why_it_failed() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "--quiet all" not in makefile
+    for target in ("report", "regenerate"):
+        assert all("watch" in asked for asked in commands(target))

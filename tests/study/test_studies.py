@@ -1,0 +1,121 @@
+"""Facts about the studies that are shipped: valid at every scale and task, and sharing what they have in common."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from lrsms.base.strict import parse
+from lrsms.base.yamlfile import read_yaml
+from lrsms.cost.random_data import NUM_CHARACTERS
+from lrsms.methods.build import build_structure
+from lrsms.methods.plan import make_plan
+from lrsms.study import expand
+from lrsms.study.project import Project
+
+SHIPPED = Path(__file__).parents[2] / expand.CONFIG_FOLDER
+PAPER = ("attention", "feedforward", "modules", "init", "mapping", "lrsms", "steptime")
+SCALES, TASKS = ("demo", "tiny", "mini", "paper"), ("asr", "vsr", "avsr")
+EVERYWHERE = list(itertools.product(SCALES, TASKS))
+
+
+def load(name, scale, task):
+    base = read_yaml(SHIPPED / "config.yaml")
+    changes = {"study": name, "scale": scale, "task": task, "corpus": "commands"}
+    return expand.load(parse(Project, base | changes, "config.yaml"), SHIPPED)
+
+
+def structure(run, characters=NUM_CHARACTERS):
+    return build_structure(run, (run.tokenizer.pieces or characters) + 2)[0]
+
+
+def parameters(run, characters=NUM_CHARACTERS):
+    return sum(parameter.numel() for parameter in structure(run, characters).parameters())
+
+
+@pytest.mark.parametrize(("scale", "task"), EVERYWHERE)
+def test_every_target_matches_and_every_rank_fits(scale, task):
+    runs = [experiment.run for name in PAPER for experiment in load(name, scale, task)]
+    plans = {}
+    for run in runs:  # neither initialiser changes what is matched
+        model = run.model.model_copy(update={"initialiser": "default"})
+        lowrank = run.lowrank and run.lowrank.model_copy(update={"init": "spectral"})
+        plans.setdefault(model, {})[lowrank] = run.model_copy(update={"model": model, "lowrank": None})
+    for by_lowrank in plans.values():
+        dense = structure(next(iter(by_lowrank.values())))
+        for lowrank in by_lowrank:
+            plan = make_plan(dense, lowrank)
+            assert any(matrix.rank is not None for matrix in plan) == (lowrank is not None)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_every_cell_has_three_seeds_and_every_study_its_dense_baseline(name):
+    experiments = load(name, "tiny", "avsr")
+    seeds = {}
+    for experiment in experiments:
+        seeds.setdefault(experiment.cell, []).append(experiment.run.seed)
+    assert "dense" in seeds
+    assert all(found == ([1, 2, 3] if experiments[0].trained else [1]) for found in seeds.values())
+
+
+def test_the_dense_baseline_and_other_common_runs_are_one_run_in_every_study():
+    loaded = {name: load(name, "mini", "asr") for name in PAPER if name != "steptime"}
+    names = [{e.name for e in experiments} for experiments in loaded.values()]
+    shared = set.intersection(*names)
+    assert {e.name for e in loaded["init"] if e.cell == "dense"} == shared
+    assert len(shared) == 3
+    by_digest = {e.run.digest: e.name for experiments in loaded.values() for e in experiments}
+    assert len(by_digest) == len(set.union(*names)) < sum(map(len, names))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("attention", 6), ("feedforward", 6), ("modules", 16), ("init", 47), ("mapping", 16), ("lrsms", 4)],
+)
+def test_the_number_of_cells_is_that_of_the_question(name, cells):
+    assert len({experiment.cell for experiment in load(name, "paper", "avsr")}) == cells
+
+
+def test_only_the_study_of_step_times_trains_nothing():
+    assert [name for name in PAPER if not load(name, "tiny", "asr")[0].trained] == ["steptime"]
+
+
+@pytest.mark.parametrize(("scale", "task"), EVERYWHERE)
+def test_smaller_dense_models_are_within_a_hundredth_of_lr_sms(scale, task):
+    """Also where a corpus has a few characters more or less than usual."""
+    runs = {experiment.cell: experiment.run for experiment in load("lrsms", scale, task)}
+    dense = runs.pop("dense")
+    (lowrank,) = [runs.pop(cell) for cell, run in list(runs.items()) if run.lowrank is not None]
+    narrower, shallower = runs.values()
+    assert narrower.model.dim < dense.model.dim and narrower.model.layers == dense.model.layers
+    assert shallower.model.layers < dense.model.layers and shallower.model.dim == dense.model.dim
+    for run in (narrower, shallower):
+        assert run.train == dense.train == lowrank.train
+        for characters in (NUM_CHARACTERS - 5, NUM_CHARACTERS, NUM_CHARACTERS + 5):
+            assert parameters(run, characters) == pytest.approx(parameters(lowrank, characters), rel=0.01)
+
+
+@pytest.mark.parametrize(("task", "lowrank", "dense"), [("asr", 113.9, 243.049202), ("avsr", 219.3, 443.977138)])
+def test_lr_sms_at_paper_scale_has_the_parameters_that_its_file_says(task, lowrank, dense):
+    counts = {e.cell: parameters(e.run) / 1e6 for e in load("lrsms", "paper", task) if e.run.seed == 1}
+    assert counts.pop("dense") == dense
+    assert round(next(count for cell, count in counts.items() if cell.startswith("encoder")), 1) == lowrank
+    assert str(lowrank) in (SHIPPED / "studies/lrsms.yaml").read_text()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_mappings_compare_at_equal_parameters(task):
+    by_ratio = {}
+    experiments = load("mapping", "mini", task)
+    dense = structure(experiments[0].baseline)
+    for lowrank in [e.run.lowrank for e in experiments if e.run.lowrank is not None and e.run.seed == 1]:
+        count = sum(matrix.parameters for matrix in make_plan(dense, lowrank))
+        by_ratio.setdefault(lowrank.ratio, []).append(count)
+    assert {ratio: len(counts) for ratio, counts in by_ratio.items()} == {0.5: 5, 0.25: 5, 0.12: 5}
+    assert all(len(set(counts)) == 1 for counts in by_ratio.values())
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_file_says_which_finding_it_tests_and_what_is_our_reading(name):
+    text = " ".join((SHIPPED / f"studies/{name}.yaml").read_text().replace("#", " ").split()).lower()
+    assert "the paper's finding" in text and "our reading" in text and "not known" in text

@@ -1,0 +1,44 @@
+"""What a training leaves, and ways to end one before its time."""
+
+import json
+
+from lrsms.training import loop as training
+
+
+def lines(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def outcome(folder) -> dict:
+    return json.loads((folder / "run.json").read_text())
+
+
+def same_result(one, other) -> bool:
+    return all(
+        (one / name).read_bytes() == (other / name).read_bytes() for name in ("weights.safetensors", "metrics.jsonl")
+    )
+
+
+class Killed(BaseException):
+    """As if by a signal: nothing catches it."""
+
+
+def killed_after(monkeypatch, steps: int, checkpoints: int | None = None):
+    """Ends training after a number of steps; with ``checkpoints``, none is written after that many."""
+    real, saved = training.summed_step, []
+
+    def dying(model, run, batches, step, *rest):
+        if step == steps:
+            raise Killed
+        return real(model, run, batches, step, *rest)
+
+    monkeypatch.setattr(training, "summed_step", dying)
+    if checkpoints is not None:
+        save = training.save_checkpoint
+
+        def saving(folder, checkpoint):
+            saved.append(checkpoint.step)
+            if len(saved) <= checkpoints:
+                save(folder, checkpoint)
+
+        monkeypatch.setattr(training, "save_checkpoint", saving)

@@ -1,0 +1,166 @@
+"""What a GPU computes, against a CPU, plainer references, and itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from small import AUDIOVISUAL, VISUAL, small_run
+from torch.profiler import ProfilerActivity, profile
+
+from lrsms.base.kernels import choose_kernels
+from lrsms.cost.case import arithmetic
+from lrsms.cost.memory import device_memory_mb
+from lrsms.cost.steptime import TrainingStep
+from lrsms.decoding.decode import decode
+from lrsms.methods.build import build_model
+from lrsms.models.conformer import attend
+from lrsms.models.norm import MaskedBatchNorm
+from lrsms.study.expand import preset_run
+from lrsms.training.memory import recompute
+from lrsms.training.step import accumulate
+
+GPU = torch.device("cuda")
+CPU = torch.device("cpu")
+NETWORKS = {"features": {}, "waves": {"frontend": "wave", "mels": None}, "video": VISUAL, "both": AUDIOVISUAL}
+LOW_RANK = {"targets": ["encoder.*"], "ratio": 0.5}
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def gradients(run, device, recomputed=False):
+    """Losses and gradients of one step on random data, the same on every device."""
+    run = run.model_copy(update={"train": run.train.model_copy(update={"group_frames": 300})})
+    step = TrainingStep(run, CPU)
+    model, _ = build_model(run, step.size)
+    step.batches = [batch.for_device(device) for batch in step.batches]
+    model.to(device).train()
+    if recomputed:
+        recompute(model)
+    losses = accumulate(model, run, step.batches, 0, device)
+    return {name: value.item() for name, value in losses.items()}, {
+        name: parameter.grad.cpu() for name, parameter in model.named_parameters() if parameter.grad is not None
+    }
+
+
+@pytest.mark.parametrize("lowrank", [None, LOW_RANK], ids=["dense", "low rank"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_losses_and_gradients_are_those_of_a_cpu(network, lowrank):
+    run = small_run(lowrank, **NETWORKS[network])
+    with arithmetic("float32"):
+        (losses, found), (expected_losses, expected) = gradients(run, GPU), gradients(run, CPU)
+    assert losses == pytest.approx(expected_losses, rel=1e-4)
+    assert set(found) == set(expected)
+    scale = max(gradient.abs().max() for gradient in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-4 * float(scale), msg=name)
+
+
+def test_recomputed_activations_have_the_same_dropout():
+    run = small_run(LOW_RANK, dropout=0.2)
+    with arithmetic("float32"):
+        (losses, kept), (again, recomputed) = gradients(run, GPU), gradients(run, GPU, recomputed=True)
+    assert again == pytest.approx(losses, rel=1e-6)
+    for name, gradient in kept.items():
+        torch.testing.assert_close(recomputed[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_batch_norm_is_that_of_double_precision(dtype):
+    generator = torch.Generator().manual_seed(0)
+    x, pull = (torch.randn(4, 32, 200, generator=generator).add(3).to(dtype) for _ in range(2))
+    mask = torch.zeros(4, 200, dtype=torch.bool)
+    mask[1:, 120:] = True
+    results = []
+    for device, wide in ((GPU, False), (CPU, True)):
+        norm = MaskedBatchNorm(32).to(device)
+        norm = norm.double() if wide else norm
+        leaf = (x.double() if wide else x.clone()).to(device).requires_grad_()
+        y = norm(leaf, mask.to(device))
+        y.backward(pull.to(device, leaf.dtype))
+        results.append([each.detach().double().cpu() for each in (y, leaf.grad, norm.weight.grad, norm.bias.grad)])
+    tolerance = 2**-6 if dtype == torch.bfloat16 else 1e-5
+    for found, exact in zip(*results, strict=True):
+        assert (found - exact).abs().max() <= tolerance * exact.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_is_that_of_double_precision_and_never_cudnns(dtype):
+    choose_kernels()
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 4, 50, 32, generator=generator).to(dtype) for _ in range(3))
+    bias = torch.randn(2, 4, 50, 50, generator=generator).to(dtype)
+    bias[1, :, :, 30:] = float("-inf")
+    inputs = [x.to(GPU).requires_grad_() for x in (query, key, value, bias)]
+    with profile(activities=[ProfilerActivity.CPU]) as events, arithmetic("float32"):
+        found = attend(*inputs)
+        found.sum().backward()
+    assert not [event.name for event in events.events() if "cudnn_attention" in event.name]
+    exact = attend(*(x.double() for x in (query, key, value, bias)))
+    assert (found.double().cpu() - exact).abs().max() <= (2**-6 if dtype == torch.bfloat16 else 1e-5)
+
+
+def test_decoders_find_what_they_find_on_a_cpu(trained_lowrank, make_lowrank, prepared, decoding, tmp_path):
+    texts = []
+    for device in (CPU, GPU):
+        output = tmp_path / device.type / "hypotheses.jsonl"
+        output.parent.mkdir()
+        decode(make_lowrank(), prepared, trained_lowrank, output, decoding, device)
+        texts.append(output.read_text())
+    assert texts[0] == texts[1]
+
+
+def test_a_deterministic_run_of_low_rank_that_was_interrupted_ends_as_if_it_had_not_been(
+    make_lowrank, make_folder, corpora
+):
+    once, interrupted = (make_folder(make_lowrank()) for _ in range(2))
+    train_apart(once, corpora)
+    train_apart(interrupted, corpora, stop_after=6)
+    assert not (interrupted / "run.json").exists()
+    train_apart(interrupted, corpora)
+    assert (once / "weights.safetensors").read_bytes() == (interrupted / "weights.safetensors").read_bytes()
+    outcome = json.loads((interrupted / "run.json").read_text())
+    assert [session["start"] > 0 for session in outcome["sessions"]] == [False, True]
+
+
+def train_apart(folder, corpora, stop_after=10**6):
+    """Trains in a process of its own, since deterministic kernels are chosen for good; it looks for a request often."""
+    code = f"""
+from itertools import count
+from pathlib import Path
+import torch
+from lrsms.data.prepared import Prepared
+from lrsms.base.kernels import make_deterministic
+from lrsms.record import load_run
+from lrsms.training.interrupt import Interrupted
+from lrsms.training.loop import train
+make_deterministic()
+folder, asked = Path({str(folder)!r}), count()
+run = load_run(folder)
+prepared = Prepared(Path({str(corpora)!r}) / run.prepared)
+try:
+    train(run, prepared, folder, torch.device({GPU.type!r}), stop=lambda: next(asked) >= {stop_after})
+except Interrupted:
+    pass
+"""
+    command, root = [sys.executable, "-c", code], Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr"])
+def test_a_step_takes_no_more_memory_than_is_stated(preset):
+    run = preset_run(preset)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(GPU)
+    before = torch.cuda.memory_allocated(GPU)
+    step = TrainingStep(run, GPU)
+    for _ in range(2):
+        step()
+    torch.cuda.synchronize()
+    assert (torch.cuda.max_memory_allocated(GPU) - before) / 2**20 < device_memory_mb(run)

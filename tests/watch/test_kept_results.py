@@ -1,0 +1,179 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from scratch import CORPUS, PRESET, STUDY, shipped_project
+
+from lrsms.__main__ import _parser
+from lrsms.study import expand
+from lrsms.watch import kept_results as reference_lists
+from lrsms.watch.kept_results import Goal, load, pack
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "workflow/config"
+LISTS = """
+own:
+  - {study: scratch, task: asr, scale: test, corpus: small, seeds: [1]}
+"""
+
+
+def scratch(folder: Path, lists: str = LISTS, preset: str = PRESET) -> Path:
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
+    config = folder / "workflow/config"
+    (config / "reference.yaml").write_text(lists)
+    (config / "corpora/small.yaml").write_text(CORPUS)
+    (config / "presets/test-asr.yaml").write_text(preset)
+    (config / "studies/scratch.yaml").write_text(STUDY)
+    return config
+
+
+def reference(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "lrsms", "reference", "own", *arguments, "--snakemake", "--cores", "2"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["cpu", "speech", "gpu"])
+def test_every_entry_of_the_lists_has_runs(name: str) -> None:
+    goals = load(name, shipped_project(), CONFIG)
+    assert goals
+    assert all(goal.files for goal in goals)
+
+
+def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_path: Path) -> None:
+    config = scratch(
+        tmp_path,
+        "own: [{study: lrsms, task: asr, scale: tiny, corpus: commands, seeds: [1, 3],"
+        " cells: [{lowrank.ratio: 0.25}, {lowrank: null, model.dim: smaller}]}]",
+    )
+    (goal,) = load("own", shipped_project(), config)
+    names = {e.name: e for e in expand.load(goal.project, config)}
+    chosen = [names[path.parent.name] for path in goal.files if path.parent.name in names]
+    assert [e.run.seed for e in chosen] == [1, 1, 1, 3, 3, 3]
+    assert [e.run.lowrank is None for e in chosen[:3]] == [True, False, True]
+    assert chosen[2].run.model.dim < chosen[0].run.model.dim
+    assert len([path for path in goal.files if path.parent.name == "steptime"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ("other: []", "no list 'own'; known: other"),
+        ("own: {study: pair}", "'own' must be a list"),
+        (
+            "own: [{study: pair, task: asr, scale: tiny, corpus: commands, cells: [{seed: 7}]}]",
+            "entry 1: .*no cell",
+        ),
+        ("own: [{study: pair, task: asr, scale: tiny, corpus: commands, seeds: [9]}]", "no run with these seeds"),
+        ("own: [{study: pear, task: asr, scale: tiny, corpus: commands}]", "no study 'pear'.*did you mean 'pair'"),
+        ("own: [{study: pair, task: asr, scale: tiny}]", "entry 1: .*corpus"),
+    ],
+)
+def test_a_list_that_asks_for_nothing_is_refused_in_one_line(tmp_path: Path, lists: str, message: str) -> None:
+    config = scratch(tmp_path, lists)
+    with pytest.raises(ValueError, match=message) as caught:
+        load("own", shipped_project(), config)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_the_verb_are_its_own_and_the_last_are_snakemakes() -> None:
+    words = ["reference", "own", "--seconds", "60", "--pack", "a.tar.gz", "--snakemake", "--cores", "2", "--quiet"]
+    options = _parser().parse_args(words)
+    assert (options.list, options.seconds, options.pack) == ("own", 60.0, Path("a.tar.gz"))
+    assert options.snakemake == ["--cores", "2", "--quiet"]
+
+
+def test_a_workflow_that_fails_before_the_time_is_up_is_told_from_one_that_ends_with_it() -> None:
+    code = "import signal, time; signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(60)"
+    began = time.monotonic()
+    assert not reference_lists._run_until(began + 60, [sys.executable, "-c", "raise SystemExit(1)"])
+    assert reference_lists._run_until(began + 60, [sys.executable, "-c", ""])
+    assert reference_lists._run_until(time.monotonic() + 1, [sys.executable, "-c", code])
+
+
+def test_a_job_that_was_only_starting_when_time_was_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_lists, "_GRACE", 0.5)
+    code = """
+import signal, sys, time
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
+time.sleep(2)
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
+time.sleep(600)
+"""
+    assert reference_lists._run_until(time.monotonic() + 1, [sys.executable, "-c", code])
+
+
+def test_who_is_ended_leaves_no_workflow_behind(tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    work = f"import os, time; open({str(job)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"""
+import sys
+from lrsms.watch.kept_results import _run_until
+_run_until(float("inf"), [sys.executable, "-c", {work!r}])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (job.is_file() and job.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(job.read_text()), 0)
+
+
+def test_an_archive_holds_whole_records_and_nobodys_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [
+        Path("results/records/a/scores-1.csv.gz"),
+        Path("results/records/a/run.json"),
+        Path("results/steptime/b.json"),
+    ]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    pack(
+        [Goal(shipped_project(), (files[0], files[2], Path("results/records/c/scores-1.csv.gz")))],
+        Path("results"),
+        Path("back"),
+    )
+    with tarfile.open("back") as archive:
+        members = archive.getmembers()
+    assert {member.name for member in members if member.isfile()} == set(map(str, files))
+    assert {(member.uname, member.gname) for member in members} == {("", "")}
+
+
+@pytest.mark.slow
+def test_records_that_were_packed_make_the_same_tables_elsewhere(tmp_path: Path) -> None:
+    scratch(tmp_path / "gpu")
+    assert reference(tmp_path / "gpu", "--pack", "back.tar.gz") == "scratch-asr-test-small: 4 of 4"
+    scratch(tmp_path / "home")
+    command = [sys.executable, "-m", "lrsms", "unpack", str(tmp_path / "gpu/back.tar.gz")]
+    subprocess.run(command, cwd=tmp_path / "home", check=True, capture_output=True)
+    tables = []
+    for folder in (tmp_path / "gpu", tmp_path / "home"):
+        subprocess.run([sys.executable, "-m", "lrsms", "regenerate"], cwd=folder, check=True, capture_output=True)
+        tables.append((folder / "results/scratch-asr-test-small/table.csv").read_bytes())
+    assert tables[0] == tables[1]
+    assert tables[0].count(b"\n") > 2
+
+
+@pytest.mark.slow
+def test_a_slice_ends_in_time_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    scratch(tmp_path, preset=PRESET.replace("steps: 4,", "steps: 1000000,"))
+    steps = []
+    for _ in range(2):
+        assert reference(tmp_path, "--seconds", "60") in [f"scratch-asr-test-small: {n} of 4" for n in range(3)]
+        assert not list(tmp_path.glob("results/runs/*/run.json"))
+        logs = [path.read_text().splitlines() for path in sorted(tmp_path.glob("results/runs/*/metrics.jsonl"))]
+        steps.append([json.loads(lines[-1])["step"] for lines in logs])
+        assert len(steps[-1]) == 2  # both, side by side
+    assert all(first < second for first, second in zip(*steps, strict=True))
