@@ -17,6 +17,8 @@ quoted = '$(subst ','\'',$(value $1))'
 SETTINGS := $(foreach key,study task scale corpus roots gpus,$(if $(value $(key)),$(key)=$(call quoted,$(key))))
 CONFIG := $(if $(findstring =,$(SETTINGS)),--config $(SETTINGS))
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# A process for each core takes one file of tests after another: the tests of a file share what is costly to make.
+PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile
 # What Snakemake says is shown where it fails.
 QUIETLY := $(BIN)/python -m lrsms watch --quiet
 
@@ -55,10 +57,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check
