@@ -130,3 +130,12 @@ def test_nothing_is_unpickled_or_evaluated() -> None:
         calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
         assert not calls & {"eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.unsafe_load"}, path
         assert not any("shell=True" in line for line in path.read_text().splitlines()), path
+
+
+def test_files_and_functions_can_be_read_at_once() -> None:
+    for path in MODULES:
+        text = path.read_text()
+        assert text.count("\n") <= 320, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+                assert node.end_lineno - node.lineno < 70, f"{path}: {node.name}"
