@@ -45,10 +45,7 @@ WORKFLOW = {
 
 
 def test_there_are_packages_only_and_each_has_its_layer() -> None:
-    assert {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"} == {
-        *LAYERS,
-        *("__init__.py", "__main__.py"),
-    }
+    assert {path.relative_to(PACKAGE).parts[0] for path in MODULES} == {*LAYERS, "__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("package", LAYERS)
@@ -138,4 +135,5 @@ def test_files_and_functions_can_be_read_at_once() -> None:
         assert text.count("\n") <= 320, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
-                assert node.end_lineno - node.lineno < 70, f"{path}: {node.name}"
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                assert node.end_lineno - first.lineno < 70, f"{path}: {node.name}"
