@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lrsms.base.portable import is_portable
+
 _OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Where git runs this as a hook, they point to another repository."""
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", "snakemake")
@@ -21,6 +23,8 @@ PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", 
 def provenance() -> dict[str, Any]:
     """The day, commit of the code and whether it changed since, versions, processor and the verb that was called.
 
+    ``portable`` is there where kernels did not depend on the processor.
+
     Where git knows nothing of the code, as in a copy without its history, ``LRSMS_COMMIT`` may name the commit; whether
     it changed since is then unknown.
 
@@ -28,7 +32,7 @@ def provenance() -> dict[str, Any]:
         ValueError: ``LRSMS_COMMIT`` is not the 40 hexadecimal digits of a commit.
     """
     is_tracked = _is_tracked()
-    return {
+    known = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD") if is_tracked else _named_commit(),
         "dirty": _is_dirty() if is_tracked else None,
@@ -38,6 +42,7 @@ def provenance() -> dict[str, Any]:
         "processor": processor(),
         "verb": _verb(sys.argv[1:]),
     }
+    return known | ({"portable": True} if is_portable() else {})
 
 
 @cache

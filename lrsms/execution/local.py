@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from lrsms.base.portable import is_possible
 from lrsms.base.strict import Frozen, parse
 from lrsms.base.yamlfile import read_yaml
 
@@ -65,10 +66,20 @@ class Execution(Frozen):
     """As the cluster calls it, such as ``a100``."""
     gres: Annotated[str, AfterValidator(_is_gpus)] | None = None
     """``gpu`` or ``gpu:a100``, for a cluster that wants ``--gres`` instead of ``--gpus``."""
+    portable: bool = False
+    """Processors use kernels that give the same numbers on all of them, and take two to three times as long."""
     slurm_account: Word | None = None
     slurm_partition: Word | None = None
     slurm_extra: str | None = None
     """Further options of ``sbatch`` for every job, such as ``--exclude=node7``."""
+
+    @model_validator(mode="after")
+    def _portable_kernels_are_of_processors(self) -> "Execution":
+        if self.portable and not is_possible():
+            raise ValueError("'portable' is for x86-64 processors; this one is of another kind, so leave it out")
+        if self.portable and (self.gpus or self.gres is not None or self.gpu_model is not None):
+            raise ValueError("'portable' is for processors; leave it out, or the GPUs")
+        return self
 
     @model_validator(mode="after")
     def _gpus_are_said_once(self) -> "Execution":

@@ -1,6 +1,7 @@
 # What the rules share: the study's runs, and where their files are. Nothing here knows what a run does.
 import hashlib
 import json
+import os
 import re
 import shlex
 import signal
@@ -9,7 +10,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from lrsms.base import strict
+from lrsms.base import portable, strict
 from lrsms.base.files import write_atomically
 from lrsms.execution import holders, local, slurm
 from lrsms.execution.local import gres_of, num_gpus
@@ -27,6 +28,10 @@ try:
     CLAIMS = claims.claims_of(claims.load(studies.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
 except ValueError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
+
+# Jobs inherit these; on a cluster each job reads this file again.
+if EXECUTION.portable:
+    os.environ.update(portable.SETTINGS)
 
 # A Snakemake that was killed leaves its lock; Snakemake itself says so in a message that --quiet hides.
 if workflow.is_main_process and (said := holders.look()):
