@@ -69,7 +69,8 @@ def commands(title: str) -> list[str]:
 
 def run(root: Path, command: str) -> str:
     """Runs a shell line of a recipe in the copy, with this Python."""
-    command = command.replace(".venv/bin/snakemake", ".venv/bin/python -m snakemake")
+    for program in ("snakemake", "lrsms"):
+        command = command.replace(f".venv/bin/{program}", f".venv/bin/python -m {program}")
     command = command.replace(".venv/bin/python", f"'{sys.executable}'")
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(["bash", "-c", command], cwd=root, env=environment, capture_output=True, text=True)
