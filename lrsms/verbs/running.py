@@ -137,7 +137,7 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains a run, from its last checkpoint if there is one; SIGTERM and SIGUSR1 make it write a checkpoint and end."""
+    """Trains a run, from its last checkpoint if there is one; at SIGTERM or SIGUSR1 it writes a checkpoint and ends."""
     if options.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         from lrsms.training.launch import launch
 
