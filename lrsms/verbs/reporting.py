@@ -56,6 +56,7 @@ def add(verb: Verb) -> None:
     added = verb(pages, with_project(), on_records(), workflow=True)
     added.add_argument("folder", type=Path, help="the study's folder of results")
     added.add_argument("output", type=Path, help="folder for the pages")
+    added.add_argument("--figures", type=Path, default=Path("figures"), help="folder of all studies' figures")
 
     added = verb(regenerate, on_records(), on_steptimes())
     added.add_argument("folders", type=Path, nargs="*", help="folders of results; all with a project.json if none")
@@ -145,7 +146,8 @@ def pages(options: argparse.Namespace) -> None:
             f"{options.folder}: study '{project.study}' has no table yet: {done} of {trained} runs are recorded;"
             " run it to its end (make study), then ask for the report"
         )
-    write(options.folder, options.output, project, question, experiments, options.records)
+    figures = options.figures / options.folder.name
+    write(options.folder, options.output, project, question, experiments, options.records, figures)
 
 
 def regenerate(options: argparse.Namespace) -> None:

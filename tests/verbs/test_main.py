@@ -294,6 +294,4 @@ def test_a_full_disk_is_one_line_with_a_remedy(monkeypatch, capsys):
     monkeypatch.setattr("lrsms.report.tables.write", full)
     assert main(["tables", "results/x"]) == 1
     error = capsys.readouterr().err
-    assert (
-        error == "error: the disk is full (results/x.json); free some space and run again: finished work is kept\n"
-    )
+    assert error == "error: the disk is full (results/x.json); free some space and run again: finished work is kept\n"
