@@ -28,7 +28,7 @@ def shown(claims: list[dict[str, Any]], figure: bytes | None) -> str:
     return str(docutils.core.publish_parts(text, writer="html", settings_overrides=strict)["html_body"])
 
 
-def test_verdicts_figure_and_table_come_before_how_they_were_made() -> None:
+def test_verdicts_table_and_figure_come_before_how_they_were_made() -> None:
     page = shown(CLAIMS, PNG)
     text = " ".join(html.unescape(re.sub(r"<img [^>]*>", "FIGURE", page)).split())
     text = re.sub(r"<[/a-z][^>]*>", "", text.replace(HOSTILE, "HOSTILE"))
@@ -36,9 +36,9 @@ def test_verdicts_figure_and_table_come_before_how_they_were_made() -> None:
         "Is `it` so?",
         "F1 supported: HOSTILE",
         "F2 not run",
-        "FIGURE",
         "targets",
         "*less*",
+        "FIGURE",
         "A note.",
         "Study: few",
     ]

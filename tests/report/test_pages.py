@@ -259,7 +259,7 @@ def test_damaged_claims_are_named_in_one_line(recorded, tmp_path) -> None:
     path.write_text(json.dumps({"claims": [{"claim": "F1"}]}))
     try:
         with pytest.raises(ValueError, match=r"claims\.json: not readable \('verdict'\)"):
-            write(path.parent, tmp_path, project, "", experiments, folder / "results/records")
+            write(path.parent, tmp_path, project, "", experiments, folder / "results/records", folder / "figures")
     finally:
         path.unlink()
 

@@ -14,14 +14,21 @@ HEADLINES = ("wer_by_parameters", "steptime")
 WIDTH = 90
 """Characters of the table's rows."""
 
-_WIDER = ".. raw:: html\n\n   <style>.prose:has(> .document) { max-width: 56rem }</style>\n"
-"""Snakemake's page gives its text 32rem, in which a table of five columns does not fit."""
+_STYLE = """\
+.. raw:: html
+
+   <style>
+   .prose:has(> .document) { max-width: 56rem }
+   .items-center:has(.document) { align-items: flex-start }
+   </style>
+"""
+"""Snakemake's page gives the text 32rem, too narrow for the table, and centres it: the top of a long text is cut."""
 
 
 def landing_rst(
     title: str, claims: Sequence[Mapping[str, Any]], figure: bytes | None, table: Readable, facts: Mapping[str, str]
 ) -> str:
-    """The question, the verdicts, the main figure and the table; below them the facts.
+    """The question, the verdicts, the table and the main figure; below them the table's notes and the facts.
 
     Args:
         title: the study's question.
@@ -36,11 +43,12 @@ def landing_rst(
         f"- **{escape_rst(f'{name} {verdict}')}**: {escape_rst(text)}" for name, (verdict, text) in stated.items()
     ]
     made = [f"- **{escape_rst(name)}**: {escape_rst(text)}" for name, text in facts.items()]
-    parts = [f"{heading}\n{'=' * len(heading)}\n", _WIDER]
+    parts = [f"{heading}\n{'=' * len(heading)}\n", _STYLE]
     parts += ["\n".join([*verdicts, ""])] if verdicts else []
+    parts += [_table(table)]
     parts += [_image(figure)] if figure else []
-    parts += [_table(table), "\n".join(f"- {escape_rst(note)}" for note in table.notes) + "\n"]
-    parts += [".. rubric:: How it was made\n", "\n".join([*made, ""])]
+    parts += [".. rubric:: How to read the table\n", *(f"- {escape_rst(note)}" for note in table.notes), ""]
+    parts += [".. rubric:: How it was made\n", *made, ""]
     return "\n".join(parts)
 
 
@@ -54,7 +62,7 @@ def _image(png: bytes) -> str:
     """The picture's bytes stand in the text, because Snakemake's page loads no file; docutils takes no long lines."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     lines = textwrap.wrap(source, 100, initial_indent=".. image:: ", subsequent_indent="   ")
-    return "\n".join([*lines, "   :alt: the main figure", "   :width: 100%", ""])
+    return "\n".join([*lines, "   :alt: the main figure", "   :width: 36em", ""])
 
 
 def _table(table: Readable) -> str:
