@@ -1,1 +1,1 @@
-"""What every part needs: files that are whole or absent, strict configuration, random streams, devices, provenance."""
+"""Code that every package uses: safe writing of files, strict configuration, random streams, devices, provenance."""

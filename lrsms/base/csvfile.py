@@ -1,8 +1,8 @@
-"""Our tables as CSV: text that a spreadsheet would run as a formula is marked as text, and read back as it was.
+"""Our tables as CSV. Text that a spreadsheet would run as a formula is marked as text; reading removes the mark.
 
-The mark is the apostrophe that spreadsheets themselves take for it (OWASP, "CSV injection"): it goes before text that
-begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return and is no number. Text that already begins so, after
-apostrophes, gets one more, which makes reading exact.
+The mark is an apostrophe, as spreadsheets use it (OWASP, "CSV injection"). It is put before text that begins with
+``=``, ``+``, ``-``, ``@``, a tab or a carriage return and is not a number. Such text that already has apostrophes
+before it gets one more, so that reading is exact.
 """
 
 import csv
@@ -19,17 +19,17 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def guarded(text: str) -> str:
-    """``text`` as a cell holds it."""
+    """The cell that holds ``text``."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def unguarded(cell: str) -> str:
-    """The text that ``guarded`` made a cell of."""
+    """The text of a cell that ``guarded`` made."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def write_csv(path: Path, table: pd.DataFrame, columns: list[str] | None = None) -> None:
-    """Writes a table, its texts guarded and its numbers as they are."""
+    """Writes a table with guarded texts; numbers are unchanged."""
     shown = table if columns is None else table[columns]
     texts = [name for name in shown.columns if not pd.api.types.is_numeric_dtype(shown[name])]
     safe = shown.assign(**{name: shown[name].map(_guarded) for name in texts})
@@ -41,7 +41,7 @@ def write_csv(path: Path, table: pd.DataFrame, columns: list[str] | None = None)
 
 
 def unguard(table: pd.DataFrame, columns: Iterable[str] | None = None) -> pd.DataFrame:
-    """A table that was read with its texts as text, without the marks; of ``columns`` only, where these are given."""
+    """Removes the marks from a table whose texts were read as text; only from ``columns``, where these are given."""
     texts = [name for name in columns or table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     return table.assign(**{name: table[name].map(_unguarded) for name in texts}).rename(columns=unguarded)
 

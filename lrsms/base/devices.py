@@ -1,4 +1,4 @@
-"""The device that computes: its name, the memory it held, and the time that something takes there."""
+"""The device that computes: its name, its largest memory use, and how long a call takes on it."""
 
 import time
 from collections.abc import Callable
@@ -32,6 +32,6 @@ def timed(step: Callable[[], object], device: torch.device) -> float:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits until the device has done what it was given."""
+    """Waits until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

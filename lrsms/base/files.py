@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are either complete or absent."""
 
 import errno
 import fcntl
@@ -18,10 +18,10 @@ from lrsms.base.printable import printable
 MOST_BYTES = 2**26
 """Largest size of a JSON file: far more than any file of a record has."""
 _PATIENCE_SECONDS = 0.5
-"""``status`` probes a lock for a moment; who is at work holds it for longer."""
+"""``status`` probes a lock only for a moment; a process that works on the folder holds it for longer."""
 _RETRY_SECONDS = 0.05
 _CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.ENOTTY, errno.EBADF}
-"""What network file systems and FUSE answer to what they do not offer."""
+"""Errors of network file systems and FUSE for operations that they do not offer."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -45,7 +45,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """The object that a JSON file holds.
 
     Raises:
-        ValueError: one line: it cannot be read, or is no object; ends with ``remedy``, what to do about it.
+        ValueError: one line: it cannot be read, or is no object. The line ends with ``remedy``: what to do about it.
     """
     try:
         with path.open("rb") as file:
@@ -80,14 +80,14 @@ def settle(temporary: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
-        _warn_once("this file system cannot put a folder on the disk: a power cut may undo the files written last")
+        _warn_once("this file system cannot flush a folder to the disk: a power cut may undo the last files")
     finally:
         os.close(folder)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Says which file an ``OSError`` is about: the system names it when it cannot be opened, not on a full disk."""
+    """Adds the file's name to an ``OSError``: the system names a file that cannot be opened, but not on a full disk."""
     try:
         yield
     except OSError as error:
@@ -98,7 +98,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Holds ``folder`` for this process until the block ends, or the process does, however it ends.
+    """Locks ``folder`` for this process until the block or the process ends, in whatever way.
 
     Raises:
         ValueError: another process holds it.
@@ -128,11 +128,11 @@ def _locked(file: IO[str]) -> bool:
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
-        _warn_once("this file system has no locks: see to it that no two processes work on the same run")
+        _warn_once("this file system has no locks: make sure that no two processes work on the same run")
         return True
 
 
 @cache
 def _warn_once(text: str) -> None:
-    """Once a process: the next file lies on the same file system, most likely."""
+    """Warns once in a process: the next file is probably on the same file system."""
     warnings.warn(text, stacklevel=3)

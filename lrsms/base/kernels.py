@@ -1,4 +1,4 @@
-"""Which kernels PyTorch may choose from on a GPU: said once in a process, before anything is computed there."""
+"""Which kernels PyTorch may choose on a GPU: set once in a process, before anything is computed there."""
 
 import os
 
@@ -6,11 +6,11 @@ import torch
 
 
 def choose_kernels() -> None:
-    """Keeps attention away from cuDNN, from now on.
+    """Excludes cuDNN's attention, from now on.
 
     PyTorch 2.11 prefers cuDNN's attention for bfloat16 on Hopper. It makes a plan for every new shape, which takes
-    about a second, and training has hundreds of shapes. Its dropout knows only sixteenths. And it can return NaN
-    (pytorch issue 196678), which would be recorded as a run that diverged.
+    about a second, and training has hundreds of shapes. It rounds the dropout rate to sixteenths. It can also return
+    NaN (pytorch issue 196678), and the run would then be recorded as diverged.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
 
@@ -18,8 +18,8 @@ def choose_kernels() -> None:
 def make_deterministic() -> None:
     """Lets PyTorch use deterministic kernels only, from now on: the same bits every time, slower.
 
-    On a CPU with one number of threads, that is so anyway. CTC has no such kernel on a GPU, so that
-    ``models.recognizer`` computes it on the CPU; nor have the fused kernels of attention a deterministic backward pass.
+    On a CPU with a fixed number of threads the bits are always the same. CTC has no deterministic kernel on a GPU, so
+    ``models.recognizer`` computes it on the CPU. The fused kernels of attention have no deterministic backward pass.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(True)

@@ -1,9 +1,9 @@
-"""Text that a file or a user gave, as a terminal may show it: nothing moves the cursor or turns a line round."""
+"""Makes text of a file or a user safe to print: nothing in it moves the cursor or reverses a line."""
 
 import re
 
-# C0 and C1 controls but tab and line feed, and what overrides the direction of text (Unicode TR 36, "bidirectional
-# spoofing"). Joiners and the marks that Arabic and Hebrew are written with stay.
+# C0 and C1 controls except tab and line feed, and characters that override the direction of text (Unicode TR 36,
+# "bidirectional spoofing"). Joiners, and the marks of Arabic and Hebrew, stay.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -13,7 +13,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, longest: int = 2000) -> str:
-    """``text`` as a message shows it: printable, on one line, cut where it is longer than a message should be."""
+    """``text`` for a message: printable, on one line, and cut if it is too long for a message."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= longest else f"{line[:longest]}..."
 

@@ -18,10 +18,10 @@ LINE = re.compile(r"(?P<title>.+): (?P<done>\d+)/(?P<total>\d+) \(\d+%\), (?P<re
 
 
 class Report(Protocol):
-    """Called as work goes on."""
+    """A function to call during the work."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Says that ``done`` of ``total`` units are finished, with a short note."""
+        """Reports that ``done`` of ``total`` units are finished, with a short note."""
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def progress(title: str, start: int = 0) -> Iterator[Report]:
 
     Args:
         title: what is being done.
-        start: units that were done before (a resumed run), left out of the estimate.
+        start: units that were done before (in a resumed run); the estimate ignores them.
     """
     if sys.stderr.isatty():
         columns = (

@@ -15,18 +15,18 @@ from typing import Any
 from lrsms.base.portable import is_portable
 
 _OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-"""Where git runs this as a hook, they point to another repository."""
+"""If git runs this as a hook, these variables point to another repository."""
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "jiwer", "sentencepiece", "snakemake")
 
 
 @cache
 def provenance() -> dict[str, Any]:
-    """The day, commit of the code and whether it changed since, versions, processor and the verb that was called.
+    """The day, the commit of the code and whether the code has changed since, versions, processor, and the verb.
 
-    ``portable`` is there where kernels did not depend on the processor.
+    ``portable`` is there if the kernels did not depend on the processor.
 
-    Where git knows nothing of the code, as in a copy without its history, ``LRSMS_COMMIT`` may name the commit; whether
-    it changed since is then unknown.
+    In a copy without git history, ``LRSMS_COMMIT`` may name the commit. It is then unknown whether the code has changed
+    since.
 
     Raises:
         ValueError: ``LRSMS_COMMIT`` is not the 40 hexadecimal digits of a commit.
@@ -64,7 +64,7 @@ def _named_commit() -> str | None:
 
 
 def _verb(arguments: list[str]) -> str:
-    """The verb, if it comes first: an option before it may hold a path."""
+    """The verb, if it comes first: an option before it may contain a path."""
     return arguments[0] if arguments and arguments[0].isidentifier() else ""
 
 
@@ -76,7 +76,7 @@ def _version(name: str) -> str | None:
 
 
 def _is_tracked() -> bool:
-    """Whether git knows this file: a package installed inside another project's checkout is not of its commit."""
+    """Whether git tracks this file: a package inside another project's checkout does not belong to that commit."""
     return _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
 
 
@@ -86,9 +86,9 @@ def _is_dirty() -> bool | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of this checkout; None where there is no checkout, or with a warning where git cannot read it.
+    """Git's answer on this checkout. None if there is no checkout, or, with a warning, if git cannot read it.
 
-    A checkout of another owner is read as well: its code runs here already. Git itself reads no other that way.
+    The checkout may belong to another user: its code runs here already. This exception holds for no other folder.
     """
     folder = Path(__file__).parent
     root = folder.parents[1]

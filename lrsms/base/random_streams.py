@@ -1,4 +1,4 @@
-"""Independent random streams: each is a function of a seed and of what the numbers are for, not of earlier draws.
+"""Independent random streams: each depends on a seed and on the purpose of the numbers, not on earlier draws.
 
 So weights, data order, dropout, augmentation and factors do not disturb one another, and an interrupted run needs no
 saved generator state.

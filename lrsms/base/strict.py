@@ -1,4 +1,4 @@
-"""Strict data: frozen models, read from plain data with one clear line where it is wrong, named by their content."""
+"""Strict data: frozen models that are read from plain data, with one clear line for an error, and their digests."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ MOST_DIGITS = 100
 
 
 class Frozen(BaseModel):
-    """Immutable, with no unknown keys and no silent conversion of types."""
+    """A model that is immutable, allows no unknown keys and converts no types silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -31,7 +31,7 @@ def digest(content: Any, digits: int) -> str:
 
 
 def canonical_json(content: Any) -> str:
-    """One text per content: sorted keys, no blanks, None left out."""
+    """The canonical JSON of the content: sorted keys, no spaces, None left out."""
     return json.dumps(_without_none(content), sort_keys=True, separators=(",", ":"), allow_nan=False, default=_dumped)
 
 
@@ -74,10 +74,10 @@ def parse(model: type[Parsed], data: Any, where: str) -> Parsed:
 
 
 def _not_plain(data: Any) -> str | None:
-    """What is neither text, a finite number, a truth value nor made of such, or is too much, and where it is.
+    """Finds a value that is not plain data (text, finite numbers, true or false), or too much data, and says where.
 
-    Data that hold the same list many times (a YAML alias, read by another reader than ours) or themselves are refused
-    before they are written out.
+    Data that contain themselves, or the same list many times (a YAML alias in another reader than ours), are refused
+    before they are expanded.
     """
     number = 0
     for path, value in _walk(data):
@@ -100,7 +100,7 @@ def _not_plain(data: Any) -> str | None:
 
 
 def _walk(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value with the keys that lead to it, no deeper than is allowed."""
+    """Every value with the keys that lead to it, down to the allowed depth."""
     yield path, data
     if len(path) > MOST_DEPTH:
         return
@@ -113,7 +113,7 @@ def _walk(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
-    """The first of the errors, an unknown key before a missing one: a misspelling is both."""
+    """The first error; an unknown key comes before a missing one, because a misspelt key causes both."""
     errors = error.errors(include_url=False)
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     path = _without_tags(model, [str(part) for part in first["loc"]])
@@ -150,14 +150,14 @@ def _below(models: list[type[BaseModel]], part: str) -> list[type[BaseModel]]:
 
 
 _TYPE = re.compile(r"constrained-|tuple\[|list\[|literal\[|float$|int$|str$|bool$")
-"""What pydantic calls a type."""
+"""How pydantic's names of types look."""
 
 
 def _without_tags(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Where an error is, as a user writes it.
+    """The place of an error, as a user writes it.
 
-    Pydantic adds the tag of a tagged model, ``corpus.synthetic.seed``, and behind a value of several types the one that
-    did not fit, ``length_bonus.constrained-float``, which no key or index can be called.
+    Pydantic adds the tag of a tagged model (``corpus.synthetic.seed``). After a value with several types it adds the
+    type that did not fit (``length_bonus.constrained-float``), which cannot be a key or an index.
     """
     path: list[str] = []
     models, is_tag = [model], False

@@ -1,4 +1,4 @@
-"""What is printed: in characters that the terminal has, and with nothing that a file says to the terminal itself."""
+"""Printing: only characters that the terminal has, and no control sequences from files."""
 
 import contextlib
 import io
@@ -13,24 +13,24 @@ from rich.text import Text
 from lrsms.base.printable import printable
 
 WIDTH = 160
-"""Characters of a line that is no terminal's: a table that is piped into a file is not cut."""
+"""Width of a line without a terminal: a table that is piped into a file is not cut."""
 
 
 class _Console(Console):
-    """Rich's, whose own escape sequences are the only ones that get through; texts are no markup."""
+    """Rich's console, in which only Rich's own escape sequences reach the terminal; texts are not markup."""
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """As Rich does, of a text whose width is then measured as it is shown."""
+        """As in Rich, but control characters are written out first, so that the width is right."""
         return super().render_str(printable(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As Rich does, with the control characters of texts written out."""
+        """As in Rich, but with the control characters of texts written out."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def open_console(width: int = WIDTH, **settings: Any) -> Console:
-    """As wide as the terminal, or ``width`` where there is none."""
+    """A console as wide as the terminal, or ``width`` if there is no terminal."""
     found = _Console(markup=False, **settings)
     return found if found.is_terminal else _Console(markup=False, **settings, width=width)
 
@@ -41,7 +41,7 @@ def say(text: object, file: IO[str] | None = None) -> None:
 
 
 def spell_out_what_it_lacks() -> None:
-    r"""A terminal without a character (``LC_ALL=C``) shows its number, ``\xb1``: nothing that is said ends a verb."""
+    r"""Makes a terminal without a character (``LC_ALL=C``) show its number, ``\xb1``, so that printing never fails."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):

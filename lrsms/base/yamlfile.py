@@ -1,8 +1,8 @@
-"""YAML as configuration needs it: plain data of a bounded size, 1e-3 a number, no key twice, errors of one line.
+"""YAML for configuration: plain data of a limited size, 1e-3 is a number, no key twice, errors of one line.
 
-What YAML has beyond plain data is refused: merge keys, tags, and values that hold themselves. Aliases, which programs
-write for what they write twice, count as what they stand for: a few hundred bytes of them can stand for gigabytes.
-Numbers that people do not read as YAML 1.1 does (010 is 8 there, and 1:30 is 90) are text.
+Everything in YAML beyond plain data is refused: merge keys, tags, and values that contain themselves. An alias counts
+as the value that it stands for, because a few hundred bytes of aliases can stand for gigabytes.
+Numbers that YAML 1.1 reads in a surprising way (010 is 8, and 1:30 is 90) are text.
 """
 
 import re
@@ -17,9 +17,9 @@ from lrsms.base.printable import printable, unseen
 MOST_BYTES = 2**20
 """Largest size of a file. Those of this project have 10 kB at most."""
 MOST_DEPTH = 50
-"""Lists and mappings inside one another."""
+"""Most lists and mappings inside one another."""
 MOST_VALUES = 200_000
-"""Most values of a file, its aliases written out."""
+"""Most values of a file, with its aliases expanded."""
 _MERGE = "tag:yaml.org,2002:merge"
 _NUMBERS = {
     "tag:yaml.org,2002:int": re.compile(r"^[-+]?(0|[1-9][0-9_]{0,99}|0x[0-9a-fA-F_]{1,80})$"),
@@ -40,14 +40,14 @@ class _Loader(yaml.SafeLoader):
         """Values below each anchor; None while it is not complete."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuses, before anything is made of it, what is no plain data, too much, or too deep."""
+        """Refuses data that are not plain, too large or too deep, before anything is built from them."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         anchor: Any = getattr(event, "anchor", None)
         tag = getattr(event, "tag", None)
         before = self.values
         if isinstance(event, yaml.AliasEvent):
             if self.sizes.get(anchor, 0) is None:
-                raise _refusal(f"'*{anchor}' stands for what it is part of; write values out", event)
+                raise _refusal(f"'*{anchor}' stands for a value that contains it; write the values out", event)
             self.values += self.sizes.get(anchor) or 0
         if tag is not None:
             raise _refusal(f"could not determine a constructor for the tag '{tag}'; write plain values", event)
@@ -68,13 +68,13 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuses a key given twice, one that is no word or number, and merge keys."""
+        """Refuses a key that is given twice, a key that is neither a word nor a number, and merge keys."""
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == _MERGE:
-                raise _refusal("merge keys ('<<') are not read; write the keys out", key_node)
+                raise _refusal("merge keys ('<<') are not supported; write the keys out", key_node)
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _refusal("a list or a mapping is no key; a key is a word", key_node)
+                raise _refusal("a key must be a word, not a list or a mapping", key_node)
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise _refusal(f"key '{key}' is given twice", key_node)
@@ -99,7 +99,7 @@ for _tag, _form in _NUMBERS.items():
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Plain data from YAML; a ValueError of one line that names the place where it is not."""
+    """Plain data from YAML; else a ValueError of one line that names the place."""
     if len(text) > MOST_BYTES:
         raise ValueError(f"{where}: has more than {MOST_BYTES >> 20} MiB; configuration has less")
     try:
@@ -115,7 +115,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file."""
     try:
         with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1).decode("utf-8")  # what has no end, as /dev/zero, is not read to it
+            text = file.read(MOST_BYTES + 1).decode(
+                "utf-8"
+            )  # a file without end, such as /dev/zero, is not read to its end
     except FileNotFoundError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}){where_to_run(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -127,7 +129,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def where_to_run(missing: Path) -> str:
-    """What to add where a file or folder of the configuration is missing: often only the current folder is another."""
+    """A hint for a missing file or folder of the configuration: often the current folder is the wrong one."""
     if missing.is_absolute() or Path("workflow/config").is_dir():
         return ""
     root = Path(__file__).parents[2]

@@ -1,1 +1,1 @@
-"""Speech: corpora, what is prepared of them, and batches of it."""
+"""Speech data: corpora, prepared corpora, and batches."""

@@ -1,4 +1,4 @@
-"""Loading ahead of the step that needs the data, in a thread."""
+"""Loads data in a thread, ahead of the step that needs them."""
 
 import queue
 import threading
@@ -14,10 +14,10 @@ def load_ahead(
 ) -> Generator[Loaded, None, None]:
     """``map(load, wanted)`` in a thread that keeps ``ahead`` results ready; its errors are raised here.
 
-    To be closed by who does not take all: then the thread ends with what it is loading.
+    Close it if you do not take all results: then the thread ends after its current one.
 
     Raises:
-        OSError: the thread has ended without a word.
+        OSError: the thread has ended without an error.
     """
     # A list of one result, of none at the end, or the error that ended the work.
     ready: queue.Queue[list[Loaded] | BaseException] = queue.Queue(ahead)
@@ -44,13 +44,13 @@ def load_ahead(
     thread.start()
     try:
         while True:
-            alive = thread.is_alive()  # asked before the queue: what it left there comes first
+            alive = thread.is_alive()  # checked before the queue is read: results that it left there come first
             try:
                 content = ready.get(timeout=1.0)
             except queue.Empty:
                 if alive:
                     continue
-                raise OSError("the thread that loads the data has died; run again to go on") from None
+                raise OSError("the thread that loads the data has died; run again to continue") from None
             if isinstance(content, BaseException):
                 raise content
             if not content:

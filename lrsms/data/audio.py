@@ -1,4 +1,5 @@
-"""Audio: from a file to a 16 kHz wave, and from waves to what a front end reads: log-mel features or normalised waves.
+"""Audio: reads a file into a 16 kHz wave, and turns waves into a front end's input: log-mel features or normalised
+waves.
 
 A frame is 640 samples (40 ms) throughout the project; four log-mel feature frames (10 ms each) make one frame.
 """
@@ -19,7 +20,7 @@ from lrsms.data.torchaudio_import import torchaudio
 from lrsms.study.frames import FEATURES_PER_FRAME, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 _RATES = 4_000, 768_000
-"""Below there is no speech to recognise, beyond are no recorders: the header is broken."""
+"""Below, speech cannot be recognised; above, there are no recorders: the header is wrong."""
 _WINDOW = 400
 _HOP = 160
 _FFT = 512
@@ -40,8 +41,8 @@ def hear(path: Path) -> Sound:
         A wave ``(S,)`` float32 at 16 kHz; ``rate`` is that of the file.
 
     Raises:
-        ValueError: one line: it cannot be read (``sound.read``), is empty, its rate is none of a recording, or it holds
-            a sample that is not finite.
+        ValueError: one line: it cannot be read (``sound.read``), is empty, has an impossible rate, or has a sample that
+            is not finite.
     """
     heard = sound.read(path)
     if len(heard.wave) == 0:
@@ -67,8 +68,8 @@ def _resampler(rate: int) -> torch.nn.Module:
 def log_mel(waves: Tensor, lengths: Tensor, mels: int) -> Tensor:
     """Log-mel features at 100 Hz, each band normalised over the utterance to zero mean and unit variance.
 
-    25 ms Hann windows every 10 ms, centred on the 10 ms they stand for. What lies beyond an utterance's length is
-    silence to it, so its features depend neither on its batch nor on the padding.
+    25 ms Hann windows every 10 ms, centred on their 10 ms. Samples beyond an utterance's length count as silence, so
+    its features depend neither on its batch nor on the padding.
 
     Args:
         waves: ``(B, 640 T)`` samples in [-1, 1], of a floating type, on any device.
@@ -79,7 +80,7 @@ def log_mel(waves: Tensor, lengths: Tensor, mels: int) -> Tensor:
         ``(B, 4 T, mels)`` of the type of ``waves``; padded frames are 0.
 
     Raises:
-        ValueError: so many ``mels`` that a band holds no frequency.
+        ValueError: there are so many ``mels`` that a band has no frequency.
     """
     num_samples = waves.shape[1]
     assert num_samples % SAMPLES_PER_FRAME == 0, f"{num_samples} samples are not whole frames"
@@ -105,12 +106,12 @@ def _window_and_bands(mels: int, dtype: torch.dtype, device: torch.device) -> tu
         warnings.simplefilter("ignore")  # an empty band is refused below
         bands = torchaudio.functional.melscale_fbanks(_FFT // 2 + 1, _LOWEST_HZ, SAMPLE_RATE / 2, mels, SAMPLE_RATE)
     if not (bands > 0).any(0).all():
-        raise ValueError(f"'mels' is {mels}: a band holds no frequency of a {_FFT}-point transform; use at most 126")
+        raise ValueError(f"'mels' is {mels}: a band has no frequency of a {_FFT}-point transform; use at most 126")
     return torch.hann_window(_WINDOW, dtype=dtype, device=device), bands.to(device, dtype)
 
 
 def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
-    """Each utterance to zero mean and unit variance over its own samples (Auto-AVSR), 0 at padding.
+    """Scales each utterance to zero mean and unit variance over its own samples (Auto-AVSR); padding is 0.
 
     Args:
         waves: ``(B, 640 T)``.

@@ -1,7 +1,7 @@
-"""What is drawn at random for an utterance: masks, crop, mirror, noise, an absent modality; and the masks' effect.
+"""Random choices for an utterance: masks, crop, mirror, noise, an absent modality; and the effect of masks.
 
-In training all of it is a function of (seed, epoch, utterance), under a test condition of the utterance alone: never of
-the batch, the device or a restart.
+In training they depend on (seed, epoch, utterance) only, and in a test condition on the utterance only. They never
+depend on the batch, the device or a restart.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Masks:
-    """What SpecAugment hides of an utterance's audio: times, and ``[low, high)`` mel bands."""
+    """The parts of an utterance's audio that SpecAugment hides: times, and ``[low, high)`` mel bands."""
 
     times: tuple[Span, ...]
     mels: tuple[tuple[int, int], ...]
@@ -34,7 +34,7 @@ class Masks:
 
 @dataclass(frozen=True)
 class NoiseDraw:
-    """Which noise is mixed into an utterance: how much of what, and the seed of its stretch."""
+    """The noise that is mixed into an utterance: its kind, its level, and the seed of its segment."""
 
     kind: Kind
     snr: float
@@ -44,7 +44,7 @@ class NoiseDraw:
 
 @dataclass(frozen=True)
 class Draw:
-    """Everything drawn for one utterance; the defaults leave it as it was recorded, cropped in the middle."""
+    """All random choices for one utterance; the defaults leave it as it was recorded, with a crop of the middle."""
 
     masks: Masks | None = None
     noise: NoiseDraw | None = None
@@ -58,7 +58,7 @@ class Draw:
 
 
 def training_draw(item: Item, run: Run, epoch: int) -> Draw:
-    """What is drawn for an utterance in an epoch of training. Each part has a random stream of its own."""
+    """The random choices for an utterance in an epoch of training. Each part has its own random stream."""
 
     def own(purpose: str) -> torch.Generator:
         return stream(run.seed, purpose, epoch, item.id)
@@ -82,7 +82,7 @@ def training_draw(item: Item, run: Run, epoch: int) -> Draw:
 
 
 def condition_draw(item: Item, condition: Condition) -> Draw:
-    """What a test condition does to an utterance: the same noise in every run and at every ratio."""
+    """The effect of a test condition on an utterance: the same noise in every run and at every ratio."""
     noise = None
     if condition.noise is not None and condition.snr is not None:
         noise = NoiseDraw(condition.noise, condition.snr, stream_seed(0, "test noise", condition.noise, item.id))
@@ -104,7 +104,7 @@ def _chance(share: float, generator: torch.Generator) -> bool:
 
 
 def draw_spans(seconds: float, per_second: float, width: float, generator: torch.Generator) -> tuple[Span, ...]:
-    """Draws what time masks hide; their number grows with the utterance's length.
+    """Draws time masks; their number grows with the utterance's length.
 
     Lengths are uniform from 0 to ``width`` and never longer than the utterance; starts are uniform.
 
@@ -123,7 +123,8 @@ def draw_spans(seconds: float, per_second: float, width: float, generator: torch
 
 
 def draw_masks(frames: int, augment: Augment, mels: int, generator: torch.Generator) -> Masks:
-    """Draws SpecAugment's masks of audio (Park et al. 2019), with as many time masks as the utterance's length asks.
+    """Draws SpecAugment's masks of audio (Park et al. 2019); the number of time masks depends on the utterance's
+    length.
 
     Args:
         frames: length of the utterance.
@@ -142,7 +143,7 @@ def draw_masks(frames: int, augment: Augment, mels: int, generator: torch.Genera
 
 
 def apply_masks(inputs: Tensor, masks: Sequence[Masks], rate: int) -> Tensor:
-    """Sets what the masks hide to 0: the mean of normalised features, silence in a wave.
+    """Sets masked values to 0: the mean of normalised features, or silence in a wave.
 
     Args:
         inputs: features ``(B, F, M)`` or waves ``(B, S)``.

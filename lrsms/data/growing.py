@@ -1,4 +1,4 @@
-"""A NumPy file that grows as recordings stream past: no corpus has to fit in memory."""
+"""A NumPy file that grows with each recording, so that no corpus has to fit in memory."""
 
 import hashlib
 from pathlib import Path
@@ -9,9 +9,9 @@ import numpy as np
 
 
 class GrowingArray:
-    """Appends arrays along the first axis of an ``.npy`` file, and hashes what passes.
+    """Appends arrays along the first axis of an ``.npy`` file, and hashes them.
 
-    Without a path only the hash is taken: of a corpus that is read in place. With or without, it is the same.
+    Without a path, for a corpus that is read in place, it only computes the hash. The hash is the same in both cases.
     """
 
     def __init__(self, path: Path | None, dtype: str, shape: tuple[int, ...] = ()) -> None:

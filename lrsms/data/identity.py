@@ -1,8 +1,8 @@
-"""What a corpus is, however it is prepared: the bytes of its recordings and its texts; and how these are spelt.
+"""The identity of a corpus, independent of its preparation: the bytes of its recordings, and its texts.
 
-Prepared samples are not it: resampling and decoding differ in a last bit from one kind of processor, or version of a
-library, to another. Nor are paths, or the order of the utterances. Of a rendered corpus, whose files differ likewise,
-the lengths of the recordings take the place of their bytes.
+Prepared samples are not part of it: resampling and decoding differ in a last bit between kinds of processor, and
+between versions of a library. Paths and the order of the utterances are not part of it either. The files of a rendered
+corpus differ in the same way, so the lengths of its recordings replace their bytes.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the corpus as it was when the corpus was prepared."""
+    """A file of the corpus at the time when the corpus was prepared."""
 
     size: int
     """Its length in bytes."""
@@ -33,7 +33,7 @@ class Source:
 
 
 def sources(utterance: Utterance, modalities: Iterable[Modality]) -> dict[Modality, Source]:
-    """The files of an utterance that can be read; each is read once."""
+    """The readable files of an utterance; each is read once."""
     known: dict[Path, Source] = {}
     found: dict[Modality, Source] = {}
     for modality in modalities:
@@ -59,7 +59,7 @@ def source_hash(lines: Iterable[str]) -> str:
 
 
 def listing_hash(utterances: Iterable[Utterance], root: Path) -> str:
-    """SHA-256 over what a corpus in ``root`` lists, without its recordings: tells that its lists were changed."""
+    """SHA-256 over the lists of a corpus in ``root``, without its recordings: it shows that lists were changed."""
     inside = f"{root.resolve()}/"
 
     def line(one: Utterance) -> str:
@@ -70,31 +70,31 @@ def listing_hash(utterances: Iterable[Utterance], root: Path) -> str:
 
 
 def tokenizer_hash(tokenizer: Tokenizer, texts: Iterable[str]) -> str:
-    """SHA-256 over the units of a tokenizer and over how it spells the transcripts that it was trained on.
+    """SHA-256 over the units of a tokenizer and its spelling of the transcripts that it was trained on.
 
-    Not over its file, which also holds scores: these may differ in a last bit where not one text is spelt otherwise.
+    Its file is not hashed, because that also has scores, which may differ in a last bit while all spellings agree.
     """
     units = [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
-    # Characters spell every text alike, whichever they were trained on.
+    # Characters spell every text in the same way, whatever they were trained on.
     spelt = [] if isinstance(tokenizer, Characters) else [tokenizer.encode(text) for text in sorted(set(texts))]
     return _sha256([json.dumps(units), json.dumps(spelt)])
 
 
 def content_hash(files: Mapping[str, str]) -> str:
-    """SHA-256 over the files' names and SHA-256s: the identity of what was prepared."""
+    """SHA-256 over the files' names and SHA-256s: the identity of the prepared content."""
     lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def difference(noted: Mapping[str, Any], now: Mapping[str, str | None], by_manifest: bool = False) -> str | None:
-    """What is other than when a run noted its data, to be read after "was trained"; None where it may go on.
+    """How the data differ from those that a run noted, as words after "was trained"; None if the run may continue.
 
-    It may where its recordings, texts, lengths and order and its tokenizer are the same, also if samples differ in a
-    last bit. What was noted before the hash of recordings was tells less: then the prepared content must be the same.
+    It may continue if recordings, texts, lengths, order and tokenizer are the same, even if samples differ in a last
+    bit. Old notes have no hash of recordings: then the prepared content must be the same.
 
     Args:
-        noted: ``Prepared.identity`` as it was, in ``run.json`` or a checkpoint.
-        now: as it is.
+        noted: the earlier ``Prepared.identity``, in ``run.json`` or a checkpoint.
+        now: the present one.
         by_manifest: where the hash of recordings was not noted, the same lengths and texts are enough.
     """
     if not _agree(noted, now, "manifest_hash"):
@@ -109,13 +109,13 @@ def difference(noted: Mapping[str, Any], now: Mapping[str, str | None], by_manif
 
 
 def warn_of_unknown_pieces(folder: Path, noted: Mapping[str, Any], prepared: "Prepared") -> None:
-    """Warns of a run that did not note its tokenizer of pieces, where no other hash says that it is the same."""
+    """Warns about a run that did not note its tokenizer of pieces, if no other hash shows that it is the same."""
     now = prepared.identity["corpus_hash"]
     told = noted.get("tokenizer_hash") is not None or now in (noted.get("corpus_hash"), noted.get("data_hash"))
     if not told and not isinstance(prepared.tokenizer, Characters):
         warnings.warn(
-            f"{folder}: was begun before runs noted their tokenizer; if sentencepiece was upgraded since, its tokens "
-            f"mean other pieces now: then install the former version and delete {prepared.folder}, which is prepared "
+            f"{folder}: was started before runs noted their tokenizer; if sentencepiece was upgraded since, its tokens "
+            f"mean other pieces now: then install the earlier version and delete {prepared.folder}, which is prepared "
             "again",
             stacklevel=2,
         )

@@ -27,7 +27,7 @@ from lrsms.study.run import Modality
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why an utterance cannot be used."""
+    """The reason why an utterance cannot be used."""
 
     reason: str
     kind: Kind
@@ -35,15 +35,15 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is found of an utterance."""
+    """The data of an utterance that was read."""
 
     text: str
     """Normalised."""
     recording: Recording | Unusable
     sources: dict[Modality, Source]
-    """Its files; none of one that is rendered."""
+    """Its files; empty for a rendered utterance."""
     checksums: dict[Modality, str]
-    """CRC-32 of what is prepared of it."""
+    """CRC-32 of its prepared data."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,20 @@ class Kept:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What is known once every utterance was read."""
+    """The results of reading every utterance."""
 
     rows: list[Kept]
     skipped: list[Skipped]
     utterances: dict[str, Utterance]
-    """Those that were read, by id."""
+    """The utterances that were read, by id."""
     sources: dict[str, dict[Modality, Source]]
-    """By utterance, its files."""
+    """The files of each utterance."""
     checksums: dict[str, dict[Modality, str]]
-    """By utterance, of what is prepared of it."""
+    """The checksums of each utterance's prepared data."""
     lines: list[str]
-    """A line for every utterance, skipped ones too, for ``identity.source_hash``."""
+    """A line for every utterance, including skipped ones, for ``identity.source_hash``."""
     notes: dict[str, tuple[str, ...]]
-    """By utterance, where there are any."""
+    """The notes on each utterance that has any."""
     hashes: dict[str, str]
     """SHA-256 of each stream."""
 
@@ -86,21 +86,21 @@ def ingest(
     threads: int,
     report: Callable[[int], None],
 ) -> Ingested:
-    """Streams what can be read to the files of ``folder``, or only its hash where there is none.
+    """Writes all readable utterances to the files of ``folder``; without a folder it only computes their hash.
 
-    An utterance that is skipped later, for its spelling, leaves its frames behind unused.
+    The frames of an utterance that is skipped later, for its spelling, stay in the files unused.
 
     Args:
-        utterances: of the corpus.
-        corpus: how transcripts are normalised and how short a recording may be; whether it is rendered, so that the
-            bytes of its files say nothing of it.
-        modalities: what is read.
+        utterances: those of the corpus.
+        corpus: says how transcripts are normalised, how short a recording may be, and whether it is rendered (then the
+            bytes of its files do not identify it).
+        modalities: the modalities to read.
         folder: gets ``audio.npy`` and ``video.npy``.
         threads: utterances that are read at once; the result does not depend on it.
         report: called after each utterance with how many are done.
 
     Raises:
-        ValueError: one line: two splits share a recording, or a transcript holds what no text does.
+        ValueError: one line: two splits share a recording, or a transcript has a character that no text has.
     """
     found = Ingested([], [], {}, {}, {}, [], {}, {})
     first_with: dict[bytes, tuple[str, str]] = {}
@@ -139,7 +139,7 @@ def ingest(
 
 
 def _contents(read: Recording) -> dict[Modality, np.ndarray]:
-    """What is prepared of a recording, audio before video."""
+    """The prepared arrays of a recording, audio before video."""
     contents: dict[Modality, np.ndarray | None] = {"audio": read.samples, "video": read.pictures}
     return {modality: content for modality, content in contents.items() if content is not None}
 
@@ -157,7 +157,7 @@ def _line(utterance: Utterance, outcome: Outcome, modalities: tuple[Modality, ..
 def _in_order(
     utterances: Iterable[Utterance], corpus: Corpus, modalities: tuple[Modality, ...], threads: int
 ) -> Generator[tuple[Utterance, Outcome], None, None]:
-    """Reads in threads, a few utterances ahead; they come in the corpus's order."""
+    """Reads utterances in threads, a few ahead; they come in the corpus's order."""
     waiting: deque[tuple[Utterance, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -175,7 +175,7 @@ def _in_order(
 
 
 def _read(utterance: Utterance, corpus: Corpus, modalities: tuple[Modality, ...]) -> Outcome:
-    """The transcript, the recording or why the utterance cannot be used, and what tells both from others."""
+    """The transcript; the recording, or the reason why the utterance cannot be used; and the identity of both."""
     text = normalise(utterance.text, corpus)
     read = _try(utterance, text, corpus, modalities)
     files = {} if corpus.rendered else sources(utterance, modalities)
@@ -184,19 +184,19 @@ def _read(utterance: Utterance, corpus: Corpus, modalities: tuple[Modality, ...]
 
 
 def _try(utterance: Utterance, text: str, corpus: Corpus, modalities: tuple[Modality, ...]) -> Recording | Unusable:
-    """The recording, or why the utterance cannot be used."""
+    """The recording, or the reason why the utterance cannot be used."""
     if not text:
         left = f": nothing is left of '{utterance.text.strip()}'" if utterance.text.strip() else ""
         return Unusable(f"the transcript is empty{left}", "transcript")
     try:
-        # What is rendered is as long as it is.
+        # A rendered utterance may have any length.
         return recording.read(utterance, modalities, getattr(corpus, "min_duration", None))
     except ValueError as error:
         return Unusable(str(error), "recording")
 
 
 def _refuse_shared(utterance: Utterance, content: np.ndarray, first_with: dict[bytes, tuple[str, str]]) -> None:
-    """What is heard, or else what is seen, must not come back in another split."""
+    """Checks that no audio (or, without audio, no video) occurs again in another split."""
     digest = hashlib.sha256(np.ascontiguousarray(content).data).digest()
     first, split = first_with.setdefault(digest, (utterance.id, utterance.split))
     if split != utterance.split:

@@ -1,8 +1,8 @@
-"""Recordings that are read from where they lie each time: found under the corpus's root, and told from others.
+"""Recordings that are read in place each time: how they are found in the corpus's root, and how they are checked.
 
-``sources.tsv`` of the prepared folder holds, for each utterance, id, split, and of its audio and its video the path in
-the root, the size in bytes and the SHA-256. A replaced recording is found when it is read: by its size each time, by
-its content at the first reading and whenever its time of change is another than then.
+``sources.tsv`` of the prepared folder has, for each utterance, its id and split and, for its audio and video, the path
+in the root, the size in bytes and the SHA-256. A replaced recording is noticed when it is read. Its size is checked
+each time; its content is checked at the first reading, and again whenever its time of change differs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,16 +32,16 @@ _COLUMNS = ("id", "split", *(f"{modality}{part}" for modality in _MODALITIES for
 
 
 class InPlace:
-    """The recordings of a corpus that is read in place; none is opened before it is asked for.
+    """The recordings of a corpus that is read in place; each is opened only when it is needed.
 
     Args:
         folder: the prepared corpus.
-        root: where the corpus lies now.
-        name: of the corpus, its key in ``roots``.
-        is_seen: whether video is wanted too: sound then begins with the first picture.
+        root: the present folder of the corpus.
+        name: the corpus's name, its key in ``roots``.
+        is_seen: whether video is read too: sound then begins with the first picture.
 
     Raises:
-        OSError, ValueError: ``sources.tsv`` is missing or torn.
+        OSError, ValueError: ``sources.tsv`` is missing or incomplete.
     """
 
     in_place = True
@@ -50,7 +50,7 @@ class InPlace:
         self._folder, self._root, self._name, self._is_seen = folder, root, name, is_seen
         self._rows = {row.cells["id"]: row.cells for row in read_tsv(folder / SOURCES, _COLUMNS)}
         self._seen: dict[Path, tuple[int, ...]] = {}
-        """What the file system said of each file when its content was found right."""
+        """The file system's data on each file at the time when its content was checked."""
 
     def check(self, ids: set[str], num_frames: int) -> None:
         """Raises ``ValueError``, one line, unless all these utterances are listed."""
@@ -137,7 +137,7 @@ def write_sources(
 
 
 def _refuse_shorter(path: Path, frames: int, place: Place) -> None:
-    """The same bytes, read by another version of a library."""
+    """Checks the length: another version of a library may read the same bytes differently."""
     if padded_frames(frames) < place.frames:
         raise ValueError(
             f"{path}: has {frames} frames, but {place.frames} when it was prepared; prepare the corpus again"

@@ -1,7 +1,7 @@
 """Manifests: tab-separated tables with a header, one utterance a line, no quoting.
 
-The same reader takes a user's own manifest and the one in a prepared corpus; from a user's it takes off the quotes that
-spreadsheets put around cells (RFC 4180).
+The same reader reads a user's own manifest and the manifest of a prepared corpus. From a user's manifest it removes the
+quotes that spreadsheets put around cells (RFC 4180).
 """
 
 import re
@@ -17,7 +17,7 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 @dataclass(frozen=True)
 class Row:
-    """One utterance's cells, and where they stand for messages about them."""
+    """One utterance's cells, and their place for messages about them."""
 
     where: str
     """E.g. ``corpus/manifest.tsv line 7``."""
@@ -30,13 +30,13 @@ def read_tsv(path: Path, columns: Sequence[str], spreadsheet: bool = False) -> l
     Columns may stand in any order and others beside them; ids are unique, splits are train, valid or test.
 
     Args:
-        path: of the manifest.
-        columns: what is read.
-        spreadsheet: whether one may have written it, so that a cell in quotes, in which each quote is doubled, stands
-            for what is within.
+        path: the path of the manifest.
+        columns: the columns to read.
+        spreadsheet: whether a spreadsheet may have written it: then quotes around a cell are removed, and doubled
+            quotes within it become single.
 
     Raises:
-        ValueError: one line naming file and line, where the table or an id or split in it is not as above.
+        ValueError: one line that names file and line: the table, an id or a split is not as above.
     """
     assert {"id", "split"} <= set(columns)
     lines = read_utf8(path).split("\n")
@@ -81,12 +81,12 @@ def _cells(line: str) -> list[str]:
 
 
 def _spreadsheet_cells(line: str) -> list[str]:
-    """The cells of a line, those in quotes without them."""
+    """The cells of a line, without quotes around them."""
     return [cell[1:-1].replace('""', '"') if _QUOTED.fullmatch(cell) else cell for cell in _cells(line)]
 
 
 def read_utf8(path: Path) -> str:
-    """A text that a person may have written, without a byte order mark; its lines end in a single newline.
+    """Reads a text file, without a byte order mark; its lines end in a single newline.
 
     Raises:
         ValueError: one line: the file is missing, cannot be read or is not UTF-8.
@@ -141,7 +141,7 @@ def resolve_inside(root: Path, name: str, where: str) -> Path:
 
 
 def _link(inside: Path, name: str) -> Path | None:
-    """The first symbolic link on the way that leads out of ``inside``; None where no link does."""
+    """The first symbolic link on the path that leads out of ``inside``; None if there is none."""
     path = inside
     for part in Path(name).parts:
         path = path / part

@@ -1,7 +1,7 @@
 """Noise under speech: a bank of babble made of a corpus's own voices or of a recording, white noise, and mixing.
 
 The bank is made once, when a corpus is prepared: 16 tracks of 20 s, each the sum of eight voices of the train split.
-An utterance is never mixed with a track in which its own speaker is heard, unless nobody else is there.
+An utterance is never mixed with a track in which its own speaker is heard, unless there is no other speaker.
 """
 
 import itertools
@@ -27,11 +27,11 @@ _PEAK = 32_000  # of int16: the level of a track does not matter, its resolution
 
 
 class Spoken(Protocol):
-    """A recording that a voice of babble is made of."""
+    """A recording that is part of a voice of babble."""
 
     @property
     def speaker(self) -> str:
-        """Empty where unknown: then taken for one more speaker."""
+        """Empty if unknown: then it counts as one more speaker."""
 
     @property
     def frames(self) -> int:
@@ -43,24 +43,24 @@ Recording = TypeVar("Recording", bound=Spoken)
 
 @dataclass(frozen=True)
 class Babble:
-    """Tracks that noise is cut from."""
+    """The tracks from which noise is cut."""
 
     tracks: np.ndarray
     """``(K, S)`` int16 at 16 kHz."""
     speakers: tuple[tuple[str, ...], ...]
-    """Who is heard in each track; nobody known in one that was recorded as babble."""
+    """The speakers in each track; empty for a track that was recorded as babble."""
 
     def without(self, speaker: str) -> list[int]:
-        """The tracks in which ``speaker`` is not heard, or all of them where there is none."""
+        """The tracks in which ``speaker`` is not heard; all tracks if there is none."""
         others = [track for track, heard in enumerate(self.speakers) if speaker not in heard]
         return others or list(range(len(self.speakers)))
 
 
 def make_babble(recordings: Sequence[Recording], wave: Callable[[Recording], np.ndarray]) -> Babble:
-    """Sums eight equally loud voices a track, of distinct speakers where there are nine or more.
+    """Sums eight equally loud voices for each track, of different speakers if there are nine or more.
 
-    Speakers are dealt to tracks in turn, so that each one is missing in some track. A voice is its speaker's recordings
-    one after another, in an order of their own. Tracks are no longer than all recordings together.
+    Speakers are assigned to tracks in turn, so that each one is missing in some track. A voice is its speaker's
+    recordings one after another, in a random order. A track is never longer than all recordings together.
 
     Args:
         recordings: of the train split.
@@ -71,7 +71,7 @@ def make_babble(recordings: Sequence[Recording], wave: Callable[[Recording], np.
         by_speaker.setdefault(recording.speaker, []).append(recording)
     names = sorted(by_speaker)
     dealt = itertools.cycle([names[index] for index in torch.randperm(len(names), generator=_stream("deal"))])
-    # With one speaker fewer than there are, no track holds everybody.
+    # With one speaker fewer than there are, no track has all speakers.
     num_distinct = min(_NUM_VOICES, max(1, len(names) - 1))
     speakers = tuple(tuple(itertools.islice(dealt, num_distinct)) for _ in range(_NUM_TRACKS))
     playlists = {name: _playlist(name, by_speaker[name]) for name in names}
@@ -85,32 +85,32 @@ def make_babble(recordings: Sequence[Recording], wave: Callable[[Recording], np.
 
 
 def read_babble(path: Path) -> Babble:
-    """Makes one track of a recording, or of all recordings of a folder, equally loud, one after another.
+    """Makes one track from a recording, or from all recordings of a folder, equally loud, one after another.
 
     Raises:
         ValueError: there is no such file or folder, nothing is in it, or a recording cannot be read or is silent.
     """
     paths = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     if not paths:
-        raise ValueError(f"{path}: is empty; a recording of babble is needed, or a folder of some")
+        raise ValueError(f"{path}: is empty; give a recording of babble, or a folder of such recordings")
     waves = []
     for file in paths:
         wave = read(file)
         if not wave.any():
-            raise ValueError(f"{file}: is silent, so no babble")
+            raise ValueError(f"{file}: is silent; give a recording with babble")
         waves.append(_equally_loud(wave))
     return Babble(_to_int16(np.concatenate(waves))[None], ((),))
 
 
 def cut(kind: Kind, num_samples: int, babble: Babble, speaker: str, generator: torch.Generator) -> np.ndarray:
-    """A stretch of noise, at no particular level.
+    """A segment of noise, at any level.
 
     Args:
         kind: of noise.
         num_samples: S, its length; a track goes on from its beginning where it ends.
         babble: where babble is cut from.
-        speaker: who is not to be heard in it.
-        generator: what it is drawn from.
+        speaker: the speaker who must not be heard in it.
+        generator: the source of randomness.
 
     Returns:
         ``(S,)`` float32.
@@ -126,7 +126,7 @@ def cut(kind: Kind, num_samples: int, babble: Babble, speaker: str, generator: t
 def mix(wave: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """Adds noise so that the mean power of the speech is ``snr_db`` above the noise's, as torchaudio's ``add_noise``.
 
-    Nothing is clipped. Where the speech or the noise is silent there is no ratio, and the speech is left as it is.
+    Nothing is clipped. If the speech or the noise is silent, there is no ratio, and the speech is not changed.
 
     Args:
         wave: ``(S,)`` speech.

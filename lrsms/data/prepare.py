@@ -1,6 +1,6 @@
-"""Prepares a corpus: reads and checks every utterance once, and leaves the folder that ``prepared.py`` describes.
+"""Prepares a corpus: reads and checks every utterance once, and writes the folder that ``prepared.py`` describes.
 
-It appears under its name only when it is complete. Every corpus takes this one path, whatever its kind.
+The folder gets its name only when it is complete. Corpora of all kinds are prepared in this one way.
 """
 
 import errno
@@ -53,25 +53,24 @@ def prepare(
 ) -> list[str]:
     """Prepares ``corpus`` into ``folder``, which it replaces if it was prepared before.
 
-    Transcripts are normalised (see ``spelling.py``). The tokenizer is trained on the train split. Skipped are
-    utterances of which a modality is missing, unreadable, damaged, silent, not finite, not as its corpus needs it or
-    shorter than the corpus's ``min_duration``, whose audio and video differ by more than two frames or in their frame
-    rate, or whose transcript is empty; of train and valid also those whose transcript has characters outside the
-    tokenizer or needs more frames for CTC than there are (25 per second). A test utterance of that kind is scored as
-    it is.
+    Transcripts are normalised (see ``spelling.py``). The tokenizer is trained on the train split. An utterance is
+    skipped if a modality is missing, unreadable, damaged, silent, not finite, unfit for the corpus or shorter than the
+    corpus's ``min_duration``; if its audio and video differ by more than two frames or in their frame rate; or if its
+    transcript is empty. An utterance of train or valid is also skipped if its transcript has characters outside the
+    tokenizer, or needs more frames for CTC than there are (25 per second). Such a test utterance is scored as it is.
 
     Args:
         corpus: its kind names the module of ``lrsms.data.corpora`` that yields the utterances.
-        tokenizer: what to spell the transcripts with.
-        modalities: what is read of each utterance; nothing else is opened.
-        root: where a real corpus lies; None for one that is rendered.
-        folder: what to write; its parent is made where it is missing.
+        tokenizer: the units of the transcripts.
+        modalities: the modalities to read; nothing else is opened.
+        root: the folder of a recorded corpus; None for a rendered one.
+        folder: the folder to write; its parent is made if it is missing.
         threads: utterances that are rendered and read at once; the result does not depend on it.
         report: called after each utterance with how many are done and how many there are.
         babble: a recording of babble or a folder of some; None: it is mixed from voices of the train split.
 
     Returns:
-        Lines that say what was skipped and what was used but is noteworthy; ``corpus.json`` has all of it.
+        Lines that say what was skipped, and what was used but is unusual; ``corpus.json`` has all of it.
 
     Raises:
         ValueError: one line: the corpus is not as its kind needs it, a transcript holds what no text does, they have no
@@ -99,7 +98,7 @@ def prepare(
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ValueError(
-                f"{folder}: the disk is full; free some space and run again, nothing half-done is kept"
+                f"{folder}: the disk is full; free some space and run again; no incomplete folder is kept"
             ) from None
         raise
     finally:
@@ -107,7 +106,7 @@ def prepare(
 
 
 def listing(corpus: Corpus, root: Path | None) -> str | None:
-    """What tells that the lists of a real corpus were changed; None of one that is rendered.
+    """A hash that shows whether the lists of a recorded corpus were changed; None for a rendered one.
 
     Raises:
         ValueError: one line: the corpus is not as its kind needs it.
@@ -118,11 +117,11 @@ def listing(corpus: Corpus, root: Path | None) -> str | None:
 def _refuse_foreign(folder: Path) -> None:
     """A folder is only replaced if nothing but prepared files are in it."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; a folder is to be prepared there")
+        raise ValueError(f"{folder}: is a file; move it, because a folder is written there")
     foreign = {path.name for path in folder.iterdir()} - _OURS if folder.exists() else set()
     if foreign:
         raise ValueError(
-            f"{folder}: holds '{min(foreign)}', which is no prepared corpus's; move it or name another folder"
+            f"{folder}: holds '{min(foreign)}', which is not part of a prepared corpus; move it or name another folder"
         )
 
 
@@ -137,9 +136,9 @@ def _complete(
     babble: Path | None,
     listed: str | None,
 ) -> list[str]:
-    """Adds to the streams what makes them a prepared corpus; returns what its user should know."""
+    """Adds the other files of a prepared corpus to the streams; returns what its user should know."""
     totals = Counter([row.split for row in read.rows]) + Counter([one.split for one in read.skipped])
-    refuse_many(read.skipped, totals, corpus, root, refused)  # before the tokenizer, which would fail less clearly
+    refuse_many(read.skipped, totals, corpus, root, refused)  # before the tokenizer, whose error would be less clear
     refuse_without_blanks([row.text for row in read.rows], corpus)
     tokenizer = train_tokenizer(settings, [row.text for row in read.rows if row.split == "train"])
     found = ((row, spelling_problem(row.text, row.frames, tokenizer)) for row in read.rows)
@@ -201,24 +200,24 @@ def _complete(
 def _write_babble(
     folder: Path, rows: Sequence[Kept], wave: Callable[[Kept], np.ndarray], path: Path | None
 ) -> tuple[tuple[str, ...], ...]:
-    """Writes the tracks of babble; returns who is heard in each."""
+    """Writes the tracks of babble; returns the speakers of each."""
     made = read_babble(path) if path is not None else make_babble([row for row in rows if row.split == "train"], wave)
     np.save(folder / BABBLE, made.tracks)
     return made.speakers
 
 
 def _own_voices(heard: Sequence[tuple[str, ...]] | None) -> list[str]:
-    """Says so where an utterance may be mixed with the voice that speaks it."""
+    """Adds a note if an utterance may be mixed with its own voice."""
     voices = {speaker for track in heard or () for speaker in track}
     if len(voices) != 1:
         return []
     (speaker,) = voices
     who = f"'{speaker}' is the only speaker" if speaker else "the speakers are unknown"
-    return [f"babble may hold an utterance's own voice, as {who} of the train split; 'babble' may name a recording"]
+    return [f"babble may contain an utterance's own voice, as {who} of the train split; 'babble' may name a recording"]
 
 
 def _by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
-    """Each note once, with the number of utterances that it is about and the first of them."""
+    """Each note once, with the number of its utterances and the first of them."""
     found: dict[str, list[str]] = {}
     for name, own in notes.items():
         for note in own:

@@ -1,1 +1,1 @@
-"""From a trained network to hypotheses: greedy, CTC prefix search and joint beam search."""
+"""Decoding of a trained network into hypotheses: greedy, CTC prefix search and joint beam search."""

@@ -1,13 +1,14 @@
-"""From probabilities to tokens: a joint CTC/attention beam search over many utterances at once.
+"""Joint CTC/attention beam search over many utterances at once.
 
 The search is one-pass joint decoding (Watanabe et al. 2017, algorithm 1). A hypothesis's score is::
 
     (1 - ctc_weight) * log p_attention + ctc_weight * log p_ctc + length_bonus * (number of tokens)
 
-where p_ctc is the probability of all sequences that begin with a hypothesis while it grows, and of the sequence itself
-once it ends; p_attention of an ended one includes eos. At every length the best ``beam`` of all continuations of all
-hypotheses grow on. Nothing is pruned before the scores are joint. When hypotheses end, and when the search does, is one
-of two rules (see `lrsms.decoding.endrule`). CTC alone needs no search label by label: see `lrsms.decoding.ctc_search`.
+While a hypothesis grows, p_ctc is the probability of all sequences that begin with it; once it has ended, p_ctc is the
+probability of the sequence itself. The p_attention of an ended hypothesis includes eos. At every length, the search
+keeps the best ``beam`` of all continuations of all hypotheses. Nothing is pruned before the scores are joint. One of
+two rules says when hypotheses and the search end (see `lrsms.decoding.endrule`). CTC alone is searched frame by frame
+instead: see `lrsms.decoding.ctc_search`.
 """
 
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ def search(
     memory: Tensor | None,
     settings: decoding.Decoder,
 ) -> list[Hypothesis]:
-    """The best hypothesis of each utterance, whichever utterances share the batch and however they are padded.
+    """The best hypothesis of each utterance. It depends neither on the rest of the batch nor on the padding.
 
     No hypothesis has more tokens than frames.
 
@@ -49,7 +50,7 @@ def search(
         ValueError: a length outside 1..T, or no decoder or memory where the attention has weight.
     """
     assert settings.beam is not None and settings.ctc_weight is not None
-    assert isinstance(settings.length_bonus, float), "a grid is decoded value by value"
+    assert isinstance(settings.length_bonus, float), "a list of length bonuses is decoded value by value"
     lengths = checked_lengths(log_probs, lengths)
     if settings.ctc_weight == 1:
         return ctc_search.search(log_probs, lengths, settings.beam, settings.length_bonus)
@@ -88,7 +89,7 @@ def search(
 
 
 def _weighted(terms: Iterable[tuple[float, Tensor]]) -> Tensor:
-    """Sum of weights times tensors, which may be large, with one tensor of memory."""
+    """Weighted sum of tensors, which may be large; takes the memory of one tensor."""
     (weight, x), *others = terms
     total = weight * x
     for weight, x in others:
@@ -97,19 +98,19 @@ def _weighted(terms: Iterable[tuple[float, Tensor]]) -> Tensor:
 
 
 class _Scorer(Protocol):
-    """Log-probabilities of K growing hypotheses of each of B utterances; begins with one empty hypothesis each."""
+    """Log-probabilities of K growing hypotheses of each of B utterances; each utterance begins with an empty one."""
 
     def complete(self) -> Tensor:
-        """``(B, K)``: of each hypothesis if it ends here."""
+        """``(B, K)``: the score of each hypothesis if it ends here."""
 
     def extensions(self) -> Tensor:
-        """``(B, K, V)``: of each hypothesis continued by each label."""
+        """``(B, K, V)``: the score of each hypothesis continued by each label."""
 
     def advance(self, parents: Tensor, labels: Tensor) -> None:
         """Replaces the hypotheses by ``parents (B, K')``, each continued by ``labels (B, K')``."""
 
     def keep(self, utterances: Tensor) -> None:
-        """Forgets all but the ``utterances (B',)``."""
+        """Keeps only the ``utterances (B',)``."""
 
 
 class _AttentionScorer:
@@ -139,6 +140,6 @@ class _AttentionScorer:
         self._scores = self._scores[utterances]
 
     def _after(self, tokens: Tensor, scores: Tensor) -> Tensor:
-        """``(B, K, V)``: of the continuations of hypotheses with last ``tokens (B, K)`` and ``scores (B, K)``."""
+        """``(B, K, V)``: scores of continued hypotheses with last ``tokens (B, K)`` and ``scores (B, K)``."""
         logits, self._state = self._decoder.step(tokens.flatten(), self._state)
         return logits.log_softmax(-1, dtype=torch.float64).view(*tokens.shape, -1).add_(scores[..., None])

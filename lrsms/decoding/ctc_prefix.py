@@ -1,23 +1,23 @@
 """CTC probabilities of growing prefixes, for the beams of many utterances at once.
 
 Watanabe et al. 2017 (*Hybrid CTC/attention architecture*, algorithm 2), vectorised over utterances, hypotheses, labels
-and time. With p_t(c) the CTC probability of label c at frame t (from 1), the paths over frames 1..t that spell exactly
-the prefix g are split into those that end in g's last label, ``label_t(g)``, and those that end in a blank,
+and time. Let p_t(c) be the CTC probability of label c at frame t (from 1). Paths over frames 1..t that spell exactly
+the prefix g end either in g's last label, with probability ``label_t(g)``, or in a blank, with probability
 ``blank_t(g)``::
 
     either_t(g) = blank_t(g) + label_t(g)
-    before_t    = either_t(g), or blank_t(g) if g ends in c     from where c can follow as a new label
+    before_t    = either_t(g), or blank_t(g) if g ends in c     the paths that c can follow as a new label
     label_t(gc) = p_t(c) * (label_{t-1}(gc) + before_{t-1})
     blank_t(g)  = p_t(blank) * either_{t-1}(g)
     psi(gc)     = sum over t of p_t(c) * before_{t-1}           the probability of all sequences that begin with gc
     P(g)        = either_T(g)                                   the probability of g itself
 
-Here ``psi`` is a matrix product, so all V continuations of all hypotheses are scored without pruning, and the
-recursions are cumulative sums, computed only for the prefixes that the search keeps. All in float64: the sums then lose
-nothing that matters over thousands of frames, and TF32 settings do not reach them.
+Here ``psi`` is a matrix product, so all V continuations of all hypotheses are scored without pruning. The recursions
+are cumulative sums, and are computed only for the prefixes that the search keeps. Everything is in float64: the sums
+are then exact enough over thousands of frames, and TF32 settings do not affect them.
 
-Frames beyond an utterance's end count as certain blanks. So nothing begins there, P(g) stays as it is, and neither
-needs a mask.
+Frames beyond an utterance's end are blanks with probability 1. So no label begins there, P(g) does not change, and no
+mask is needed.
 """
 
 import itertools
@@ -30,11 +30,11 @@ IMPOSSIBLE = -1e6
 """Stands for log 0 at one frame within cumulative sums, where -inf minus -inf would be NaN."""
 
 MANY = 128
-"""Rows from which on a CPU computes a cumulative log-sum faster frame by frame, for all rows at once."""
+"""With this many rows or more, a CPU computes a cumulative log-sum faster frame by frame, for all rows at once."""
 
 
 class CTCPrefixScorer:
-    """Log-probabilities of K prefixes of each of B utterances; begins with one empty prefix each.
+    """Log-probabilities of K prefixes of each of B utterances; each utterance begins with an empty prefix.
 
     Args:
         log_probs: ``(B, T, V)`` CTC log-probabilities, blank = 0. Frames beyond an utterance's length are not used.
@@ -79,7 +79,7 @@ class CTCPrefixScorer:
         self._either = torch.logaddexp(label, self._blank)
 
     def keep(self, utterances: Tensor) -> None:
-        """Forgets all but the ``utterances (B',)`` (indices into B)."""
+        """Keeps only the ``utterances (B',)`` (indices into B)."""
         self._log_probs, self._probs = self._log_probs[utterances], self._probs[utterances]
         self._stay_blank, self._last = self._stay_blank[utterances], self._last[utterances]
         self._blank, self._either = self._blank[utterances], self._either[utterances]
@@ -90,7 +90,7 @@ def _recursion(inflow: Tensor, stay: Tensor) -> Tensor:
 
     Args:
         inflow: ``(B, K, T + 1)`` at times 0..T.
-        stay: of p, ``(B, K or 1, T + 1)``, see `_stay`.
+        stay: the cumulative log p, ``(B, K or 1, T + 1)``, see `_stay`.
 
     Returns:
         x: ``(B, K, T + 1)`` at times 0..T.
@@ -100,7 +100,7 @@ def _recursion(inflow: Tensor, stay: Tensor) -> Tensor:
 
 
 def _logcumsumexp(x: Tensor) -> Tensor:
-    """``x.logcumsumexp(-1)`` of ``(B, K, T)``, whose kernel on the CPU is a scalar one."""
+    """``x.logcumsumexp(-1)`` of ``(B, K, T)``; PyTorch's own kernel on the CPU is scalar, and so is slow."""
     if x.device.type != "cpu" or x.shape[0] * x.shape[1] < MANY:
         return x.logcumsumexp(-1)
     by_time = x.permute(2, 0, 1).contiguous()
@@ -113,7 +113,7 @@ def _logcumsumexp(x: Tensor) -> Tensor:
 def _relative(x: Tensor) -> tuple[Tensor, Tensor]:
     """``exp(x - peak)`` and the peak ``(B, K, 1)`` over time of ``x (B, K, T)``.
 
-    Relative to the largest term a sum of products with probabilities is safe: it vanishes only if the probability at
+    A sum of products with probabilities is safe relative to its largest term: it vanishes only if the probability at
     the frame of that term is below exp(-700).
     """
     peak = x.amax(-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).min)
@@ -121,7 +121,7 @@ def _relative(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rows(x: Tensor, index: Tensor) -> Tensor:
-    """``(B, K', T)``: the rows ``index (B, K')`` of ``x (B, K, T)``, copied whole, which ``gather`` does not do."""
+    """``(B, K', T)``: the rows ``index (B, K')`` of ``x (B, K, T)``; unlike ``gather``, it copies whole rows."""
     first = torch.arange(x.shape[0], device=x.device)[:, None] * x.shape[1]
     return x.flatten(0, 1).index_select(0, (first + index).flatten()).unflatten(0, index.shape)
 

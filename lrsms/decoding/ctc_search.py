@@ -1,22 +1,23 @@
-"""The likeliest tokens by CTC alone: prefix beam search, frame by frame, over many utterances at once.
+"""The most probable tokens by CTC alone: prefix beam search, frame by frame, over many utterances at once.
 
-Of a prefix g, the paths over the frames so far that spell it are split into those that end in a blank and those that
-end in its last label (Hannun et al. 2014, *First-pass large vocabulary continuous speech recognition using
-bi-directional recurrent DNNs*, algorithm 1, without its language model)::
+The paths over the frames so far that spell a prefix g end either in a blank or in the last label of g (Hannun et al.
+2014, *First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs*, algorithm 1,
+without its language model)::
 
     blank(g)  = p(blank) * (blank'(g) + label'(g))
     label(g)  = p(c) * (label'(g) + blank'(h) + label'(h))      where g is h and the label c
     label(g)  = p(c) * (label'(g) + blank'(h))                  where h ends in c too
 
-with p of this frame and ' of the frame before. After each frame the ``beam`` prefixes of the highest score stay,
-whatever their lengths. So all that compete have explained the same frames; a search label by label, as joint decoding
-needs it, compares prefixes of one length by the sum over all that may follow, and in noise loses the likeliest.
+Here p is of this frame, and ' marks the values of the frame before. After each frame, the ``beam`` prefixes with the
+highest scores stay, whatever their lengths. So all prefixes that compete have explained the same frames. A search label
+by label, as joint decoding needs it, compares prefixes of one length by the sum over all continuations; in noise it
+loses the most probable prefix.
 
-What was pruned is missing in these sums. In the end each prefix is therefore scored anew, by all of its paths::
+Pruned paths are missing in these sums. At the end, each prefix is therefore scored again, by all of its paths::
 
     log P(g) + length_bonus * (number of tokens)
 
-and what the likeliest path spells is scored beside them, since a narrow beam may have lost it.
+The tokens of the most probable path are scored beside them, because a narrow beam may have lost them.
 """
 
 import itertools
@@ -39,12 +40,12 @@ _NOBODY = -1
 
 @dataclass(frozen=True)
 class _Prefixes:
-    """K prefixes of each of B utterances, all ``(B, K)``; those that a path spells are all different."""
+    """K prefixes of each of B utterances, all ``(B, K)``; prefixes that a path spells are all different."""
 
     blank: Tensor
     label: Tensor
     last: Tensor
-    """The last label; 0 of the empty prefix."""
+    """The last label; 0 for the empty prefix."""
     name: Tensor
     parent: Tensor
     """Name of the prefix without its last label."""
@@ -61,7 +62,7 @@ class _Prefixes:
 
 @torch.no_grad()
 def greedy(log_probs: Tensor, lengths: Tensor) -> list[tuple[int, ...]]:
-    """The likeliest CTC path of each utterance, repeats merged and blanks removed.
+    """The most probable CTC path of each utterance, with repeats merged and blanks removed.
 
     Args:
         log_probs: ``(B, T, V)`` CTC log-probabilities; blank = 0; eos (V - 1), which CTC never emits, is passed over.
@@ -78,7 +79,7 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[tuple[int, ...]]:
 
 @torch.no_grad()
 def search(log_probs: Tensor, lengths: Tensor, beam: int, length_bonus: float) -> list[Hypothesis]:
-    """The best hypothesis of each utterance, whichever utterances share the batch and however they are padded.
+    """The best hypothesis of each utterance. It depends neither on the rest of the batch nor on the padding.
 
     Args:
         log_probs: ``(B, T, V)`` CTC log-probabilities; blank = 0; eos (V - 1), which CTC never emits, is passed over.
@@ -125,7 +126,7 @@ def checked_lengths(log_probs: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _likeliest_path(log_probs: Tensor, lengths: Tensor) -> Tensor:
-    """``(B, T)``: the label that the likeliest path emits anew at each frame; 0 where it emits none."""
+    """``(B, T)``: the new label of the most probable path at each frame; 0 where there is none."""
     path = log_probs[..., :-1].argmax(-1)
     new = torch.ones_like(path, dtype=torch.bool)
     new[:, 1:] = path[:, 1:] != path[:, :-1]
@@ -136,7 +137,8 @@ def _advance(prefixes: _Prefixes, frame: Tensor, beam: int, length_bonus: float)
     """The prefixes after one more ``frame (B, V)`` of log-probabilities.
 
     Returns:
-        They, and of each the prefix before that it goes on from, and its new label, 0 if none; both ``(B, K')``.
+        The prefixes; for each, the index of the prefix that it continues; and its new label, 0 if none; both ``(B,
+        K')``.
     """
     num_prefixes, size = prefixes.blank.shape[1], frame.shape[1]
     either = torch.logaddexp(prefixes.blank, prefixes.label)
@@ -146,7 +148,7 @@ def _advance(prefixes: _Prefixes, frame: Tensor, beam: int, length_bonus: float)
     grown[..., 0] = -torch.inf
     grown = grown.flatten(1)
 
-    # What a prefix grows into may be among the prefixes already: the two are one.
+    # A prefix with a new label may equal another prefix that is kept: the two are merged.
     is_parent = (prefixes.parent[..., None] == prefixes.name[:, None]) & (prefixes.last > 0)[..., None]
     known, parent = is_parent.long().max(2)
     same = torch.where(known > 0, parent * size + prefixes.last, 0)  # 0: the first one and a blank, which is nobody

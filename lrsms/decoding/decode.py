@@ -1,4 +1,4 @@
-"""Hypotheses of a trained run: every decoder under every test condition, one row per utterance."""
+"""Decodes a trained run with every decoder under every test condition: one row for each utterance."""
 
 import itertools
 import time
@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class _Times:
-    """What one condition's decoding took, the device idle before and after each part.
+    """How long decoding took under one condition; the device is idle before and after each part.
 
     See `lrsms.record.decoding_times`.
     """
@@ -56,7 +56,7 @@ class _Times:
     """By decoder and length bonus."""
 
     def timed(self, work: Callable[[], Result]) -> tuple[Result, float]:
-        """The result of ``work``, and the seconds that it took."""
+        """Runs ``work``; returns its result and its seconds."""
         synchronise(self.device)
         began = time.perf_counter()
         result = work()
@@ -64,7 +64,7 @@ class _Times:
         return result, time.perf_counter() - began
 
     def content(self, decoders: Mapping[str, Decoder]) -> dict[str, Any]:
-        """As JSON, of the searches that count."""
+        """The seconds as JSON, of the searches whose hypotheses are used."""
         searches = {name: self.search_seconds[name, decoder.length_bonus] for name, decoder in decoders.items()}
         return {
             "audio_seconds": self.audio_seconds,
@@ -119,10 +119,10 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
 def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: Decoding, device: torch.device) -> None:
     """Writes JSON lines of decoder, condition, id, speaker, reference and hypothesis; none for a diverged run.
 
-    Beside them it writes how long it took (see `lrsms.record.decoding_times`) and, where a decoder has a list of length
-    bonuses, which one the valid split chose (see `lrsms.record.bonus`), before anything else was decoded.
+    Beside them it writes how long decoding took (see `lrsms.record.decoding_times`). Where a decoder has a list of
+    length bonuses, it first chooses one on the valid split, and writes which (see `lrsms.record.bonus`).
 
-    Decoding is in float32 without TF32, whatever training used.
+    Decoding uses float32 without TF32, whatever training used.
 
     Raises:
         ValueError: the run has not ended, was resumed wrongly, or was trained on another corpus, or its weights are not
@@ -197,7 +197,7 @@ def _decode_items(
     condition: Condition,
     times: _Times,
 ) -> Iterator[_Found]:
-    """What all ``searches`` find under the condition called ``name``, whose network passes they share."""
+    """The hypotheses of all ``searches`` under the condition ``name``; they share one pass of the network."""
 
     def load(members: list[Item]) -> Batch:
         return condition_batch(prepared, members, condition).for_device(times.device)

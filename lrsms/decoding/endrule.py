@@ -1,14 +1,15 @@
-"""When hypotheses of the joint search end, and when the search does: two rules.
+"""Two rules for when the hypotheses of the joint search, and the search itself, end.
 
-`Exact`: each hypothesis may end at every length, which takes no place in the beam, and the best of all that ended wins.
-Where the decoder is weak, that deletes words: a short hypothesis has lost little log-probability.
+`Exact`: each hypothesis may end at every length, without taking a place in the beam, and the best ended one wins.
+Where the decoder is weak, this deletes words, because a short hypothesis has lost little log-probability.
 
-`Detected`, as ESPnet and so Auto-AVSR search: eos is a label as the others, so that a hypothesis ends only where its
-end is among the ``beam`` best continuations. The search ends where nothing grows, where hypotheses have as many tokens
-as there are frames (these end as they are, with no eos in their scores), or by the detection of Watanabe et al. 2017
+`Detected`, as in ESPnet and therefore in Auto-AVSR: eos is a label like the others, so a hypothesis ends only where its
+end is among the ``beam`` best continuations. The search ends when no hypothesis grows, when hypotheses have as many
+tokens as there are frames (they end without eos in their scores), or by the detection of Watanabe et al. 2017
 (*Hybrid CTC/attention architecture for end-to-end speech recognition*, equation 50): at length n, where for each of
-m = 0, 1, 2 the best that ended at length n - m is worse than the best of all by more than ``-D_END``. ESPnet counts sos
-and eos in the length of what ended, but not in n, and so looks two tokens further back; eos earns the length bonus.
+m = 0, 1, 2 the best hypothesis that ended at length n - m is worse than the best of all by more than ``-D_END``. ESPnet
+counts sos and eos in the length of an ended hypothesis, but not in n, so it looks two tokens further back. In ESPnet,
+eos gets the length bonus too.
 """
 
 from dataclasses import dataclass
@@ -53,11 +54,11 @@ class Exact:
         self.best.update(self._utterances, tokens, ended)
 
     def alive(self, history: Tensor, labels: Tensor, top: Tensor) -> Tensor:
-        """Indices into B' of utterances whose search goes on.
+        """Indices into B' of utterances whose search continues.
 
         Args:
             history: ``(B', K', U)``, the tokens that the best continuations continue, best first.
-            labels: ``(B', K')``, by what.
+            labels: ``(B', K')``, the labels that continue them.
             top: ``(B', K')``, their scores.
         """
         num_left = self._lengths - (history.shape[2] + 1)
@@ -65,7 +66,7 @@ class Exact:
         return ((num_left >= 0) & (bound > self.best.scores[self._utterances])).nonzero().squeeze(1)
 
     def keep(self, utterances: Tensor) -> None:
-        """Forgets all but the ``utterances (B'',)`` (indices into B')."""
+        """Keeps only the ``utterances (B'',)`` (indices into B')."""
         self._utterances, self._lengths = self._utterances[utterances], self._lengths[utterances]
 
 
@@ -101,7 +102,7 @@ class Detected(Exact):
         return goes_on.nonzero().squeeze(1)
 
     def keep(self, utterances: Tensor) -> None:
-        """Forgets all but the ``utterances (B'',)`` (indices into B')."""
+        """Keeps only the ``utterances (B'',)`` (indices into B')."""
         super().keep(utterances)
         self._growing = self._growing[utterances]
 

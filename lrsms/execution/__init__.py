@@ -1,1 +1,1 @@
-"""Where jobs run: this machine's or cluster's GPUs, Slurm, and who holds the folder."""
+"""Where jobs run: the GPUs of this machine or cluster, Slurm, and which process holds the folder."""

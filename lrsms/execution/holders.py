@@ -1,6 +1,7 @@
-"""Who holds the folder of a workflow, and whether it still lives: a lock outlives a Snakemake that is killed.
+"""Which process holds the folder of a workflow, and whether it still runs: a lock stays when Snakemake is killed.
 
-Snakemake's own lock says neither who made it nor where. So each that starts leaves a note beside it, with its process.
+Snakemake's own lock says neither which process made it nor on which machine. So each Snakemake that starts leaves a
+note with its process beside the lock.
 """
 
 import datetime
@@ -22,7 +23,7 @@ FOLDER = Path(".snakemake")
 UNLOCK = f"{shlex.quote(sys.executable)} -m snakemake --unlock"
 _SECONDS = 30.0
 _CLOCK = 2.0
-"""Seconds by which two readings of when a process began may differ."""
+"""Seconds by which two readings of a process's start time may differ."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Holder:
 
     Attributes:
         host: the machine that it runs on.
-        pid: its process there.
-        began: when that began, in seconds since 1970: numbers of processes are used again.
-        cluster: whether its jobs are sent to a cluster, where they outlive it.
+        pid: the number of its process there.
+        began: when that process began, in seconds since 1970, because numbers of processes are used again.
+        cluster: whether its jobs are sent to a cluster, where they continue after its end.
     """
 
     host: str
@@ -50,27 +51,27 @@ class Holder:
             return False
 
     def __str__(self) -> str:
-        """As it is told to a person."""
+        """The process, in words for the user."""
         since = datetime.datetime.fromtimestamp(self.began).strftime("%Y-%m-%d %H:%M")
         return f"Snakemake, process {self.pid} since {since}"
 
 
 def hold(cluster: bool, folder: Path = FOLDER) -> None:
-    """Notes that this process holds the folder; ``cluster``: whether its jobs are sent to one."""
+    """Writes a note that this process holds the folder; ``cluster``: whether its jobs are sent to a cluster."""
     mine = psutil.Process()
     write_json(_note(folder, mine.pid), asdict(Holder(socket.gethostname(), mine.pid, mine.create_time(), cluster)))
 
 
 def release(folder: Path = FOLDER) -> None:
-    """Takes this process's note away."""
+    """Removes this process's note."""
     _note(folder, psutil.Process().pid).unlink(missing_ok=True)
 
 
 def look(folder: Path = FOLDER) -> str | None:
-    """Unlocks a folder whose lock was left behind, where that is known to be safe.
+    """Unlocks a folder whose lock was left by a dead process, where this is known to be safe.
 
     Returns:
-        One line on what was done, or what holds the folder and what to do about it; None where nothing does.
+        One line: what was done, or what holds the folder and what to do about it. None if nothing holds it.
     """
     notes = sorted((folder / "holders").glob("*.json"))
     locks = [path for path in (folder / "locks").glob("*") if path.is_file()]
@@ -80,12 +81,9 @@ def look(folder: Path = FOLDER) -> str | None:
     holders = [holder for holder in map(_read, notes) if holder is not None]
     here = [holder for holder in holders if holder.host == socket.gethostname()]
     if at_work := next((holder for holder in here if holder.lives), None):
-        return f"note: {at_work}, is at work in this folder; what it makes waits until it has ended"
+        return f"note: {at_work}, is at work in this folder; wait until it has ended"
     if elsewhere := next((holder for holder in holders if holder not in here), None):
-        return (
-            f"note: {elsewhere} on {elsewhere.host}, holds this folder; if it is there no more, unlock the folder:"
-            f" {UNLOCK}"
-        )
+        return f"note: {elsewhere} on {elsewhere.host}, holds this folder; if it has ended, unlock the folder: {UNLOCK}"
     if alive := _at_work(folder.absolute().parent):
         numbers = " ".join(str(pid) for pid in alive)
         return (
@@ -110,7 +108,7 @@ def look(folder: Path = FOLDER) -> str | None:
                 f" scancel {' '.join(queued)}; then start again"
             )
     _remove([*locks, *notes])
-    return f"note: {here[0]}, was ended before it had finished; the folder is unlocked, and what was unfinished is made"
+    return f"note: {here[0]}, was ended before it had finished; the folder is unlocked, and unfinished files are made"
 
 
 def _note(folder: Path, pid: int) -> Path:
@@ -130,7 +128,7 @@ def _remove(paths: Sequence[Path]) -> None:
 
 
 def _at_work(folder: Path) -> list[int]:
-    """Processes of Snakemake and of its jobs in a folder, without this one and those that started it."""
+    """Processes of Snakemake and of its jobs in a folder, except this process and those that started it."""
     mine = psutil.Process()
     family = {mine.pid, *(parent.pid for parent in mine.parents())}
     found = []
@@ -143,7 +141,7 @@ def _at_work(folder: Path) -> list[int]:
 
 
 def _queued(folder: Path) -> list[str] | None:
-    """Numbers of Slurm's jobs that work in a folder; None where it does not say."""
+    """Numbers of the Slurm jobs that work in a folder; None if Slurm does not say."""
     if shutil.which("squeue") is None:
         return None
     command = ["squeue", "--noheader", "--format=%i %Z"]

@@ -1,7 +1,7 @@
-"""How jobs are executed on one machine or cluster: GPUs, and what Slurm is told. None of it is part of what a run is.
+"""How jobs are executed on one machine or cluster: GPUs, and the options for Slurm. No setting is part of a run.
 
-The settings are keys of ``workflow/config/local.yaml``, which git ignores so that they make no record dirty, or of
-``config.yaml`` or Snakemake's ``--config``, where they stand beside the project's own keys.
+The settings are keys of ``workflow/config/local.yaml``. Git ignores this file, so that the settings make no record
+dirty. They may also be in ``config.yaml`` or in Snakemake's ``--config``, beside the project's own keys.
 """
 
 import re
@@ -18,20 +18,20 @@ from lrsms.base.yamlfile import read_yaml
 FILE = "local.yaml"
 """In ``workflow/config``."""
 _GRES = re.compile(r"(?P<name>[A-Za-z0-9_]+(?::(?=[0-9_.]*[A-Za-z])[A-Za-z0-9_.]+)?)(?::(?P<count>[1-9][0-9]*))?")
-"""A name, perhaps a type, which has a letter, and perhaps how many, as in ``gpu:a100:2`` or ``gpu:3g.20gb``."""
+"""A name, an optional type, which has a letter, and an optional number, as in ``gpu:a100:2`` or ``gpu:3g.20gb``."""
 
 
 def num_gpus(gres: str) -> int:
-    """How many GPUs a generic resource of Slurm stands for: 1 for ``gpu`` and ``gpu:a100``, 2 for ``gpu:a100:2``.
+    """The number of GPUs in a generic resource of Slurm: 1 for ``gpu`` and ``gpu:a100``, 2 for ``gpu:a100:2``.
 
-    What is no GPU, such as ``scratch:20G``, stands for none.
+    Other resources, such as ``scratch:20G``, have none.
     """
     found = _GRES.fullmatch(gres)
     return int(found["count"] or 1) if found is not None and "gpu" in gres.lower() else 0
 
 
 def gres_of(gres: str, count: int) -> str:
-    """The same generic resource, so many of it."""
+    """The same generic resource, with another number."""
     found = _GRES.fullmatch(gres)
     assert found is not None, "checked when it was read"
     return f"{found['name']}:{count}"
@@ -39,7 +39,7 @@ def gres_of(gres: str, count: int) -> str:
 
 def _is_gpus(text: str) -> str:
     if not num_gpus(text):
-        raise ValueError("must be gpu, perhaps with a type and how many, such as gpu, gpu:2 or gpu:a100:2")
+        raise ValueError("must be gpu, with an optional type and number, such as gpu, gpu:2 or gpu:a100:2")
     return text
 
 
@@ -50,7 +50,7 @@ def _is_one_word(text: str) -> str:
 
 
 def _as_text(value: object) -> object:
-    """A number of an account, which YAML reads as one, is a name."""
+    """Makes a name of an account that is a number, which YAML reads as a number."""
     return str(value) if type(value) is int else value
 
 
@@ -58,12 +58,12 @@ Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_one_word)]
 
 
 class Execution(Frozen):
-    """The settings; None leaves each to Slurm, or to the profile."""
+    """The settings; for None, Slurm or the profile decides."""
 
     gpus: Annotated[int, Field(ge=0)] | None = None
-    """GPUs of each training job; decoding and step times have one. 0: everything runs on processors."""
+    """GPUs of each training job; decoding and step times use one. 0: everything runs on CPUs."""
     gpu_model: Word | None = None
-    """As the cluster calls it, such as ``a100``."""
+    """The cluster's name of the model, such as ``a100``."""
     gres: Annotated[str, AfterValidator(_is_gpus)] | None = None
     """``gpu`` or ``gpu:a100``, for a cluster that wants ``--gres`` instead of ``--gpus``."""
     portable: bool = False
@@ -88,7 +88,7 @@ class Execution(Frozen):
         if self.gpus and self.gres is not None and num_gpus(self.gres) not in (1, self.gpus):
             raise ValueError(f"'gres' is {self.gres} and 'gpus' is {self.gpus}; give the number once, as 'gpus'")
         if self.slurm_extra is not None and "--signal" in self.slurm_extra:
-            raise ValueError("'slurm_extra' must be without --signal, by which training is told to write a checkpoint")
+            raise ValueError("'slurm_extra' must be without --signal, which tells training to write a checkpoint")
         return self
 
 
@@ -96,17 +96,17 @@ KEYS = frozenset(Execution.model_fields)
 
 
 def without(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A project's content without the keys that are of its execution."""
+    """A project's content without the keys of its execution."""
     return {key: value for key, value in content.items() if key not in KEYS}
 
 
 def load(content: Mapping[str, Any], folder: Path, where: str) -> Execution:
-    """The settings of ``local.yaml``, if there is one, and over them those beside the project's.
+    """The settings of ``local.yaml``, if it exists; the keys beside the project's replace them.
 
     Args:
-        content: of the project, with its execution's keys.
+        content: the project's content, with the keys of its execution.
         folder: ``workflow/config``.
-        where: the content comes from.
+        where: the source of the content.
 
     Raises:
         ValueError: one line that names the file and key, and what would be right.

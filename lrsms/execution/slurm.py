@@ -1,4 +1,4 @@
-"""Whether Slurm would take a study's jobs, found out before the first: its commands, the account, the partitions."""
+"""Checks before the first job whether Slurm would accept a study's jobs: its commands, the account, the partitions."""
 
 import getpass
 import re
@@ -7,26 +7,26 @@ import subprocess
 from collections.abc import Collection
 
 SECONDS = 30.0
-"""After which a command of Slurm has failed."""
+"""Seconds after which a command of Slurm counts as failed."""
 _NEEDS_ACCOUNT = "AccountingStorageEnforce"
 WHERE = "workflow/config/local.yaml, or --config"
 
 
 def check(partitions: Collection[str | int | None], accounts: Collection[str | int | None]) -> None:
-    """Ends quietly where jobs can be submitted, as far as Slurm tells.
+    """Returns if jobs can be submitted, as far as Slurm says.
 
     Args:
-        partitions: that rules name; None of a rule that names none.
-        accounts: likewise.
+        partitions: the partitions that rules name; None for a rule that names none.
+        accounts: the accounts, likewise.
 
     Raises:
-        ValueError: one line that says what is missing, and where it is given.
+        ValueError: one line that says what is missing, and where to give it.
     """
     for command in ("sbatch", "sinfo", "squeue"):
         if shutil.which(command) is None:
             raise ValueError(
-                f"{command} is not found on this machine: jobs are sent to Slurm from a login node of the cluster;"
-                " elsewhere, leave --profile slurm out"
+                f"{command} is not found on this machine: start this on a login node of the cluster;"
+                " on another machine, leave out --profile slurm"
             )
     _check_partitions(partitions)
     _check_accounts(accounts)
@@ -35,7 +35,7 @@ def check(partitions: Collection[str | int | None], accounts: Collection[str | i
 def _check_partitions(named: Collection[str | int | None]) -> None:
     known = _said("sinfo", "--all", "--noheader", "--format=%P").split()
     names = {name.removesuffix("*") for name in known}
-    if not names:  # nothing is known: sbatch will say
+    if not names:  # unknown here: sbatch will say
         return
     for text in _names(named):
         for name in text.split(","):
@@ -46,8 +46,8 @@ def _check_partitions(named: Collection[str | int | None]) -> None:
                 )
     if None in named and not any(name.endswith("*") for name in known):
         raise ValueError(
-            f"slurm_partition is missing: the cluster has no default one; give one of {', '.join(sorted(names))} in"
-            f" {WHERE}"
+            f"slurm_partition is missing: the cluster has no default partition; give one of"
+            f" {', '.join(sorted(names))} in {WHERE}"
         )
 
 
@@ -63,11 +63,11 @@ def _check_accounts(named: Collection[str | int | None]) -> None:
                     f" one of them in {WHERE}"
                 )
     if None in named and not accounts and "associations" in _setting(_NEEDS_ACCOUNT):
-        raise ValueError(f"slurm_account is missing: this cluster takes no job without one; give yours in {WHERE}")
+        raise ValueError(f"slurm_account is missing: this cluster accepts no job without one; give yours in {WHERE}")
 
 
 def _names(named: Collection[str | int | None]) -> list[str]:
-    """What was named; an expression, which Snakemake works out for each job, is no name."""
+    """The given names; an expression, which Snakemake evaluates for each job, is not a name."""
     return sorted({str(text) for text in named if text is not None and re.fullmatch(r"[\w.,-]+", str(text))})
 
 
@@ -80,7 +80,7 @@ def _setting(name: str) -> str:
 
 
 def _said(*command: str, needed: bool = True) -> str:
-    """What a command of Slurm prints; nothing where it is not ``needed`` and fails, as without accounting."""
+    """The output of a command of Slurm; empty if it fails and is not ``needed``, as without accounting."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,1 +1,1 @@
-"""The networks: plain dense modules whose every matrix is a named ``nn.Linear``, to be swapped by ``lrsms.methods``."""
+"""The networks: plain dense modules. Each matrix is a named ``nn.Linear``, which ``lrsms.methods`` can replace."""

@@ -1,7 +1,7 @@
 """The Conformer encoder (Gulati et al. 2020), in the variant of ESPnet and Auto-AVSR, as one plain dense network.
 
 Every matrix is a named ``nn.Linear`` that is called as a module, pointwise convolutions included, so that
-``methods.factorize`` can replace any of them and nothing here knows of low rank.
+``methods.factorize`` can replace any of them. Nothing in this file depends on low rank.
 """
 
 import math
@@ -86,26 +86,27 @@ class RelativeAttention(nn.Module):
         query, key, value = (y.view(batch, time, self.heads, -1).transpose(1, 2) for y in self.qkv(x))
         position = self.position(positions).view(2 * time - 1, self.heads, -1).transpose(0, 1)
         by_offset = (query + self.position_bias.unsqueeze(1)) @ position.transpose(-2, -1)
-        # Added, not filled in: a sum hands its gradient on as it is, and where a weight is zero that is zero anyway.
+        # Add -inf instead of masked_fill: addition passes the gradient through unchanged, and at weight zero it is
+        # zero.
         looked_at = by_offset.new_zeros(batch, 1, 1, time).masked_fill(padding_mask[:, None, None, :], -math.inf)
         by_key = offsets_to_keys(by_offset) + looked_at
-        # Autocast may hand the product a position term of another type than its queries.
+        # Under autocast, the position term may have another type than the queries.
         query = (query + self.content_bias.unsqueeze(1)).to(value.dtype)
         mixed = attend(query, key, value, by_key.to(value.dtype))
         return self.out(mixed.transpose(1, 2).reshape(batch, time, dim))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-    """``softmax((query key^T + bias) / sqrt(d)) value``, for scores to which every head adds a bias of its own.
+    """``softmax((query key^T + bias) / sqrt(d)) value``, where each head adds its own bias to the scores.
 
-    On a CPU the fused kernel has no gradient of a bias: what PyTorch takes in its place also looks for queries that may
-    look at nothing, which do not occur, and a step takes longer.
+    On a CPU the fused kernel has no gradient for a bias. PyTorch's replacement also checks for queries without any key,
+    which do not occur here, and makes a step slower.
 
     Args:
         query: ``(B, H, T, d)``.
         key: ``(B, H, T, d)``.
         value: ``(B, H, T, d)``.
-        bias: ``(B, H, T, T)``, -inf where a query must not look; not everywhere.
+        bias: ``(B, H, T, T)``, -inf at keys that a query must not attend to; at least one key of each query is finite.
     """
     scale = 1 / math.sqrt(query.shape[-1])
     if query.is_cuda:
@@ -116,7 +117,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
 
 
 class ConvolutionModule(nn.Module):
-    """Pointwise, GLU, depthwise, batch norm, SiLU, pointwise; padding neither enters nor counts."""
+    """Pointwise, GLU, depthwise, batch norm, SiLU, pointwise; padding affects neither outputs nor statistics."""
 
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()
@@ -142,7 +143,7 @@ def offsets_to_keys(by_offset: Tensor) -> Tensor:
     """Realigns scores from offsets to keys: ``out[..., i, j] = by_offset[..., i, T - 1 - i + j]``.
 
     Args:
-        by_offset: ``(..., T, 2T-1)``, column c standing for the offset T-1-c of query minus key.
+        by_offset: ``(..., T, 2T-1)``; column c is the offset T-1-c of query minus key.
 
     Returns:
         ``(..., T, T)``, a view. Read row after row, the wanted scores of row i start at T-1 + i (2T-2): one row is
@@ -151,7 +152,7 @@ def offsets_to_keys(by_offset: Tensor) -> Tensor:
     time = by_offset.shape[-2]
     by_offset = by_offset.contiguous()
     strides = (*by_offset.stride()[:-2], 2 * time - 2, 1)
-    # A compiler cannot know where a storage begins, and would break the graph at the question; what it makes itself, as
-    # the scores of a block, begins at 0.
+    # A compiler cannot know the offset of a storage, and would break the graph here. Tensors that it makes itself,
+    # such as the scores of a block, have offset 0.
     begins = 0 if torch.compiler.is_compiling() else by_offset.storage_offset()
     return by_offset.as_strided((*by_offset.shape[:-1], time), strides, begins + time - 1)

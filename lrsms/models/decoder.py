@@ -1,7 +1,7 @@
 """The Transformer decoder of Auto-AVSR: pre-norm, sinusoidal positions, attending to the encoder's output (the memory).
 
 Equal to Auto-AVSR's (github.com/mpc001/auto_avsr) to the parameter and the logits. Every matrix is a named
-``nn.Linear`` that is called as a module, so that low rank can swap it.
+``nn.Linear`` that is called as a module, so that low rank can replace it.
 """
 
 import math
@@ -22,16 +22,16 @@ KeyValue = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class DecoderState:
-    """What decoding one token at a time remembers, for K hypotheses of each of B utterances, row ``b * K + k``."""
+    """The state of decoding one token at a time, for K hypotheses of each of B utterances, row ``b * K + k``."""
 
     memory: tuple[KeyValue, ...]
-    """Per block, of the memory ``(B, heads, T, dim / heads)``: one copy per utterance, shared by its hypotheses."""
+    """For each block, of the memory ``(B, heads, T, dim / heads)``: the hypotheses of an utterance share one copy."""
     attended: Tensor
     """``(B, 1, 1, T)``, True where the memory is not padding."""
     past: tuple[KeyValue, ...]
-    """Per block, of the tokens so far ``(N, heads, U, dim / heads)``: of hypotheses before they were last chosen."""
+    """For each block, of the tokens so far ``(N, heads, U, dim / heads)``: rows are from before the last selection."""
     rows: Tensor
-    """``(B * K,)``: the row of the past that each hypothesis goes on from. The next token's step copies it, once."""
+    """``(B * K,)``: the row of the past that each hypothesis continues. The next token's step copies it, once."""
 
     def reorder(self, rows: Tensor) -> "DecoderState":
         """The hypotheses in ``rows (B * K',)``, grouped by utterance as before; K' may differ from K."""
@@ -62,7 +62,8 @@ class Decoder(nn.Module):
 
     def __init__(self, size: int, dim: int, heads: int, feedforward: int, layers: int, dropout: float) -> None:
         super().__init__()
-        # `initialise` fills it. PyTorch's own start, normal, would load its compiler on the meta device: seconds.
+        # `initialise` fills it. PyTorch's own normal initialisation would load its compiler on the meta device, for
+        # seconds.
         self.embedding = nn.Embedding.from_pretrained(torch.empty(size, dim).uniform_(-1, 1), freeze=False)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
@@ -70,10 +71,10 @@ class Decoder(nn.Module):
         self.output = nn.Linear(dim, size)
 
     def forward(self, tokens: Tensor, memory: Tensor, padding_mask: Tensor) -> Tensor:
-        """Logits of every next token, each seeing only the tokens up to its own position.
+        """Logits of every next token; each position sees only the tokens up to itself.
 
         Args:
-            tokens: ``(B, U)``, from sos on. Padding after an utterance's tokens does not change the logits before it.
+            tokens: ``(B, U)``, beginning with sos. Padding after an utterance's tokens does not change earlier logits.
             memory: ``(B, T, D)``.
             padding_mask: ``(B, T)``, True = padding; at least one frame of each utterance is not.
 
@@ -110,7 +111,7 @@ class Decoder(nn.Module):
         """
         num_utterances = state.attended.shape[0]
         num_past = state.past[0][0].shape[2]
-        # The hypotheses of an utterance stand side by side as queries of its one memory: none needs a copy of it.
+        # The hypotheses of an utterance are queries side by side on its one memory, so that none needs a copy of it.
         x = self._embed(tokens[:, None], first_position=num_past).view(num_utterances, -1, self.embedding.embedding_dim)
         past = []
         for block, projected, block_past in zip(self._stack(), state.memory, state.past, strict=True):

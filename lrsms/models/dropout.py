@@ -1,7 +1,7 @@
-"""Dropout (Srivastava et al. 2014), with a faster draw on processors.
+"""Dropout (Srivastava et al. 2014), with faster random masks on CPUs.
 
-``torch.nn.functional.dropout`` draws each number of its mask on its own, but for Intel's processors one after another:
-a fifth of a small network's training step. Here one draw of 64 bits decides on four numbers.
+Except on Intel's CPUs, ``torch.nn.functional.dropout`` draws the numbers of its mask one after another, which takes a
+fifth of a small network's training step. Here one draw of 64 bits decides four numbers.
 """
 
 import torch
@@ -13,10 +13,10 @@ _LOWEST = torch.iinfo(torch.int64).min
 
 
 class Dropout(nn.Module):
-    """Zeroes each number with a probability while it trains, and scales the others so that the mean stays.
+    """In training, sets each number to zero with a probability, and scales the others so that the mean stays the same.
 
     Args:
-        probability: of a zero, in [0, 1); on a processor rounded to whole 65,536ths, as is the scale that goes with it.
+        probability: of a zero, in [0, 1); on a CPU, it and its scale are rounded to whole 65,536ths.
     """
 
     def __init__(self, probability: float) -> None:
@@ -24,7 +24,7 @@ class Dropout(nn.Module):
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of any shape; in eval mode ``x`` itself."""
+        """Accepts any shape; in eval mode it returns ``x`` itself."""
         if not self.training or self.probability == 0:
             return x
         if x.device.type != "cpu":
@@ -37,9 +37,9 @@ class Dropout(nn.Module):
 
 
 def keep_mask(x: Tensor, probability: float) -> Tensor:
-    """What dropout multiplies ``x`` by: 0 with the probability, else 1 / (1 - probability), in the shape of ``x``.
+    """The factor of dropout, in the shape of ``x``: 0 with the probability, else 1 / (1 - probability).
 
-    Independent from number to number, drawn from PyTorch's own generator, on a processor.
+    Numbers are independent and come from PyTorch's own generator, on a CPU.
     """
     dropped = min(round(probability * _LEVELS), _LEVELS - 1)
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(_LOWEST, None)  # all 64 bits

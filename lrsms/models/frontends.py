@@ -1,6 +1,6 @@
-"""Front ends of audio: from log-mel features or waves to one vector per frame of 40 ms.
+"""Audio front ends: they map log-mel features or waves to one vector per frame of 40 ms.
 
-Each masks its padding before every convolution, so that an utterance's output does not depend on its batch.
+Each front end masks the padding before every convolution, so that an utterance's output does not depend on its batch.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What makes one memory of what was heard and what was seen."""
+"""The fusion of audio and video into one memory."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,8 @@ from lrsms.models.norm import MaskedBatchNorm
 
 
 class Fusion(nn.Module):
-    """Auto-AVSR's: ``out(relu(norm(hidden([audio; video]))))`` at every frame, with batch norm over the valid ones.
+    """Auto-AVSR's fusion: ``out(relu(norm(hidden([audio; video]))))`` at every frame, with batch norm over valid
+    frames.
 
     Args:
         dim: width D of each modality and of the output.

@@ -1,4 +1,4 @@
-"""What the Conformer encoder and the Transformer decoder share, as in Auto-AVSR (github.com/mpc001/auto_avsr)."""
+"""Layers of both the Conformer encoder and the Transformer decoder, as in Auto-AVSR (github.com/mpc001/auto_avsr)."""
 
 import math
 
@@ -10,7 +10,7 @@ from lrsms.models.dropout import Dropout
 
 
 def layer_norm(dim: int) -> nn.LayerNorm:
-    """Auto-AVSR's: with PyTorch's default epsilon of 1e-5 the logits would differ."""
+    """Auto-AVSR's epsilon: with PyTorch's default of 1e-5 the logits would differ."""
     return nn.LayerNorm(dim, eps=1e-12)
 
 

@@ -44,8 +44,8 @@ class Losses:
 class Recognizer(nn.Module):
     """A dense recogniser; ``methods.factorize`` replaces its matrices.
 
-    Of one modality, it has a ``frontend`` and an ``encoder``; of both, an ``audio_frontend``, ``audio_encoder``,
-    ``video_frontend`` and ``video_encoder``, and their ``fusion``.
+    With one modality, it has a ``frontend`` and an ``encoder``. With both, it has an ``audio_frontend``,
+    ``audio_encoder``, ``video_frontend``, ``video_encoder`` and their ``fusion``.
 
     Args:
         model: dimensions.
@@ -75,14 +75,14 @@ class Recognizer(nn.Module):
     def encode(
         self, audio: Tensor | None, video: Tensor | None, lengths: Tensor, present: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Encodes utterances; an absent modality is zeros in place of its encoder's output, and in no statistic.
+        """Encodes utterances. For an absent modality, zeros replace its encoder's output, and no statistic counts it.
 
         Args:
-            audio: features ``(B, 4T, F)`` or waves ``(B, 640 T)``; None: there is none, or the model hears nothing.
-            video: pictures ``(B, T, 88, 88)``; None: there is none, or the model sees nothing.
-            lengths: frames, ``(B,)``. On the CPU, they spare a GPU the wait for them.
-            present: of a model of both modalities, whether each utterance's audio and video are present, ``(B, 2)``;
-                None: all that is given is. On the CPU, for the same reason.
+            audio: features ``(B, 4T, F)`` or waves ``(B, 640 T)``; None: there is none, or the model has no audio.
+            video: pictures ``(B, T, 88, 88)``; None: there is none, or the model has no video.
+            lengths: frames, ``(B,)``. Best on the CPU: then nothing waits for a GPU.
+            present: for a model of both modalities, whether each utterance's audio and video are present, ``(B, 2)``;
+                None: all given data are. Best on the CPU, for the same reason.
 
         Returns:
             The memory ``(B, T, D)`` and its padding mask ``(B, T)``.
@@ -105,12 +105,12 @@ class Recognizer(nn.Module):
     def _encode_present(
         self, modality: Modality, inputs: Tensor | None, lengths: Tensor, present: Tensor | None
     ) -> Tensor | None:
-        """Encodes the utterances that are ``present (B,)``, zeros for the others; None where none is."""
+        """Encodes the utterances that are ``present (B,)``; zeros for the others; None if none is present."""
         if inputs is None or (present is not None and not present.any()):
             return None
         if present is None or present.all():
             return self._encode_modality(modality, inputs, lengths)
-        # Those that are absent do not pass through: they would count in the statistics of batch norm.
+        # Absent utterances do not pass through the encoder: they would count in the statistics of batch norm.
         rows = present.nonzero().squeeze(1)
         lengths_of_rows = lengths[rows.to(lengths.device)]
         rows = rows.to(inputs.device, non_blocking=True)
@@ -147,7 +147,7 @@ class Recognizer(nn.Module):
             audio: as for ``encode``.
             video: as for ``encode``.
             lengths: as for ``encode``.
-            tokens: transcripts ``(B, U)``; what lies beyond their lengths is ignored.
+            tokens: transcripts ``(B, U)``; tokens beyond their lengths are ignored.
             token_lengths: ``(B,)``, best on the CPU as well.
             label_smoothing: probability spread evenly over the other classes.
             present: as for ``encode``.
@@ -185,7 +185,7 @@ def _frontend(model: Model, modality: Modality) -> nn.Module:
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Tensor:
-    """CTC's loss, summed over utterances: on the CPU where only deterministic kernels are allowed, as a GPU has none.
+    """CTC's loss, summed over utterances; on the CPU if only deterministic kernels are allowed: a GPU has none.
 
     Args:
         log_probs: ``(B, T, V)``.
@@ -231,6 +231,6 @@ def build(model: Model, size: int, seed: int) -> Recognizer:
 
 
 def reset_buffers(recognizer: Recognizer) -> None:
-    """Gives the running statistics of a model that was made without memory their initial values."""
+    """Sets the running statistics of a model from the meta device to their initial values."""
     for name, buffer in recognizer.named_buffers():
         buffer.fill_(1.0 if name.endswith("running_var") else 0.0)

@@ -1,4 +1,4 @@
-"""The front end of video: from mouth crops to one vector per frame."""
+"""The video front end: it maps mouth crops to one vector per frame."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -14,7 +14,7 @@ from lrsms.models.norm import MaskedBatchNorm
 class VideoFrontend(nn.Module):
     """Auto-AVSR's: a convolution over 5 frames and 7x7 pixels, a 2-D ResNet-18 with SiLU on each frame, one matrix.
 
-    Only the first convolution looks at neighbouring frames. After it the padding is dropped, so that it is in no
+    Only the first convolution uses neighbouring frames. After it the padding is removed, so that it affects no
     statistic and takes no time.
 
     Args:
@@ -34,14 +34,14 @@ class VideoFrontend(nn.Module):
     def forward(self, video: Tensor, lengths: Tensor) -> Tensor:
         """``video (B, T, H, W)``, ``lengths (B,)`` in frames -> ``(B, T, D)``.
 
-        Lengths on the CPU spare a GPU the wait for the number of frames that are packed.
+        If the lengths are on the CPU, nothing waits for a GPU to count the packed frames.
         """
         places = valid_places(lengths, video.shape[1], video.device)
         mask = padding_mask(lengths, video.shape[1]).to(video.device, non_blocking=True)
         video = video.masked_fill(mask[:, :, None, None], 0.0)
         if self.shrink is not None:
             video = F.avg_pool2d(video, self.shrink)
-        # Channels last is how packing leaves them without another copy, and the faster layout for what follows.
+        # Packing gives channels last without another copy, and the next layers are faster with this layout.
         pictures = self.stem(video.unsqueeze(1)).permute(0, 2, 3, 4, 1)[places].permute(0, 3, 1, 2)
         # Frame by frame, since 3-D max pooling has no deterministic kernel on a GPU.
         pictures = F.max_pool2d(F.silu(self.norm(pictures, None)), 3, stride=2, padding=1)
@@ -54,8 +54,8 @@ class VideoFrontend(nn.Module):
 def valid_places(lengths: Tensor, time: int, device: torch.device) -> tuple[Tensor, ...]:
     """Utterances and times ``(N,)``, on ``device``, of the N frames that are not padding.
 
-    An index rather than a mask, since a GPU can only tell how large the result of a mask is by being waited for. On the
-    meta device, which knows no lengths, all frames are valid.
+    An index and not a mask: the program must wait for a GPU to know the size of a mask's result. On the meta device,
+    which has no lengths, all frames are valid.
     """
     if lengths.is_meta:
         lengths = torch.full(lengths.shape, time, device="cpu")

@@ -1,7 +1,7 @@
 """Unpacks an archive of records that another machine, or another person, packed with ``reference --pack``.
 
-Only what ``pack`` puts in is taken: files of records, step times and notes of studies, by their names and places.
-Nothing is written before every member was looked at, and no file that differs is written over.
+It accepts only what ``pack`` puts in: files of records, step times and notes of studies, by their names and places.
+Every member is checked before anything is written, and an existing file that differs is never overwritten.
 """
 
 import re
@@ -33,8 +33,8 @@ def unpack(archive: Path, root: Path) -> list[Path]:
         The files that were not there before.
 
     Raises:
-        ValueError: one line: the archive cannot be read, or has a member that is none of ours, is no plain file, is too
-            large, or would change a file that is there. Nothing is unpacked then.
+        ValueError: one line: the archive cannot be read, or has a member that is not one of ours, is not a plain file,
+            is too large, or would change an existing file. Nothing is unpacked then.
     """
     found: list[Path] = []
     for name, content in _members(archive):
@@ -51,7 +51,7 @@ def unpack(archive: Path, root: Path) -> list[Path]:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files, once their header was found right."""
+    """Names and contents of the files, after a check of their headers."""
     total, seen = 0, set[str]()
     try:
         with tarfile.open(archive, "r|gz") as file:
@@ -60,7 +60,7 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
                     continue
                 if not member.isreg() or not _KNOWN.fullmatch(member.name) or member.name in seen:
                     raise ValueError(
-                        f"{member.name[:200]!r} is no file of a record, a step time or a project.json in its place"
+                        f"{member.name[:200]!r} is not a file of a record, a step time or a project.json in its place"
                     )
                 total += member.size
                 if member.size > MOST_BYTES or total > MOST_IN_ALL or len(seen) >= MOST_FILES:
@@ -81,11 +81,11 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
         TypeError,
     ) as error:  # an empty file: TypeError
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{archive}: cannot be unpacked: {reason}; nothing of it is used, ask for another") from None
+        raise ValueError(f"{archive}: cannot be unpacked: {reason}; nothing was written, get another copy") from None
 
 
 def _refuse_links(path: Path, root: Path, archive: Path) -> None:
-    """A folder of the clone that is a link leads elsewhere."""
+    """Refuses a folder of the clone that is a link, because it leads elsewhere."""
     for folder in (path, *path.parents):
         if folder == root:
             return

@@ -1,13 +1,13 @@
-"""The length bonus of a run, where its decoder has a list of them: the one of the lowest WER on the valid split.
+"""The length bonus of a run whose decoder has a list of bonuses: the one with the lowest WER on the valid split.
 
-``<name>.bonus.json`` lies beside a run's hypotheses ``<name>.jsonl``, and beside its score table in the record. By
-decoder it holds::
+``<name>.bonus.json`` is beside a run's hypotheses ``<name>.jsonl``, and beside its score table in the record. For each
+decoder it has::
 
-    chosen     the length bonus by which the run is decoded and scored
-    words      reference words of the conditions of the valid split, taken together
-    tried      every bonus of the list and the word errors with it there
+    chosen     the length bonus with which the run is decoded and scored
+    words      reference words of all conditions of the valid split
+    tried      every bonus of the list, with its word errors there
 
-No test condition is decoded before it is chosen. Records from before bonuses were chosen lack the file.
+No test condition is decoded before the choice. Old records, from before bonuses were chosen, lack the file.
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ class Choice:
 
     @property
     def chosen(self) -> float:
-        """The one of the fewest errors; of several, the smallest."""
+        """The bonus with the fewest errors; among equals, the smallest."""
         return min(self.tried, key=lambda value: (self.tried[value], value))
 
 
 def bonus_path(path: Path) -> Path:
-    """Where the choices of hypotheses or of a score table lie."""
+    """The path of the choices that belong to hypotheses or to a score table."""
     return path.with_name(f"{path.name.split('.')[0]}.bonus.json")
 
 
@@ -65,7 +65,7 @@ def load_choices(path: Path, decoding: Decoding) -> dict[str, Choice]:
         raise ValueError(f"{path}: is missing, but decoder '{next(iter(grids))}' has a list of bonuses; {_REMEDY}")
     content = read_json(path, _REMEDY)
     if set(content) != set(grids):
-        raise ValueError(f"{path}: is of decoders {', '.join(content)}, expected {', '.join(grids)}; {_REMEDY}")
+        raise ValueError(f"{path}: has decoders {', '.join(content)}, expected {', '.join(grids)}; {_REMEDY}")
     return {name: _choice(path, name, content[name], grid) for name, grid in grids.items()}
 
 

@@ -1,4 +1,4 @@
-"""The training curve: the logs of a run, a line for every step, put together as a row for every snapshot."""
+"""The training curve: the logs of a run, with a line for every step, summarised into a row for every snapshot."""
 
 import json
 import math
@@ -18,13 +18,13 @@ def training_curve(metrics_path: Path, timings_path: Path) -> pandas.DataFrame:
     """The curve of a run: a row per snapshot, with the ``COLUMNS``.
 
     - ``step``, ``epoch``, ``lr``: at the snapshot;
-    - ``frames``: that were trained on up to there, each time they were;
-    - ``loss``, ``ctc``, ``attention``: training losses, the mean over the steps since the snapshot before;
-    - ``gradient_norm``: before clipping, the median over the same steps, because a few are huge;
-    - ``valid_loss``, ``valid_wer``: of the snapshot's weights on the valid split, WER as a fraction.
+    - ``frames``: frames trained on so far; a frame counts each time that it is used;
+    - ``loss``, ``ctc``, ``attention``: training losses, averaged over the steps since the previous snapshot;
+    - ``gradient_norm``: before clipping, the median over the same steps, because a few values are huge;
+    - ``valid_loss``, ``valid_wer``: with the snapshot's weights, on the valid split; WER is a fraction.
 
-    What does not exist is NaN: the attention loss of a model without decoder, and the validation of the last row of a
-    diverged run, which has the steps between its last snapshot and its end. No times are in it: they never repeat.
+    Missing values are NaN: the attention loss of a model without decoder, and the validation in the last row of a
+    diverged run, which covers the steps between its last snapshot and its end. It has no times: they never repeat.
 
     Args:
         metrics_path: ``metrics.jsonl`` of ``train``.
@@ -36,7 +36,7 @@ def training_curve(metrics_path: Path, timings_path: Path) -> pandas.DataFrame:
     metrics = _read_log(metrics_path, ("step", "epoch", "loss", "ctc", "gradient_norm", "lr"))
     timings = _read_log(timings_path, ("step", "frames"))
     if metrics["step"].tolist() != timings["step"].tolist():
-        raise ValueError(f"{timings_path}: is not of the steps of {metrics_path}; delete both and train the run again")
+        raise ValueError(f"{timings_path}: has other steps than {metrics_path}; delete both and train the run again")
     metrics = metrics.reindex(columns=[name for name in COLUMNS if name != "frames"])
     metrics["frames"] = timings["frames"].cumsum()
     snapshot = metrics["valid_wer"].notna().shift(fill_value=False).cumsum()
@@ -45,7 +45,7 @@ def training_curve(metrics_path: Path, timings_path: Path) -> pandas.DataFrame:
 
 
 def write_curve(path: Path, curve: pandas.DataFrame) -> None:
-    """Writes a curve as CSV, numbers to six digits; what does not exist is empty."""
+    """Writes a curve as CSV, with six digits for numbers; missing values are empty."""
     write_atomically(path, curve.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
 
 
@@ -66,9 +66,9 @@ def read_curve(path: Path) -> pandas.DataFrame:
 
 
 def halfway_and_end(curve: pandas.DataFrame) -> tuple[float, float]:
-    """WER on validation, a fraction, at the last snapshot of the first half of training and at the last of all.
+    """WER on validation, as a fraction, at the last snapshot in the first half of training and at the last snapshot.
 
-    NaN where there is no such snapshot.
+    NaN if there is no such snapshot.
     """
     validated = curve.dropna(subset=["valid_wer"])
     if validated.empty:
@@ -79,7 +79,7 @@ def halfway_and_end(curve: pandas.DataFrame) -> tuple[float, float]:
 
 
 def _read_log(path: Path, keys: Sequence[str]) -> pandas.DataFrame:
-    """The rows of a log, which must have numbers under these ``keys``; other keys are optional."""
+    """The rows of a log. Each must have numbers under these ``keys``; other keys are optional."""
     rows = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:

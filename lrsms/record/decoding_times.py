@@ -1,12 +1,12 @@
-"""How long decoding took, and its real-time factor: processing time over the speech's own duration.
+"""How long decoding took, and its real-time factor: processing time divided by the duration of the speech.
 
-``<name>.times.json`` lies beside a run's hypotheses ``<name>.jsonl``, and beside its score table in the record. It is
-apart from both since times never repeat, and holds::
+``<name>.times.json`` is beside a run's hypotheses ``<name>.jsonl``, and beside its score table in the record. It is a
+file of its own, because times never repeat. It has::
 
     device, threads
     conditions             by name: audio_seconds, network_seconds, and search_seconds by decoder
 
-The network's time is that of features and encoder, which all decoders share; reading the recordings is in neither.
+The network's time covers features and encoder, which all decoders share. Reading the recordings is not counted.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _REMEDY = "restore it, or delete it to do without"
 
 
 def times_path(path: Path) -> Path:
-    """Where the times of hypotheses or of a score table lie."""
+    """The path of the times that belong to hypotheses or to a score table."""
     return path.with_name(f"{path.name.split('.')[0]}.times.json")
 
 
 def load_times(scores: Path) -> dict[str, Any]:
-    """The times beside a score table; empty where there are none, as of runs from before they were kept.
+    """The times beside a score table; empty if there are none, as in old records.
 
     Raises:
         ValueError: the file is malformed.
@@ -36,7 +36,7 @@ def load_times(scores: Path) -> dict[str, Any]:
     try:
         real_time_factors(content)
     except (LookupError, TypeError, AttributeError, ZeroDivisionError):
-        raise ValueError(f"{path}: is not of the times of decoding; {_REMEDY}") from None
+        raise ValueError(f"{path}: has no times of decoding; {_REMEDY}") from None
     return content
 
 

@@ -1,7 +1,7 @@
 """A run's hypotheses: JSON lines of every utterance by every decoder under every condition, and their seal.
 
-``<name>.seal.json`` beside them says of which ``run.json`` they are, and has their own hash. So a file that was cut,
-emptied, edited, or is of weights that were trained another time is refused.
+``<name>.seal.json`` beside them has the hash of their ``run.json`` and their own hash. So a file that was cut, emptied
+or edited, or that comes from other weights, is refused.
 """
 
 import json
@@ -19,7 +19,7 @@ Row = Mapping[str, str]
 
 
 def write(path: Path, rows: Sequence[Row], folder: Path) -> None:
-    """Writes the hypotheses of the run in ``folder``, and before them their seal: they are whole or refused."""
+    """Writes the seal, then the hypotheses of the run in ``folder``: an incomplete file is then refused."""
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     parts = {OUTCOME: seal.hash_of(folder / OUTCOME), path.name: seal.hash_bytes(content)}
     seal.write(path, parts)
@@ -27,9 +27,9 @@ def write(path: Path, rows: Sequence[Row], folder: Path) -> None:
 
 
 def read(path: Path, folder: Path, outcome: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The rows of the run in ``folder``: each decoder has each utterance of each condition once; none if it diverged.
+    """The rows of the run in ``folder``: one for each decoder, condition and utterance; none if the run diverged.
 
-    Hypotheses from before they were sealed have no seal.
+    Old hypotheses, from before there were seals, have no seal.
 
     Raises:
         ValueError: one line: a line is torn or malformed, lines are missing or repeated, or the file is not as
@@ -92,5 +92,5 @@ def _parse(line: bytes, where: str) -> dict[str, str]:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError(f"{where}: '{key}' holds half of a character; decode the run again") from None
+            raise ValueError(f"{where}: '{key}' has an incomplete character; decode the run again") from None
     return row

@@ -1,4 +1,4 @@
-"""What of a corpus is in no table, in words: counted when it is prepared, kept in ``run.json``, said under tables."""
+"""Utterances of a corpus that are in no table: counted by ``prepare``, kept in ``run.json``, noted below tables."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ def describe(left_out: Any) -> str:
 
 
 def summarise(texts: Iterable[str]) -> list[str]:
-    """A sentence for what each run's corpus lacks; runs with other tokenizers may lack other utterances.
+    """A sentence on the utterances that each run's corpus lacks; runs with other tokenizers may lack others.
 
     Args:
         texts: of ``describe``, for each run.

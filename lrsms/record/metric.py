@@ -1,4 +1,4 @@
-"""What an error rate counts, and what it is then called: wherever a rate is shown, its name comes from here."""
+"""What an error rate counts, and its name: everything that shows an error rate takes the name from here."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ class Metric:
     Attributes:
         short: its abbreviation.
         name: in words.
-        noun: one of what is counted.
-        plural: several of them.
+        noun: the counted unit, in the singular.
+        plural: the counted unit, in the plural.
     """
 
     short: str
@@ -23,7 +23,7 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """The name as a sentence begins with it."""
+        """The name at the beginning of a sentence."""
         return self.name[0].upper() + self.name[1:]
 
 
@@ -33,5 +33,5 @@ METRICS = {metric.short: metric for metric in (WORDS, CHARACTERS)}
 
 
 def metric_of(unit: Unit | None) -> Metric:
-    """The rate that counts the unit of a corpus; None is words."""
+    """The error rate for a corpus's unit; None means words."""
     return CHARACTERS if unit == "characters" else WORDS

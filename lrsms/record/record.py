@@ -1,4 +1,4 @@
-"""A run's record: what of a finished run is small enough to keep for ever; all tables and figures are made from it.
+"""A run's record: the small files of a finished run that are kept for ever; all tables and figures are made from them.
 
 A record holds::
 
@@ -13,8 +13,8 @@ A record holds::
     scores-<digest>.worst.json  the words of the utterances with most errors
     scores-<digest>.seal.json   SHA-256 of all these files and of the hypotheses: they belong together
 
-Records from before the last four or spectra were kept lack these, and are complete all the same: what they would say is
-unknown.
+Old records, from before the last four or the spectra were kept, lack these files. They are complete all the same: what
+these files would say is unknown.
 """
 
 from pathlib import Path
@@ -50,8 +50,8 @@ def load_run(folder: Path) -> Run:
     run = parse(Run, read_json(path, _REMEDY), str(path))
     if not folder.resolve().name.endswith(f"-{run.digest}"):
         raise ValueError(
-            f"{path}: was edited, or is of another version of lrsms: its content hashes to {run.digest}, not to the "
-            "folder's name; undo the edit, or delete the folder"
+            f"{path}: was edited, or comes from another version of lrsms: its content hashes to {run.digest}, "
+            "not to the folder's name; undo the edit, or delete the folder"
         )
     return run
 
@@ -97,7 +97,7 @@ def load_curve(record: Path) -> pandas.DataFrame | None:
 
 
 def parts_of(scores: Path) -> dict[str, Path]:
-    """By name the files of a record that belong to one of its score tables; some may be absent."""
+    """The files of a record that belong to one of its score tables, by name; some may be absent."""
     record = scores.parent
     beside = (of(scores) for of in (times_path, bonus_path, worst_path))
     paths = [*(record / name for name in (*PARTS, *OPTIONAL_PARTS)), *beside, scores]
@@ -105,16 +105,17 @@ def parts_of(scores: Path) -> dict[str, Path]:
 
 
 def write_record(folder: Path, decoded: Path, scores: Path) -> None:
-    """Scores a run's hypotheses into its record, beside copies of its config, plan, outcome and spectra, and its curve.
+    """Writes a run's record: the scores of its hypotheses, its curve, and copies of its config, plan, outcome and
+    spectra.
 
     Args:
         folder: the run's folder.
         decoded: the hypotheses that ``decode`` wrote.
-        scores: the score table to write, in the record's folder; it comes last, since a run with one is done.
+        scores: the score table to write, in the record's folder; it is written last, because a run that has it is done.
 
     Raises:
-        ValueError: the run's config, outcome or logs, or the hypotheses, are not as they were written, or the run was
-            resumed wrongly.
+        ValueError: the run's config, outcome or logs, or the hypotheses, were changed after they were written, or the
+            run was resumed wrongly.
     """
     run, trained = load_run(folder), load_outcome(folder)
     refuse_wrongly_resumed(run, trained, folder, "delete it to train again")

@@ -11,7 +11,7 @@ CONFIG = "config.json"
 PLAN = "plan.json"
 """Every matrix of its network, with role and rank, and what the network costs."""
 WEIGHTS = "weights.safetensors"
-"""The averaged weights that training ended with."""
+"""The averaged weights at the end of training."""
 SPECTRA = "spectra.json"
 """Singular values of the trained matrices."""
 CURVE = "curve.csv"
@@ -26,7 +26,7 @@ def run_title(folder: Path) -> str:
 
 
 def check_weights(folder: Path, outcome: Mapping[str, Any]) -> None:
-    """Whether a run's weights are those that training wrote; of runs from before ``weights_hash`` that is not known.
+    """Checks that a run's weights are those that training wrote; for runs without ``weights_hash`` this is unknown.
 
     Raises:
         ValueError: one line: they are not.

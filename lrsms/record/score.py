@@ -1,7 +1,7 @@
-"""Errors per utterance: hypotheses aligned with references, word by word; counts and rates are derived from that.
+"""Errors per utterance: hypotheses are aligned with references, word by word; counts and rates follow from that.
 
-Where a corpus counts characters, as its text has no blanks between words, each character is a word here, and blanks are
-none. Characters are code points of text in NFC.
+If a corpus counts characters, because its text has no spaces between words, each character is a word here, and spaces
+are not words. Characters are code points of text in NFC.
 """
 
 import csv
@@ -29,12 +29,12 @@ from lrsms.study.corpus import Unit
 class Alignment:
     """The alignment of one utterance's hypothesis with its reference.
 
-    Characters include one blank between words; where they are the words, they are what is counted as words.
+    Characters include one space between words. If a corpus counts characters, its characters are the words here.
     """
 
     letters: str
-    """A letter for every reference word, ``C`` correct, ``S`` substituted, ``D`` deleted, and an ``I`` for every word
-    inserted between them, in order of time: as in the reports of NIST's sclite."""
+    """A letter for every reference word (``C`` correct, ``S`` substituted, ``D`` deleted) and an ``I`` for every
+    inserted word, in the order of time, as in the reports of NIST's sclite."""
     characters: int
     """In the reference."""
     character_edits: int
@@ -85,19 +85,20 @@ HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
 MOST_BYTES = 2**28
 """Largest size of an unzipped score table: some two million rows."""
 MOST_RATIO = 200
-"""Unzipped over zipped: rows that differ in their id alone shrink to a hundredth, zeros to a thousandth."""
+"""Largest ratio of unzipped to zipped size: rows that differ only in their id shrink to 1%, zeros to 0.1%."""
 _LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}
 
 
 def align(reference: str, hypothesis: str, unit: Unit | None = None) -> Alignment:
-    """Aligns with the fewest edits of the unit, words where None is given.
+    """Aligns with the fewest edits of the unit; None means words.
 
     White space only separates words; nothing else is normalised.
 
-    Of several alignments with as few edits it is always jiwer's: equal words at the start and at the end are right;
-    what lies between is gone through from its end, where a deletion goes before a substitution, a substitution before
-    an insertion, and an insertion before a right word. So the sum of the three errors is unique, but not each of them.
-    (NIST's sclite weighs a substitution 4, a deletion or an insertion 3, and may align otherwise.)
+    Among alignments with equally few edits, it is always jiwer's: equal words at the start and at the end are correct.
+    The words between are traversed from their end, and there a deletion is preferred to a substitution, a substitution
+    to an insertion, and an insertion to a correct word. So the sum of the three errors is unique, but each of them is
+    not. (NIST's sclite gives a substitution weight 4, and a deletion or an insertion weight 3, so it may align
+    differently.)
     """
     reference, hypothesis = " ".join(counted(reference, unit)), " ".join(counted(hypothesis, unit))
     chunks = jiwer.process_words(reference, hypothesis).alignments[0]
@@ -116,12 +117,12 @@ def align(reference: str, hypothesis: str, unit: Unit | None = None) -> Alignmen
 
 
 def counted(text: str, unit: Unit | None = None) -> list[str]:
-    """What error rates count of a text: its words, or its characters without blanks."""
+    """The units of a text that error rates count: its words, or its characters without spaces."""
     return list("".join(text.split())) if unit == "characters" else text.split()
 
 
 def word_error_rate(alignments: Iterable[Alignment]) -> float:
-    """Corpus WER: all word edits over all reference words, as a fraction.
+    """Corpus WER: the sum of word edits divided by the sum of reference words, as a fraction.
 
     Raises:
         ValueError: there are no reference words.
@@ -134,7 +135,7 @@ def word_error_rate(alignments: Iterable[Alignment]) -> float:
 
 
 def scored(hypotheses: Iterable[Mapping[str, str]], unit: Unit | None = None) -> list[Score]:
-    """Aligns every hypothesis, given by ``HYPOTHESIS_KEYS``, with its reference; ``unit``: see ``align``."""
+    """Aligns every hypothesis, a row with ``HYPOTHESIS_KEYS``, with its reference; ``unit``: see ``align``."""
     return [
         Score(
             *(row["decoder"], row["condition"], row["id"], row["speaker"]),
@@ -150,9 +151,10 @@ def write_scores(path: Path, rows: Iterable[Score]) -> None:
 
 
 def table_bytes(rows: Iterable[Score]) -> bytes:
-    """The score table, as gzipped CSV. The bytes depend on the rows only, not on their order, the time or the path.
+    """Writes the score table as gzipped CSV. Its bytes depend only on the rows, not on their order, the time or the
+    path.
 
-    Rows are sorted by id first: an utterance's rows then differ little from one to the next, which halves the file.
+    Rows are sorted by id first: neighbouring rows of one utterance then differ little, which halves the file.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -171,10 +173,10 @@ def table_bytes(rows: Iterable[Score]) -> bytes:
 def read_scores(path: Path) -> pandas.DataFrame:
     """Reads what ``write_scores`` wrote: ``COLUMNS``, text as text (an id may be "007" or "nan"), counts as int64.
 
-    A table that was written before alignments were kept lacks that column: MAPSSWE cannot be computed from it.
+    Old tables lack the column of alignments: MAPSSWE cannot be computed from them.
 
     Raises:
-        ValueError: the file is torn, too large, or no score table, or its counts are not those of its alignments.
+        ValueError: the file is incomplete, too large or not a score table, or its counts disagree with its alignments.
     """
     types = dict.fromkeys((*KEYS, "alignment"), "str") | dict.fromkeys(COUNTS, "int64")
     with _opened(path) as file:
@@ -182,9 +184,9 @@ def read_scores(path: Path) -> pandas.DataFrame:
 
 
 def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """By decoder and condition the alignments by utterance, of a table that ``read_scores`` has found right.
+    """The alignments of each utterance, by decoder and condition, in a table that ``read_scores`` has checked.
 
-    Nothing of an old table, which has none.
+    Empty for an old table, which has none.
 
     Raises:
         ValueError: the file is torn.
@@ -202,7 +204,7 @@ def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
-    """A score table; an error of reading it is said in one line."""
+    """Reads a score table; an error is one line."""
     try:
         yield io.StringIO(_unzipped(path).decode(), newline="")
     except (EOFError, OverflowError, LookupError, ValueError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
@@ -211,7 +213,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 
 
 def _unzipped(path: Path) -> bytes:
-    """The content of a gzipped file, read no further than a score table can be long."""
+    """The content of a gzipped file; refuses more bytes than a score table can have."""
     limit = min(MOST_BYTES, MOST_RATIO * path.stat().st_size + 2**20)
     with gzip.open(path, "rb") as file:
         content = file.read(limit + 1)
@@ -243,7 +245,7 @@ def _check_counts(table: pandas.DataFrame) -> None:
         raise ValueError(f"utterance '{row['id']}' has other counts than its alignment '{row['alignment'][:80]}'")
 
 
-@lru_cache(2**16)  # most utterances are short, and many are alike
+@lru_cache(2**16)  # most alignments are short, and many are equal
 def _counts_of(alignment: str) -> tuple[int, ...]:
-    """How often each letter stands in it."""
+    """How often each letter occurs."""
     return tuple(alignment.count(letter) for letter in "CSDI")

@@ -1,7 +1,7 @@
-"""A seal: which files something was made from and with, by the SHA-256 of each.
+"""A seal: the SHA-256 of each file that belongs to a file.
 
 It is ``<name>.seal.json`` beside a run's hypotheses and beside its score table. Files that were exchanged, edited or
-cut do not fit it. What was made before there were seals has none, and is taken without.
+cut do not match it. Old files, from before there were seals, are accepted without one.
 """
 
 import hashlib
@@ -14,36 +14,36 @@ _SUFFIX = ".seal.json"
 
 
 def seal_path(path: Path) -> Path:
-    """Where the seal of hypotheses or of a score table lies."""
+    """The path of the seal of hypotheses or of a score table."""
     return path.with_name(f"{path.name.split('.')[0]}{_SUFFIX}")
 
 
 def hash_of(path: Path) -> str | None:
-    """SHA-256 of a file; None where there is none."""
+    """SHA-256 of a file; None if the file is absent."""
     return file_hash(path) if path.is_file() else None
 
 
 def hash_bytes(content: bytes) -> str:
-    """SHA-256 of what will be a file."""
+    """SHA-256 of a future file's content."""
     return hashlib.sha256(content).hexdigest()
 
 
 def write(path: Path, hashes: Mapping[str, str | None]) -> None:
-    """Writes the seal of ``path``: hashes by the names of files, None for one that is not there."""
+    """Writes the seal of ``path``: hashes by the names of files, None for an absent file."""
     write_json(seal_path(path), {"sha256": dict(hashes)})
 
 
 def check(path: Path, files: Mapping[str, Path], remedy: str) -> None:
-    """Looks whether the files fit the seal of ``path``, where it has one.
+    """Checks that the files match the seal of ``path``, if there is one.
 
     Args:
-        path: what was sealed.
-        files: where the sealed files lie, by their names. One that is absent is not looked at: a record is complete
-            without some.
+        path: the sealed file.
+        files: the paths of the sealed files, by name. An absent file is not checked: a record is complete without some
+            of them.
         remedy: what to do about it.
 
     Raises:
-        ValueError: one line: the seal is malformed, or a file is not as it was sealed.
+        ValueError: one line: the seal is malformed, or a file does not match it.
     """
     sealed = seal_path(path)
     if not sealed.is_file():
@@ -55,5 +55,5 @@ def check(path: Path, files: Mapping[str, Path], remedy: str) -> None:
     for name, file in files.items():
         found = hash_of(file)
         if found is not None and found != hashes.get(name):
-            changed = "was edited or cut" if name == path.name else f"does not go with this {name}: one was changed"
+            changed = "was edited or cut" if name == path.name else f"does not belong to this {name}: one was changed"
             raise ValueError(f"{path}: {changed} since {sealed.name} was written, or comes from another run; {remedy}")

@@ -1,4 +1,4 @@
-"""The words of a run's worst utterances. Of all the others, its record keeps how they align, and no words."""
+"""The texts of a run's worst utterances. For all others, the record keeps the alignment and no text."""
 
 from collections.abc import Mapping, Sequence
 from heapq import nsmallest
@@ -9,19 +9,19 @@ from lrsms.record.score import Score, counted
 from lrsms.study.corpus import Unit
 
 NUM_WORST = 10
-"""Utterances of each decoder and condition."""
+"""Number of utterances for each decoder and condition."""
 Words = Mapping[tuple[str, str, str], tuple[str, str]]
 """Reference and hypothesis by decoder, condition and id."""
 _REMEDY = "restore it, or delete it to do without"
 
 
 def worst_path(scores: Path) -> Path:
-    """Where the words lie that belong to a score table."""
+    """The path of the texts that belong to a score table."""
     return scores.with_name(f"{scores.name.split('.')[0]}.worst.json")
 
 
 def badness(edits: int, words: int, id: str) -> tuple[int, int, str]:
-    """What the worst utterances are the first by: most word errors; of as many, the fewest words, then the id."""
+    """The order of the worst utterances: most word errors first; among equals, fewest words, then the id."""
     return -edits, words, id
 
 
@@ -49,12 +49,12 @@ def write_worst(path: Path, rows: Sequence[Mapping[str, str]], scores: Sequence[
 def aligned_words(
     letters: str, reference: str, hypothesis: str, unit: Unit | None = None
 ) -> list[tuple[str, str, str]]:
-    """The letter, the reference word and the hypothesised word at each place of an alignment; empty where none is.
+    """The letter, the reference word and the hypothesised word at each place of an alignment; empty if there is none.
 
-    Where ``unit`` is characters, these stand in the place of words.
+    If ``unit`` is characters, they take the place of words.
 
     Raises:
-        ValueError: the words do not align like this.
+        ValueError: the words do not fit the alignment.
     """
     said, found = iter(counted(reference, unit)), iter(counted(hypothesis, unit))
     places = [
@@ -68,7 +68,7 @@ def aligned_words(
 
 
 def load_worst(scores: Path) -> Words:
-    """The words that are kept beside a score table; nothing of a record from before they were.
+    """The texts that are kept beside a score table; empty for old records, which have none.
 
     Raises:
         ValueError: one line: the file is malformed.
@@ -86,5 +86,5 @@ def load_worst(scores: Path) -> Words:
         for texts in found.values():
             " ".join(texts).encode()
     except (LookupError, TypeError, AttributeError, UnicodeEncodeError):
-        raise ValueError(f"{path}: is not of the words of utterances; {_REMEDY}") from None
+        raise ValueError(f"{path}: has no texts of utterances; {_REMEDY}") from None
     return found

@@ -1,1 +1,1 @@
-"""What is asked: runs, corpora and decoding as frozen models, and a study that expands into runs. No torch."""
+"""The configuration: runs, corpora and decoding as frozen models, and a study that expands into runs. No torch."""

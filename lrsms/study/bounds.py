@@ -1,6 +1,6 @@
-"""Numbers that a run can have: far wider than anyone needs, and narrow enough that a slip of the pen is seen at once.
+"""Limits of a run's numbers: wider than anyone needs, but narrow enough to catch a typing error.
 
-A bound never renames a run: it is no part of the digest.
+A limit never renames a run, because it is not part of the digest.
 """
 
 from typing import Annotated
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 
 def _at_least(least: float) -> AfterValidator:
-    """Beside "more than 0": what is smaller is a slip too."""
+    """Least value beside "more than 0": a smaller value is a typing error too."""
 
     def check(value: float) -> float:
         if value < least:
@@ -21,9 +21,9 @@ def _at_least(least: float) -> AfterValidator:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-"""What tables and other programs can hold as a whole number."""
+"""The whole numbers that tables and other programs can hold."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$", max_length=50)]
-"""A word that may stand in a file name; no dash, which separates the parts of a run's name."""
+"""A word that may be part of a file name. It has no dash, which separates the parts of a run's name."""
 
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Pixels = Annotated[int, Field(ge=1, le=100_000)]

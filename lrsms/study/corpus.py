@@ -1,4 +1,4 @@
-"""What a corpus is: one frozen model per kind. ``data/corpora/<kind>.py`` finds the utterances of each."""
+"""Corpora: one frozen model for each kind. ``data/corpora/<kind>.py`` finds the utterances of a kind."""
 
 import re
 from typing import Annotated, ClassVar, Literal, Self
@@ -22,66 +22,66 @@ def _language(tag: str) -> str:
 
 
 class Transcripts(Frozen):
-    """What is done to transcripts before they are trained on and scored, and to hypotheses before they are scored.
+    """Changes to transcripts before training and scoring, and to hypotheses before scoring.
 
-    Digits are left alone: a transcript should spell them as they are spoken.
+    Digits are not changed: a transcript should spell them as they are spoken.
     """
 
     case: Literal["lower", "keep"] = "lower"
-    """``lower``: small letters, by the rules of the corpus's ``language``; ``keep``: as they are written."""
+    """``lower``: lower case, by the rules of the corpus's ``language``; ``keep``: unchanged."""
     apostrophes: Literal["keep", "straight", "remove"] = "keep"
-    """``straight``: the typographic ones, accents and primes in their place included, become ``'``; ``remove``: none
-    is left ("don't" is "dont")."""
+    """``straight``: typographic apostrophes, and accents and primes used as such, become ``'``; ``remove``: none is
+    left ("don't" is "dont")."""
     dashes: Literal["keep", "hyphen"] = "keep"
     """``hyphen``: dashes and hyphens of every kind become ``-``."""
     punctuation: Literal["keep", "remove"] = "keep"
-    """``remove``: a blank takes its place, but not within a word where it is an apostrophe, nor between digits where it
-    is ``.``, ``,`` or ``:``; what is read aloud (``% & @ #``, currencies and other symbols) stays."""
+    """``remove``: a space replaces it. Apostrophes within a word stay, as do ``.``, ``,`` and ``:`` between digits,
+    and symbols that are read aloud (``% & @ #``, currencies and others)."""
     form: Literal["NFC", "NFKC"] = "NFC"
-    """Unicode's normalisation form; NFKC also makes plain letters of ligatures, full-width and other variants."""
+    """Unicode's normalisation form; NFKC also turns ligatures, full-width and other variants into plain letters."""
     arabic: Literal["keep", "bare"] = "keep"
-    """``bare``: without tatweel and without the marks of short vowels."""
+    """``bare``: without tatweel and without short vowel marks."""
 
 
 class MostSkipped(Frozen):
-    """By split, the largest share of its utterances that may be left out; None is 1%."""
+    """For each split, the largest share of its utterances that may be left out; None is 1%."""
 
     train: Share | None = None
     valid: Share | None = None
     test: Share | None = None
-    """This counts unusable recordings and empty transcripts only: everything else in the split is scored."""
+    """Only unusable recordings and empty transcripts count here: everything else in the split is scored."""
 
 
 class _Corpus(Frozen):
     in_place: ClassVar[bool] = False
-    """Whether recordings are read from where they lie each time, rather than copied when the corpus is prepared."""
+    """Whether recordings are read from their own folder each time, and not copied when the corpus is prepared."""
 
     rendered: ClassVar[bool] = False
-    """Whether recordings are made when the corpus is prepared, by its config."""
+    """Whether recordings are rendered from the configuration when the corpus is prepared."""
 
     has_video: ClassVar[bool] = True
-    """Whether there is a talker to be seen."""
+    """Whether the corpus has video of the talkers."""
 
     name: Name
     babble: Name | None = None
     """Key in ``roots`` of a recording (or a folder of recordings) of babble; None mixes voices of the train split."""
     language: Annotated[str, AfterValidator(_language)] | None = None
-    """Tag of the language (BCP 47), by whose rules capitals become small letters: Turkish and Azerbaijani have an i
+    """Tag of the language (BCP 47), whose rules turn upper case into lower case: Turkish and Azerbaijani have an i
     with and one without a dot, Lithuanian keeps dots below accents. None: Unicode's rules for all languages."""
     transcripts: Transcripts | None = None
-    """None: small letters, Unicode NFC, single blanks."""
+    """None: lower case, Unicode NFC, single spaces."""
     unit: Unit | None = None
-    """What error rates count: words, or characters, blanks left out, for text that has no blanks between words. None:
-    words, but transcripts with hardly any blanks are refused."""
+    """What error rates count: words, or characters without spaces, for text that has no spaces between words. None:
+    words, but transcripts with almost no spaces are refused."""
     most_skipped: MostSkipped | None = None
     """None: 1% of all utterances of the corpus."""
 
 
 class _Recorded(_Corpus):
-    """Recordings of somebody else's, which may be as they are not wanted."""
+    """Recorded speech, which may have faults."""
 
     min_duration: Seconds | None = None
-    """Seconds that a recording needs at least; None: 0.2. What is shorter than 0.2 s is padded with silence."""
+    """Least length of a recording in seconds; None: 0.2. A recording below 0.2 s is padded with silence."""
 
 
 class Synthetic(_Corpus):
@@ -104,11 +104,11 @@ class Synthetic(_Corpus):
     """Range of the signal-to-noise ratio (dB) of the noise in the recordings, drawn uniformly; None is clean."""
     seed: Seed = 1
     generator: Literal[1] = 1
-    """Version of the renderer: raised when the same configuration would sound or look otherwise."""
+    """Version of the renderer: raised when the same configuration would sound or look different."""
 
 
 class Manifest(_Recorded):
-    """Any corpus given as ``manifest.tsv`` (id, split, audio, video, speaker, text) in its root folder."""
+    """Any corpus with a ``manifest.tsv`` (id, split, audio, video, speaker, text) in its root folder."""
 
     kind: Literal["manifest"]
     box: Box | None = None
@@ -120,17 +120,17 @@ class Grid(_Recorded):
 
     kind: Literal["grid"]
     talkers: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Folders of the talkers whose sentences are split by ``sentences``, or trained on."""
+    """Folders of the talkers; without held-out talkers, the sentences of each are split."""
     box: Box = (114, 165, 96, 96)
     """Where the mouth is in the 360x288 picture."""
     boxes: dict[Name, Box] | None = None
-    """Of talkers whose mouth is elsewhere."""
+    """The boxes of talkers whose mouth is elsewhere."""
     valid_talkers: tuple[Name, ...] = ()
     test_talkers: tuple[Name, ...] = ()
     """Talkers held out from training."""
     valid_sentences: Annotated[int, Field(ge=0, le=100_000)] = 0
     test_sentences: Annotated[int, Field(ge=0, le=100_000)] = 0
-    """Sentences of each talker that are held out, chosen by ``seed``; where no talkers are."""
+    """Sentences of each talker that are held out, chosen by ``seed``; used if no talkers are held out."""
     seed: Seed = 1
 
     @model_validator(mode="after")
@@ -156,11 +156,11 @@ class AutoAvsr(_Recorded):
 
     kind: Literal["auto_avsr"]
     train: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Label files under ``labels/``; several are put one after another."""
+    """Label files under ``labels/``; several are joined in this order."""
     valid: Annotated[tuple[str, ...], Field(min_length=1)]
     test: Annotated[tuple[str, ...], Field(min_length=1)]
     units: str
-    """Path in the root of Auto-AVSR's list of units, which gives the token ids their text."""
+    """Path, within the root, of Auto-AVSR's list of units, which maps token ids to text."""
 
 
 class LibriSpeech(_Recorded):

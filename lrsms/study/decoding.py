@@ -1,4 +1,4 @@
-"""How a trained run is tested: decoders and test conditions, which decode again but never train again."""
+"""How a trained run is tested: decoders and test conditions. A change of these decodes again and never trains again."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -15,20 +15,20 @@ class Decoder(Frozen):
     beam: Beam | None = None
     ctc_weight: Share | None = None
     length_bonus: LengthBonus | tuple[LengthBonus, ...] | None = None
-    """A number; or a list of them, of which each run takes the one of the lowest WER on the valid split."""
+    """A number, or a list: each run then takes the number with the lowest WER on the valid split."""
     end: Literal["espnet"] | None = None
-    """When hypotheses end: None, the best of all that can end anywhere; ``espnet``, as there and in Auto-AVSR."""
+    """When hypotheses end. None: at any length, and the best of all wins; ``espnet``: as in ESPnet and Auto-AVSR."""
 
     @field_validator("length_bonus", mode="before")
     @classmethod
     def _number_or_grid(cls, bonus: Any) -> Any:
-        """Refuses anything else in one line; the order of a grid means nothing."""
+        """Refuses anything else in one line; the order of a list has no meaning."""
         values = bonus if isinstance(bonus, list | tuple) else [] if bonus is None else [bonus]
         if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
             raise ValueError(f"must be a number or a list of numbers, got {bonus!r}")
         if isinstance(bonus, list | tuple):
             if len(set(values)) < max(len(values), 2):
-                raise ValueError("a list needs two values or more, all different; one is written as a number")
+                raise ValueError("a list needs two or more different values; write a single value as a number")
             return tuple(sorted(values))
         return bonus
 
@@ -43,7 +43,7 @@ class Decoder(Frozen):
 
     @property
     def grid(self) -> tuple[float, ...]:
-        """The length bonuses of which one is chosen; none where it is given."""
+        """The length bonuses from which one is chosen; empty if the bonus is given."""
         return self.length_bonus if isinstance(self.length_bonus, tuple) else ()
 
     def at(self, length_bonus: float) -> "Decoder":
@@ -52,7 +52,7 @@ class Decoder(Frozen):
 
 
 class Condition(Frozen):
-    """What is decoded: a split, as recorded or with noise, with all modalities or without one."""
+    """A test condition: a split, as recorded or with noise, with all modalities or without one."""
 
     split: Literal["valid", "test"]
     noise: Literal["babble", "white"] | None = None
@@ -66,13 +66,13 @@ class Condition(Frozen):
         if (self.noise is None) != (self.snr is None):
             raise ValueError("'noise' and 'snr' are needed together")
         if self.without == "audio" and self.noise is not None:
-            raise ValueError("'noise' is for audio, which 'without' takes away")
+            raise ValueError("'noise' is for audio, which 'without' removes")
         return self
 
 
 CTC_SEARCH = 2
-"""Version of the search by CTC alone, raised when the same decoder would find other hypotheses. Version 1 went label by
-label; its hypotheses are not to be taken for those of version 2, frame by frame."""
+"""Version of the search by CTC alone, raised when the same decoder would find other hypotheses. Version 1 searched
+label by label. Version 2 searches frame by frame, so their hypotheses must not be confused."""
 Decoders = Annotated[dict[Name, Decoder], Field(min_length=1, max_length=100)]
 Conditions = Annotated[dict[Name, Condition], Field(min_length=1, max_length=100)]
 
@@ -99,7 +99,7 @@ class Decoding(Frozen):
 
     @property
     def digest(self) -> str:
-        """Eight hex digits: changing a decoder or a condition decodes again, it does not train again."""
+        """Eight hex digits: a changed decoder or condition decodes again, but does not train again."""
         if any(decoder.ctc_weight == 1 for decoder in self.decoders.values()):
             return digest({"decoding": self, "ctc_search": CTC_SEARCH}, 8)
         return digest(self, 8)

@@ -24,7 +24,7 @@ CONFIG_FOLDER = Path("workflow/config")
 MOST_RUNS = 10_000
 """Most runs of a study: Snakemake needs seconds for a thousand jobs."""
 SETTINGS = ("scale", "task", "corpus")
-"""What a study is asked of, and so no axes of it: the cells of a table share their test set."""
+"""Settings of the whole study, which cannot be axes: the cells of a table share their test set."""
 Grids = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
 
 
@@ -37,23 +37,23 @@ class Study(Frozen):
     presets: dict[str, Grids] = Field(default_factory=dict)
     """Further grids over one preset only, ``<scale>-<task>``: for what depends on its dimensions."""
     nuisance: tuple[str, ...] = ()
-    """Varied fields whose best value on the valid split is chosen for each cell before cells are compared."""
+    """Axes whose best value on the valid split is chosen for each cell, before cells are compared."""
     training: bool = True
-    """False: nothing is trained; training steps are timed and parameters and multiply-adds counted."""
+    """False: nothing is trained; training steps are timed, and parameters and multiply-adds are counted."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run as a study sees it.
+    """A run and its place in a study.
 
     Attributes:
         run: what is trained.
-        baseline: the study's dense baseline (the preset itself), against which step time is measured.
+        baseline: the study's dense baseline (the preset itself); the step time is measured against it.
         cell: what the run varies from the baseline, the seed and nuisance fields left out; runs of one cell differ in
             these only.
         axes: the fields that this study varies and their values in this run, the seed left out.
-        nuisance: those of the axes whose best value is chosen for each cell.
-        trained: whether the study trains the run; otherwise its training step is timed and that is all.
+        nuisance: the axes whose best value is chosen for each cell.
+        trained: whether the study trains the run; otherwise it only times the training step.
     """
 
     run: Run
@@ -65,7 +65,7 @@ class Experiment:
 
     @cached_property
     def digest(self) -> str:
-        """The run's own, computed once."""
+        """The run's digest, computed once."""
         return self.run.digest
 
     @cached_property
@@ -77,13 +77,13 @@ class Experiment:
 
     @cached_property
     def steptime(self) -> str:
-        """Name of the measurement of this run's training step beside the reference's, which runs of one shape share."""
+        """Name of the measurement of this run's training step and the reference's; runs of the same shape share it."""
         pair = {"run": step_shape(self.run), "baseline": step_shape(self.reference)}
         return f"{self.run.scale}-{self.run.task}-{digest(pair, 10)}"
 
     @cached_property
     def reference(self) -> Run:
-        """What a training step of the run is timed beside: the baseline, in steps as long and as exact as the run's."""
+        """The run that is timed beside this one: the baseline, with steps of the same size and precision."""
         own = {name: getattr(self.baseline.train, name) for name in _TIMELESS_TRAIN}
         return self.baseline.model_copy(update={"train": self.run.train.model_copy(update=own)})
 
@@ -92,7 +92,7 @@ _TIMELESS_TRAIN = {
     *("steps", "epochs", "lr", "betas", "weight_decay", "warmup", "clip", "ctc_weight", "label_smoothing"),
     *("snapshots", "average", "augment", "noise", "modality_dropout"),
 }
-"""Fields of training that a step on random data takes as long without, whatever their values."""
+"""Fields of training that do not change the time of a step on random data."""
 _TIMELESS: dict[str, Any] = {
     **dict.fromkeys(("scale", "corpus", "seed"), True),
     "model": {"initialiser"},
@@ -102,12 +102,12 @@ _TIMELESS: dict[str, Any] = {
 
 
 def step_shape(run: Run) -> dict[str, Any]:
-    """What the time of a training step depends on: every field but those that are known to make no difference."""
+    """The fields on which the time of a training step may depend: all except those known to have no effect."""
     return run.model_dump(exclude=_TIMELESS)
 
 
 def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
-    """Expands the project's study into experiments, in the order of the study file, each run once.
+    """Expands the project's study into experiments, in the order of the study file; each run occurs once.
 
     Raises:
         ValueError: one line that names the file, the key or the value that is wrong, and what would be right.
@@ -152,10 +152,10 @@ def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str
 
 
 def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Run:
-    """The run of a preset, whose corpus does not matter, with dotted fields set as ``field=value``.
+    """The run of a preset, with some corpus, and with dotted fields set as ``field=value``.
 
     Raises:
-        ValueError: one line: there is no such preset, or a setting is none.
+        ValueError: one line: there is no such preset, or a setting is malformed.
     """
     path, preset = load_preset(name, folder)
     scale, _, task = name.rpartition("-")
@@ -184,7 +184,7 @@ def load_corpus(name: str, folder: Path = CONFIG_FOLDER) -> Any:
 
 
 def named(folder: Path, name: str, what: str) -> Path:
-    """The file ``<name>.yaml`` of a folder, or a ValueError with the nearest name there is."""
+    """The file ``<name>.yaml`` of a folder; a ValueError suggests the nearest name."""
     path = folder / f"{name}.yaml"
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder{where_to_run(folder)}")
@@ -197,12 +197,12 @@ def named(folder: Path, name: str, what: str) -> Path:
 
 
 def file_name(text: str) -> str:
-    """``text`` shortened to what is safe in a file name; the digest beside it keeps names apart."""
+    """``text`` shortened and made safe for a file name; the digest beside it keeps names different."""
     return re.sub(r"[^A-Za-z0-9.+-]", "_", text)[:90].rstrip("-_.+")
 
 
 def _numbered_grids(study: Study, preset: str, path: Path, folder: Path) -> dict[str, Mapping[str, Any]]:
-    """The grids that apply to a preset, by where they stand in the study's file."""
+    """The grids that apply to a preset, by their place in the study's file."""
     for name in study.presets:
         try:
             named(folder / "presets", name, "preset")
@@ -225,13 +225,13 @@ def _check_nuisance(study: Study, project: Project, path: Path) -> None:
         raise ValueError(f"{path}: 'nuisance' needs training, but 'training' is false")
     if study.nuisance and not any(c.split == "valid" for c in project.decoding.conditions.values()):
         raise ValueError(
-            f"{path}: 'nuisance' chooses on the valid split, but 'conditions.{project.task}' has no condition of it;"
+            f"{path}: 'nuisance' chooses on the valid split, but no condition in 'conditions.{project.task}' uses it;"
             " add valid: {split: valid}"
         )
 
 
 def _check_scales(project: Project, folder: Path) -> None:
-    """Decoders of a scale that there is not would be nobody's."""
+    """Refuses decoders of an unknown scale, which nothing would use."""
     scales = sorted({path.stem.rpartition("-")[0] for path in (folder / "presets").glob("*-*.yaml")})
     for scale in project.decoders_of:
         if scale not in scales:
@@ -241,7 +241,7 @@ def _check_scales(project: Project, folder: Path) -> None:
 
 
 def _check_seeds(experiments: list[Experiment], path: Path) -> None:
-    """Values of a nuisance field compare on the same seeds."""
+    """Checks that the values of a nuisance field are compared on the same seeds."""
     seeds: dict[str, dict[str, set[int]]] = {}
     for experiment in experiments:
         if experiment.nuisance:
@@ -266,7 +266,7 @@ def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     for field in _fields(grid):
         if (setting := field.split(".")[0]) in SETTINGS:
             raise ValueError(
-                f"{where}: '{field}' is no axis: runs are compared within one {setting}; ask the study of each one"
+                f"{where}: '{field}' cannot be an axis: runs are compared within one {setting}; study each one alone"
                 f" (--config {setting}=...)"
             )
     axes = []
@@ -277,7 +277,7 @@ def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
         for value in values:
             if len(fields) > 1 and (not isinstance(value, list) or len(value) != len(fields)):
                 raise ValueError(
-                    f"{where}: '{key}' needs lists of {len(fields)} values that move together, got {value!r}"
+                    f"{where}: '{key}' needs lists of {len(fields)} values that change together, got {value!r}"
                 )
         axes.append([dict(zip(fields, value if len(fields) > 1 else [value], strict=True)) for value in values])
     if (runs := math.prod(map(len, axes))) > MOST_RUNS:
@@ -290,10 +290,10 @@ def _fields(grid: Mapping[str, Any]) -> list[str]:
 
 
 def _refuse_overlaps(fields: list[str], where: str) -> None:
-    """One axis must not overwrite another's values in silence."""
+    """Checks that no axis silently overwrites another's values."""
     for one, other in itertools.combinations(fields, 2):
         if one == other:
-            raise ValueError(f"{where}: '{one}' is given twice; one axis holds all of its values")
+            raise ValueError(f"{where}: '{one}' is given twice; give all of its values in one axis")
         outer, inner = sorted((one, other), key=len)
         if inner.startswith(f"{outer}."):
             raise ValueError(f"{where}: '{inner}' lies inside '{outer}'; put them into separate grids")
@@ -305,4 +305,6 @@ def _check_names(experiments: list[Experiment]) -> None:
     for experiment in experiments:
         content = without(experiment.run, experiment.nuisance)
         if contents.setdefault(experiment.cell, content) != content:
-            raise ValueError(f"two settings of this study would both be called '{experiment.cell}'; vary them apart")
+            raise ValueError(
+                f"two settings of this study would both be called '{experiment.cell}'; vary them in separate studies"
+            )

@@ -1,4 +1,4 @@
-"""Dotted fields of a run, such as ``train.lr``: set, read, compared, and put into words."""
+"""Dotted fields of a run, such as ``train.lr``: how to set, read, compare and describe them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from lrsms.study.run import LowRank, Run
 
 
 def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A copy of ``base`` with dotted fields set; a section that is off (None) is switched on by its first field."""
+    """A copy of ``base`` with dotted fields set; the first field of a section that is off (None) switches it on."""
     result = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
     for field, value in point.items():
         *sections, leaf = field.split(".")
@@ -24,7 +24,7 @@ def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> di
 
 
 def value_of(run: Run, field: str) -> Any:
-    """The value of a dotted field, None below a section that is off."""
+    """The value of a dotted field; None in a section that is off."""
     value: Any = run
     for part in field.split("."):
         value = getattr(value, part, None)
@@ -34,7 +34,7 @@ def value_of(run: Run, field: str) -> Any:
 def difference(baseline: Run, run: Run) -> dict[str, Any]:
     """Dotted fields in which ``run`` differs from ``baseline``, in the order of the config; the seed is left out.
 
-    None is a field or section that the run switches off.
+    None stands for a field or section that the run switches off.
     """
     # Most runs of a study differ from its baseline in one section.
     changed = {name for name in Run.model_fields if name != "seed" and getattr(run, name) != getattr(baseline, name)}
@@ -55,7 +55,7 @@ def difference(baseline: Run, run: Run) -> dict[str, Any]:
 
 
 def describe(varied: Mapping[str, Any]) -> str:
-    """What varies in a few words, e.g. ``encoder.attention-0.25-random``; ``dense`` where nothing does."""
+    """A short name of what varies, e.g. ``encoder.attention-0.25-random``; ``dense`` where nothing does."""
     words = []
     for field, value in varied.items():
         text = "+".join(map(str, value)) if isinstance(value, tuple) else "off" if value is None else str(value)
@@ -76,7 +76,7 @@ def as_text(value: Any) -> str:
 
 
 def without(run: Run, names: Iterable[str]) -> str:
-    """Canonical JSON of a run with its seed and the dotted fields of ``names`` left out: what makes it its cell."""
+    """Canonical JSON of a run without its seed and the dotted fields of ``names``: equal for all runs of a cell."""
     content = run.model_dump(mode="json", exclude={"seed"})
     for name in names:
         *sections, leaf = name.split(".")

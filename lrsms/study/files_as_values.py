@@ -1,6 +1,6 @@
 """Fields whose values are files: ``lrsms/methods/inits/orthogonal.py`` is the value ``orthogonal`` of ``lowrank.init``.
 
-Whoever adds a file adds a value. The names are known without importing the files, which need PyTorch.
+To add a value, add a file. The names are known without importing the files, which need PyTorch.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ INITS = names_in("methods/inits")
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    """A validator: gives a name back if it is one of these, and else raises ValueError with the nearest, or all."""
+    """A validator: returns a name that is one of these; else raises ValueError with the nearest name, or all names."""
 
     def known(name: str) -> str:
         if name not in names:

@@ -1,4 +1,4 @@
-"""The units of time and space in which everything is counted, from prepared corpora to networks."""
+"""The units of time and space that prepared corpora and networks share."""
 
 SAMPLE_RATE = 16_000
 """Samples per second."""
@@ -9,4 +9,4 @@ FEATURES_PER_FRAME = 4
 FRAMES_PER_SECOND = SAMPLE_RATE // SAMPLES_PER_FRAME
 FEATURES_PER_SECOND = FEATURES_PER_FRAME * FRAMES_PER_SECOND
 CROP = 88
-"""Height and width of the part of a 96x96 mouth that networks see."""
+"""Height and width of the part of a 96x96 mouth crop that networks get."""

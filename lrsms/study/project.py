@@ -1,4 +1,4 @@
-"""What is asked of the workflow: ``config.yaml`` with what was given on the command line."""
+"""The project: ``config.yaml`` with the settings of the command line."""
 
 from typing import Self
 
@@ -18,12 +18,12 @@ class Project(Frozen):
     scale: Name
     corpus: Name
     roots: dict[str, str] = Field(default_factory=dict)
-    """Where each real corpus lies on this machine."""
+    """The folder of each recorded corpus on this machine."""
     decoders: Decoders
     decoders_of: dict[Name, Decoders] = Field(default_factory=dict)
-    """By scale: what that scale has instead."""
+    """Decoders by scale, which replace ``decoders`` there."""
     conditions: dict[Task, Conditions]
-    """By task: what is heard and seen differs."""
+    """Test conditions by task: the tasks differ in modalities."""
 
     @model_validator(mode="after")
     def _conditions_suit_their_task(self) -> Self:

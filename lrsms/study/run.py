@@ -1,8 +1,8 @@
-"""What a run is: frozen, strict models of its configuration, and the digest that names it.
+"""A run: frozen, strict models of its configuration, and the digest that names it.
 
-Every field here is part of the science. Devices, threads, paths and queues are not: they belong to the workflow's
-profile. A new optional field defaults to None, which is left out of the digest, so that it does not rename finished
-runs.
+Every field here can change a result. Devices, threads, paths and queues must not: they belong to the workflow's
+profile. A new optional field defaults to None, and None is left out of the digest, so that finished runs keep their
+names.
 """
 
 from typing import Annotated, Literal, Self
@@ -20,13 +20,13 @@ Modality = Literal["audio", "video"]
 PREPARED_LAYOUT = 3
 """Version of the folder of a prepared corpus (``data/prepared.py``)."""
 MOST_WEIGHTS = 100_000_000_000
-"""Most weights of a model: two hundred times as many as the paper's largest has."""
+"""Most weights of a model: two hundred times those of the paper's largest."""
 MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("video",), "avsr": ("audio", "video")}
-"""What the models of a task hear and see."""
+"""The modalities of each task."""
 
 
 class Tokenizer(Frozen):
-    """What the transcripts are spelt with: characters, or SentencePiece unigram pieces trained on the train split."""
+    """The units of the transcripts: characters, or SentencePiece unigram pieces that are trained on the train split."""
 
     kind: Literal["characters", "unigram"]
     pieces: bounds.Pieces | None = None
@@ -43,14 +43,14 @@ class Model(Frozen):
     """A Conformer encoder for each modality, a CTC head and, unless ``decoder_layers`` is 0, a Transformer decoder."""
 
     frontend: Literal["logmel", "wave"] | None = None
-    """Of audio. ``logmel``: log-mel features and convolutional subsampling; ``wave``: Auto-AVSR's 1-D ResNet-18 on
-    samples; None: the model hears nothing."""
+    """The audio front end. ``logmel``: log-mel features and convolutional subsampling; ``wave``: Auto-AVSR's 1-D
+    ResNet-18 on samples; None: the model has no audio."""
     mels: bounds.Mels | None = None
     """Mel bands of the ``logmel`` front end."""
     channels: Width | None = None
     """Channels of the audio front end's subsampling convolutions, or of its ResNet's first stage (64 in Auto-AVSR)."""
     video_channels: Width | None = None
-    """Channels of the first stage of the video front end's 2-D ResNet-18 (64 in Auto-AVSR); None: it sees nothing."""
+    """Channels of the first stage of the video front end's 2-D ResNet-18 (64 in Auto-AVSR); None: no video."""
     video_shrink: Annotated[int, Field(ge=2, le=88)] | None = None
     """Mouth crops of 88x88 are first averaged over squares of this many pixels; None keeps every pixel, as in
     Auto-AVSR."""
@@ -68,7 +68,7 @@ class Model(Frozen):
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """What the model hears and sees."""
+        """The modalities of the model."""
         audio: tuple[Modality, ...] = ("audio",) if self.frontend is not None else ()
         return (*audio, "video") if self.video_channels is not None else audio
 
@@ -100,7 +100,7 @@ class Model(Frozen):
 
 
 class LowRank(Frozen):
-    """Which matrices are factorised, at which ranks, and how their factors start."""
+    """Which matrices are factorised, their ranks, and how their factors are initialised."""
 
     targets: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
         "encoder.attention",
@@ -111,13 +111,13 @@ class LowRank(Frozen):
     """Fraction of full rank that is kept, averaged over depth."""
     mapping: Literal["uniform", "linear", "explicit"] = "uniform"
     slope: Annotated[float, Field(gt=-1, lt=1)] | None = None
-    """Of the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
+    """For the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
     ratios: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=1000)] | None = (
         None
     )
-    """Of the explicit mapping: one ratio per layer, averaging to ``ratio``."""
+    """For the explicit mapping: one ratio per layer, whose average is ``ratio``."""
     init: Annotated[str, AfterValidator(one_of(INITS))] = "spectral"
-    """How the factors start: a file in ``lrsms/methods/inits``."""
+    """How the factors are initialised: a file in ``lrsms/methods/inits``."""
     qkv: Literal["separate", "fused"] = "separate"
     """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
     multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
@@ -139,8 +139,8 @@ class LowRank(Frozen):
 
 
 class Augment(Frozen):
-    """Masks over time, for features also over mel bands (SpecAugment, Park et al. 2019). Mouths are cropped at random
-    in training whether or not this is given."""
+    """Masks over time and, for features, over mel bands (SpecAugment, Park et al. 2019). Mouths are cropped at random
+    in training, with or without this."""
 
     time_masks: bounds.MasksPerSecond = 0.0
     """Masks per second of audio."""
@@ -150,7 +150,7 @@ class Augment(Frozen):
     mel_width: bounds.MelWidth = 0
     """Largest width of a frequency mask in mel bands."""
     video_masks: Annotated[bounds.MasksPerSecond, Field(gt=0)] | None = None
-    """Masks per second of video, drawn apart from those of audio."""
+    """Masks per second of video, drawn independently of those of audio."""
     video_width: Annotated[bounds.MaskSeconds, Field(gt=0)] | None = None
     """Largest width of a video mask in seconds."""
     flip: Literal[True] | None = None
@@ -164,7 +164,7 @@ class Augment(Frozen):
 
 
 class Noise(Frozen):
-    """Noise mixed into the audio of training utterances, each time at a ratio drawn anew."""
+    """Noise that is mixed into the audio of training utterances, at a ratio that is drawn anew each time."""
 
     kind: Literal["babble", "white"]
     snrs: Annotated[tuple[bounds.Decibels | Literal["clean"], ...], Field(min_length=1, max_length=100)]
@@ -184,7 +184,7 @@ class Train(Frozen):
     betas: tuple[Momentum, Momentum]
     weight_decay: bounds.Decay
     warmup: Share
-    """Share of training in which the learning rate rises linearly; it then falls to zero along a cosine."""
+    """Share of training in which the learning rate rises linearly; then it falls to zero along a cosine."""
     clip: bounds.Norm
     """Largest norm of the whole gradient."""
     ctc_weight: Share
@@ -198,7 +198,7 @@ class Train(Frozen):
     augment: Augment | None = None
     noise: Noise | None = None
     modality_dropout: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Chance that an utterance is trained on with one of its two modalities absent, either one as likely."""
+    """Probability that one of the two modalities of a training utterance is absent; both are equally likely."""
 
     @model_validator(mode="after")
     def _is_a_schedule(self) -> Self:
@@ -211,10 +211,10 @@ class Train(Frozen):
         return self
 
     def snapshot_steps(self, total: int) -> list[int]:
-        """The evenly spaced steps after which the model is validated, the last of all ``total`` included.
+        """The evenly spaced steps after which the model is validated; the last one is ``total``.
 
         Raises:
-            ValueError: training has fewer steps than snapshots (where its length is given in epochs, of this corpus).
+            ValueError: training has fewer steps than snapshots (possible where its length is given in epochs).
         """
         if self.snapshots > total:
             raise ValueError(

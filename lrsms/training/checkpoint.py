@@ -1,4 +1,5 @@
-"""Checkpoints: written atomically, checked by hash, two kept; a torn one is named and the one before it is used.
+"""Checkpoints: written atomically and checked by hash. Two are kept: a damaged one is named and the earlier one is
+used.
 
 A checkpoint is one safetensors file (nothing is ever unpickled) and a small JSON beside it with its step and SHA-256,
 written last: a checkpoint without a matching JSON does not exist.
@@ -33,7 +34,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Adds a checkpoint to ``folder`` and removes all but the newest two, and what a killed process left half-written.
+    """Adds a checkpoint to ``folder``; removes all but the newest two, and incomplete files of a killed process.
 
     Raises:
         OSError: the disk is full or not writable; the checkpoints already there are untouched.
@@ -43,9 +44,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_tensors(path, checkpoint.tensors)
     note = {"step": checkpoint.step, "sha256": file_hash(path), "extra": checkpoint.extra}
     write_json(path.with_suffix(".json"), note)
-    # Later ones are damaged, or this run would have gone on from them.
+    # Later ones are damaged, or this run would have continued from them.
     notes = [note for note in sorted(folder.glob("step-*.json")) if note.stem <= path.stem]
-    for old in notes[:-KEPT]:  # the note first: without it the tensors are no checkpoint
+    for old in notes[:-KEPT]:  # the note first: without it the tensors are not a checkpoint
         old.unlink()
     kept = {path.stem for path in notes[-KEPT:]}
     for file in folder.glob("step-*"):
@@ -54,7 +55,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, or None; each damaged one on the way is named in a warning."""
+    """The newest complete checkpoint, or None; a warning names each damaged one."""
     for path in sorted(folder.glob("step-*.json"), reverse=True):
         weights = path.with_suffix(".safetensors")
         try:
@@ -66,12 +67,12 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             return Checkpoint(note["step"], load_file(weights), dict(note["extra"]))
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            warnings.warn(f"{weights}: damaged checkpoint ({reason}); going on from the one before it", stacklevel=2)
+            warnings.warn(f"{weights}: damaged checkpoint ({reason}); continuing from the one before it", stacklevel=2)
     return None
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Removes all checkpoints, and what a killed process left half-written."""
+    """Removes all checkpoints, and incomplete files of a killed process."""
     for file in sorted(folder.glob("step-*"), key=lambda file: file.suffix != ".json"):  # notes first
         file.unlink()
 
@@ -81,7 +82,7 @@ def _stem(step: int) -> str:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors to a safetensors file that is there whole or not at all."""
+    """Writes tensors to a safetensors file that is complete or absent."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path):

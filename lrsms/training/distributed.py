@@ -1,11 +1,11 @@
 """Training on several devices: one process for each, its *rank*, as ``torchrun`` starts them.
 
-Devices take whole groups of a step (see ``data.schedule``), and what they sum up, they sum over all: so their number is
-no part of the result but for the order in which floating-point numbers are added.
+Each device takes whole groups of a step (see ``training.schedule``), and all sums are over all devices. So the number
+of devices changes nothing but the order in which floating-point numbers are added.
 
-Gradients are summed here, once per step, rather than by ``DistributedDataParallel``: its sums happen within the
-backward pass, where a rank that repeats a step for want of memory, has fewer groups than others or none, or lacks a
-modality and with it some gradients, would leave the others waiting; and it takes a mean over ranks where we need a sum.
+Gradients are summed here, once per step, and not by ``DistributedDataParallel``, which sums within the backward pass.
+There, a rank would leave the others waiting if it repeats a step because memory is short, has fewer groups or none, or
+lacks a modality and therefore some gradients. It also takes a mean over ranks, but we need a sum.
 """
 
 import os
@@ -20,25 +20,25 @@ import torch.distributed
 from torch import Tensor, nn
 
 TIMEOUT = timedelta(minutes=10)
-"""After which a rank that does not hear from the others ends; they may be busy with a checkpoint."""
+"""A rank that gets no answer from the others for this long ends; they may be busy with a checkpoint."""
 BUCKET = 2**24
-"""Numbers that are sent at a time, at least: 64 MiB of float32."""
+"""Least number of values in one message: 64 MiB of float32."""
 
 Thing = TypeVar("Thing")
 
 
 class LostRankError(ConnectionError):
-    """Another rank ended, and said why."""
+    """Another rank has ended, and has said why."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train a run together, seen from one of them; alone, each method does nothing.
+    """The processes that train a run together, seen from one of them; with a single process, no method does anything.
 
     Attributes:
         rank: its number, from 0.
         size: how many there are.
-        device: where this one computes.
+        device: the device of this process.
     """
 
     rank: int = 0
@@ -47,11 +47,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether it is the one that writes files and reports."""
+        """Whether this rank writes files and reports."""
         return self.rank == 0
 
     def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
-        """Those that this rank takes: every ``size``-th, from its own number on; maybe none."""
+        """The items of this rank: every ``size``-th one, beginning at its own number; possibly none."""
         return things[self.rank :: self.size]
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
@@ -78,18 +78,18 @@ class Ranks:
         return tensor.tolist()
 
     def any(self, here: bool) -> bool:
-        """Whether it holds at any rank."""
+        """Whether it is true at any rank."""
         return self.totals([float(here)])[0] > 0
 
     def wait(self) -> None:
-        """Waits until all are here."""
+        """Waits until all ranks have arrived."""
         self.any(False)
 
     def sum_gradients(self, model: nn.Module) -> None:
         """Sums gradients over all ranks.
 
-        A rank without one, of a modality that is absent from its groups, counts as zero. What has no gradient at any
-        rank gets none: to the optimizer, that is not the same as a gradient of zero.
+        A rank without a gradient (of a modality that is absent from its groups) counts as zero. A parameter without a
+        gradient at any rank gets none: to the optimizer, this differs from a gradient of zero.
         """
         if self.size == 1:
             return
@@ -123,12 +123,12 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         backend = "nccl" if device.type == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, timeout=TIMEOUT)
     yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size(), device)
-    # After an error there is nobody left to take leave of.
+    # After an error, no other rank is left to finish with.
     torch.distributed.destroy_process_group()
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Tensors in lists of at least ``BUCKET`` numbers, but for the last."""
+    """Tensors in lists of at least ``BUCKET`` numbers, except the last list."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         bucket.append(tensor)
@@ -141,7 +141,7 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def _lost() -> Iterator[None]:
-    """What the libraries below say in many ways when another process has gone."""
+    """The various messages of the libraries below when another process has ended."""
     try:
         yield
     except torch.OutOfMemoryError:

@@ -1,9 +1,9 @@
-"""How a run ended: the content of ``run.json``, kept a second time where no workflow manager deletes it.
+"""How a run ended: the content of ``run.json``, and a second copy that no workflow manager deletes.
 
-Snakemake removes a job's declared output before it runs the job again, also where the job had ended and Snakemake was
-killed before it took note. So ``checkpoints/ended.json`` holds the same content beside the hash of the weights; as long
-as both agree, a run that has ended is not trained again. It takes the place of the run's checkpoints, which are many
-times as large as its weights.
+Snakemake removes a job's declared output before it runs the job again, even if the job had ended and Snakemake was
+killed before it noted that. So ``checkpoints/ended.json`` has the same content and the hash of the weights. As long as
+both agree, a run that has ended is not trained again. It replaces the run's checkpoints, which are many times as
+large as its weights.
 """
 
 import json
@@ -31,14 +31,14 @@ _ENDED = "ended.json"
 
 @dataclass
 class Session:
-    """What one process, or group of processes, adds to a run before it ends or is interrupted.
+    """The part of a run that one process, or group of processes, makes before it ends or is interrupted.
 
     Attributes:
-        start: steps that lie behind it.
-        ranks: who takes part.
-        earlier: what ``content`` said of the sessions before.
-        began: by the monotonic clock.
-        origin: the code: as it was at the beginning, since a checkout may change while a run is on.
+        start: steps that were done before it.
+        ranks: the processes that take part.
+        earlier: the ``content`` of earlier sessions.
+        began: its start, by the monotonic clock.
+        origin: the code at the start, because a checkout may change during a run.
     """
 
     start: int
@@ -64,9 +64,9 @@ class Session:
 
 
 def end(folder: Path, outcome: Mapping[str, Any]) -> None:
-    """Writes ``run.json``, and removes what only an unfinished run needs; the weights, if any, are there already.
+    """Writes ``run.json``, and removes files that only an unfinished run needs; any weights are already written.
 
-    ``run.json`` is ``outcome`` with ``weights_hash``, the SHA-256 of the file of weights; None of a run that diverged.
+    ``run.json`` is ``outcome`` with ``weights_hash``, the SHA-256 of the file of weights; None for a diverged run.
     """
     weights = folder / WEIGHTS
     outcome = {**outcome, "weights_hash": file_hash(weights) if weights.is_file() else None}
@@ -76,7 +76,7 @@ def end(folder: Path, outcome: Mapping[str, Any]) -> None:
 
 
 def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
-    """Whether a run need not be trained any more; then its ``run.json`` is there, as it was first written.
+    """Whether a run has been trained to its end; if so, its ``run.json`` is restored as it was first written.
 
     Raises:
         ValueError: it was trained on other data.
@@ -92,7 +92,7 @@ def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
         whole = False
     if not whole:
         if ranks.first:
-            warnings.warn(f"{folder}: had ended, but its weights are not as they were; training anew", stacklevel=2)
+            warnings.warn(f"{folder}: had ended, but its weights were changed since; training again", stacklevel=2)
         return False
     if other := difference(outcome, prepared.identity):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Ending in good order when a queue asks for it: SIGTERM, or SIGUSR1 as Slurm's warning before the time is up."""
+"""An orderly end when a queue asks for it: SIGTERM, or SIGUSR1 as Slurm's warning before the time is over."""
 
 import os
 import signal
@@ -8,30 +8,30 @@ from contextlib import contextmanager
 from types import FrameType
 
 EXIT_STATUS = 75
-"""EX_TEMPFAIL of sysexits.h: what was begun goes on when it is started again."""
+"""EX_TEMPFAIL of sysexits.h: the work continues when it is started again."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 ONE_REQUEST_SECONDS = 1.0
-"""Signals this close together are one request: a process may get it with its group, and again from its launcher."""
+"""Signals this close together are one request: a process may get one with its group and one from its launcher."""
 
 Stop = Callable[[], bool]
-"""Whether a process was asked to stop."""
+"""A function that says whether the process was asked to stop."""
 
 
 class Interrupted(Exception):
-    """Work ended early because it was asked to; nothing is lost."""
+    """Work ended early on request; nothing is lost."""
 
 
 def never() -> bool:
-    """A ``Stop`` that nobody asks for."""
+    """A ``Stop`` that is never requested."""
     return False
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Turns the first of ``SIGNALS`` into a request that the work may look for; a second one ends the process at once.
+    """Turns the first of ``SIGNALS`` into a request that the work can check; a second one ends the process at once.
 
-    Who was asked to stop stays so to its end: then the earlier handlers are not put back, which would let the same
-    request, heard twice, kill a process that is just about to leave in good order.
+    Once a stop was requested, our handlers stay installed until the process exits. Otherwise a second copy of the same
+    signal would kill the process while it shuts down.
     """
     asked_at: float | None = None
 

@@ -1,4 +1,4 @@
-"""Starts a verb on several devices of this machine: ``torchrun``, without its noise, as part of the same job."""
+"""Starts a verb on several devices of this machine: ``torchrun`` without its messages, as part of the same job."""
 
 import logging
 import signal
@@ -21,7 +21,7 @@ def launch(num_devices: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # processes say themselves what went wrong
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the processes themselves say what went wrong
     with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(
             min_nodes=1,
@@ -42,7 +42,7 @@ def launch(num_devices: int, arguments: Sequence[str]) -> int:
             return EXIT_STATUS if asked.sigval in SIGNALS else 128 + asked.sigval
         except ChildFailedError as failed:
             statuses = {failure.exitcode for failure in failed.failures.values()}
-            # Who leaves first, as it was asked to, has the launcher end the others.
+            # When one process ends on request, the launcher ends the others.
             if EXIT_STATUS in statuses and statuses <= {EXIT_STATUS, -signal.SIGTERM}:
                 return EXIT_STATUS
             status = failed.get_first_failure()[1].exitcode

@@ -1,6 +1,6 @@
-"""What happens when a device's memory is full: the step is repeated, with activations that are computed twice.
+"""When a device's memory is full, the step is repeated with activations that are computed twice.
 
-A group is never split: batch norm would see other groups, and the result would be another.
+A group is never split: batch norm would then see other groups, and the result would change.
 """
 
 import warnings
@@ -20,7 +20,7 @@ from lrsms.models.norm import discard_group_statistics, without_statistics
 from lrsms.study.run import Run
 
 BLOCKS = (ConformerBlock, DecoderBlock, ResidualBlock)
-"""What keeps only its input for the backward pass, which computes the rest again."""
+"""Modules that keep only their input for the backward pass, which computes the rest again."""
 
 _FULL = (
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -34,10 +34,10 @@ Result = TypeVar("Result")
 
 
 class Memory:
-    """Takes a model's steps, and goes over to recomputed activations once a step does not fit.
+    """Runs a model's steps, and switches to recomputed activations when a step does not fit.
 
     Attributes:
-        recomputing: whether it has; there is no way back, since the next long group would only fail again.
+        recomputing: whether it has switched. It never switches back: the next long group would only fail again.
     """
 
     def __init__(self, model: nn.Module, run: Run) -> None:
@@ -57,20 +57,22 @@ class Memory:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                # What the failed step holds is freed only when this block has been left.
+                # The memory of the failed step is freed only at the end of this block.
             discard_step(self._model)
             recompute(self._model)
             self.recomputing = True
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            warnings.warn("the device's memory is full; going on with recomputed activations, slower", stacklevel=2)
+            warnings.warn(
+                "the device's memory is full; continuing with recomputed activations, which is slower", stacklevel=2
+            )
         with out_of_memory(self._run):
             return step()
 
 
 @contextmanager
 def out_of_memory(run: Run) -> Iterator[None]:
-    """Says what a user can do where nothing else helps.
+    """Says what a user can do if even this does not help.
 
     Raises:
         ValueError: the block ran out of memory.
@@ -81,18 +83,18 @@ def out_of_memory(run: Run) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ValueError(
-            "the device's memory is full, also with recomputed activations: take a larger device, or lower "
+            "the device's memory is full, even with recomputed activations: use a larger device, or lower "
             f"'train.group_frames', now {run.train.group_frames}, or 'model.dim', now {run.model.dim} (another run)"
         ) from None
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device's memory was full. cuBLAS and cuDNN take memory of their own and report it in words alone."""
+    """Whether a device's memory was full. cuBLAS and cuDNN allocate memory themselves and report this only in words."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _FULL)
 
 
 def discard_step(model: nn.Module) -> None:
-    """Forgets the gradients and statistics of a step that was not finished."""
+    """Discards the gradients and statistics of an unfinished step."""
     for parameter in model.parameters():
         parameter.grad = None
     discard_group_statistics(model)

@@ -1,4 +1,4 @@
-"""Going on with a run from its last checkpoint."""
+"""Continues a run from its last checkpoint."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from lrsms.training.state import restore
 
 @dataclass(frozen=True)
 class Begun:
-    """What lies behind a run.
+    """The finished part of a run.
 
     Attributes:
         step: steps.
         sessions: the content of ``ending.Session`` for each process that took them.
-        row: what is to be logged of the last step, if that step is still to be validated.
+        row: the log entry of the last step, if that step still has to be validated.
     """
 
     step: int = 0
@@ -43,7 +43,7 @@ def resume(
     total_weights: Mapping[str, Tensor],
     ranks: Ranks = ALONE,
 ) -> Begun:
-    """Puts the run's last checkpoint back, if there is one, at every rank; how many ranks wrote it does not matter.
+    """Restores the run's last checkpoint, if there is one, at every rank; any number of ranks may have written it.
 
     Raises:
         ValueError: it is of other data, another model or optimizer, it follows on a session that restored it wrongly
@@ -55,7 +55,7 @@ def resume(
         checkpoint = load_checkpoint(folder / "checkpoints")
     step = 0 if checkpoint is None else checkpoint.step
     if ranks.totals([step * (ranks.rank == rank) for rank in range(ranks.size)]) != [step] * ranks.size:
-        raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same; run again")
+        raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same checkpoint; run again")
     if checkpoint is None:
         return Begun()
     if other := difference(checkpoint.extra, prepared.identity):

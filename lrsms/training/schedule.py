@@ -1,7 +1,7 @@
-"""Which utterances are trained on in which step: a function of the seed and counters only.
+"""The utterances of each training step: a function of the seed and counters only.
 
-An epoch's utterances are dealt into groups of like length, the groups are shuffled, and steps take them one after
-another, across the borders of epochs. Devices, workers and restarts have no say in it.
+An epoch's utterances are divided into groups of similar length, and the groups are shuffled. Steps take them one after
+another, across the borders of epochs. Devices, workers and restarts do not affect this.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from lrsms.base.random_streams import stream
 from lrsms.study.run import Train
 
 JITTER = 0.1
-"""Lengths are sorted as if up to this share longer, so that groups differ from epoch to epoch."""
+"""Before lengths are sorted, each grows by a random share up to this, so that groups differ from epoch to epoch."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Group:
 
 
 def make_groups(frames: Sequence[int], group_frames: int, seed: int, epoch: int) -> list[Group]:
-    """Deals every utterance into one group of at most ``group_frames`` frames, padding included.
+    """Puts every utterance into one group of at most ``group_frames`` frames, padding included.
 
     Args:
         frames: length of each utterance.
         group_frames: limit on number of utterances x longest length.
-        seed: of the order.
-        epoch: each has its own groups.
+        seed: the seed of the order.
+        epoch: each epoch has its own groups.
 
     Raises:
         ValueError: an utterance is longer than a group.

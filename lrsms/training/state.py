@@ -1,7 +1,7 @@
-"""The state of a run: its model, the sum of its snapshots, and whatever its optimizer holds, of whichever kind it is.
+"""The state of a run: its model, the sum of its snapshots, and the state of its optimizer, of any kind.
 
-An optimizer's kernels may walk a parameter and its moments as they lie in memory. So what has a parameter's shape comes
-back laid out as the parameter is, which need not be row by row: factors from an SVD are not.
+An optimizer's kernels may read a parameter and its moments in the order of memory. So a tensor with a parameter's shape
+is restored in the parameter's memory layout, which may not be row by row: for factors from an SVD it is not.
 """
 
 import json
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from lrsms.training.checkpoint import Checkpoint
 
 _NO_OPTIONS = ("params", "param_names", "foreach", "fused", "capturable", "differentiable")
-"""Keys of an optimizer's groups that are no options, or say how it computes, which is up to the present device."""
+"""Keys of an optimizer's groups that are not options, or that say how to compute, which depends on the device."""
 _ADAMW = ("step", "exp_avg", "exp_avg_sq")
-"""State of the only optimizer that there was before checkpoints held a note of theirs."""
+"""State of AdamW, the only optimizer in old checkpoints, which have no note on it."""
 
 
 def capture(
@@ -27,7 +27,7 @@ def capture(
     total_weights: Mapping[str, Tensor],
     extra: dict[str, Any],
 ) -> Checkpoint:
-    """Everything a run needs to go on after ``step`` steps: random numbers are a function of seed and counters.
+    """Everything that a run needs to continue after ``step`` steps: random numbers depend on seed and counters only.
 
     The tensors are the run's own, not copies. Beside them ``extra`` gains a note of the optimizer: its kind, its
     options, state that is no tensor, how many tensors each key of its state has, and shapes other than a parameter's.
@@ -42,7 +42,7 @@ def capture(
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     for parameter, state in optimizer.state.items():
         if parameter not in names:
-            raise ValueError("the optimizer holds state of a tensor that is no parameter of the model")
+            raise ValueError("the optimizer has state for a tensor that is not a parameter of the model")
         for key, value in state.items():
             place = f"{key}/{names[parameter]}"
             if not isinstance(value, Tensor):
@@ -58,7 +58,7 @@ def capture(
 def restore(
     checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, total_weights: Mapping[str, Tensor]
 ) -> None:
-    """Puts copies of a checkpoint's tensors back, once it is known that all of them fit.
+    """Restores copies of a checkpoint's tensors, after a check that all of them fit.
 
     A parameter that never had a gradient, of a modality that was absent from every step so far, has no moments.
 
@@ -98,14 +98,14 @@ def _check_fit(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Te
 
 
 def _first_note(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The note of a checkpoint from before there were any."""
+    """The note of an old checkpoint, which has none."""
     number = len({place.rpartition("/")[2] for place in tensors})
     groups = [dict(_options(group)) for group in optimizer.param_groups]
     return {"kind": "AdamW", "tensors": dict.fromkeys(_ADAMW, number), "shapes": {}, "values": {}, "groups": groups}
 
 
 def _check_kind(note: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """The same optimizer, with the same switches; its numbers, which it may change itself, are put back."""
+    """Checks that the optimizer and its switches are the same; its numbers, which it may change, are restored."""
     if note["kind"] != type(optimizer).__name__:
         raise ValueError(f"the optimizer is {type(optimizer).__name__}, but was {note['kind']}")
     if len(note["groups"]) != len(optimizer.param_groups):
@@ -125,7 +125,7 @@ def _optimizer_state(
     parameters: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
 ) -> dict[Tensor, dict[str, Any]]:
-    """What an optimizer held, by parameter."""
+    """The state of an optimizer, by parameter."""
     groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
     state: dict[Tensor, dict[str, Any]] = {}
     counts: dict[str, int] = {}
@@ -148,7 +148,7 @@ def _optimizer_state(
 
 
 def _placed(key: str, value: Tensor, parameter: nn.Parameter, group: Mapping[str, Any]) -> Tensor:
-    """A copy of a tensor of state where and as the optimizer expects it."""
+    """A copy of a state tensor, on the device and in the layout that the optimizer expects."""
     if value.ndim and value.shape == parameter.shape:
         placed = torch.empty_strided(
             parameter.shape, parameter.stride(), dtype=value.dtype, device=parameter.device
@@ -161,13 +161,13 @@ def _placed(key: str, value: Tensor, parameter: nn.Parameter, group: Mapping[str
 
 
 def _options(group: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Names and values, lists in place of tuples, as JSON gives them back."""
+    """Names and values as JSON returns them, with lists for tuples."""
     options = ((key, value) for key, value in group.items() if key not in _NO_OPTIONS)
     return [(key, list(value) if isinstance(value, tuple) else value) for key, value in options]
 
 
 def _plain(key: str, value: Any) -> Any:
-    """The value, if JSON gives it back as it is.
+    """The value, if JSON returns it unchanged.
 
     Raises:
         ValueError: it does not.

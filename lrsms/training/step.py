@@ -1,7 +1,7 @@
-"""One training step: the gradients and losses of its groups, over all the devices that share it.
+"""One training step: the gradients and losses of its groups, over all devices that share it.
 
-On a GPU, nothing of ours waits for it but ``clip_and_read``: each wait would empty the queue of work ahead of it.
-PyTorch's CTC does, which copies its lengths there, and so do several ranks, when they agree on what to sum.
+Of our code, only ``clip_and_read`` waits for a GPU: each wait would empty the queue of work. PyTorch's CTC waits too,
+because it copies its lengths, and several ranks wait when they agree on what to sum.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def summed_step(
     memory: Memory,
     stop: Stop,
 ) -> dict[str, Tensor]:
-    """Leaves the gradients and group statistics of a whole step in the model of every rank.
+    """Computes the gradients and group statistics of a whole step, in the model of every rank.
 
     Args:
         model: in training mode, without gradients.
@@ -68,7 +68,7 @@ def summed_step(
 
 
 def clip_and_read(model: nn.Module, losses: Mapping[str, Tensor], clip: float) -> tuple[dict[str, float], float]:
-    """Clips the gradients, and brings all that is to be known of a step to the host at once.
+    """Clips the gradients, and copies all numbers of a step to the host at once.
 
     Args:
         model: with the gradients of a whole step.

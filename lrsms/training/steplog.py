@@ -1,4 +1,4 @@
-"""Logs of training: one JSON line per step, in step with the checkpoints whatever interrupts the run."""
+"""Logs of training: one JSON line per step; they agree with the checkpoints after any interruption."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from lrsms.base.files import naming, write_atomically
 
 
 def open_log(path: Path, start: int) -> TextIO:
-    """Opens a log for writing on, cut back to the first ``start`` steps; a device, such as /dev/null, as it is."""
+    """Opens a log to append to, cut to its first ``start`` steps; a device, such as /dev/null, is not cut."""
     if path.exists() and not path.is_file():
         return path.open("w", encoding="utf-8")
     kept = [line for line, step in _rows(path) if step <= start]
@@ -19,14 +19,14 @@ def open_log(path: Path, start: int) -> TextIO:
 
 
 def log(file: TextIO, row: Mapping[str, Any]) -> None:
-    """Adds a line, which a reader sees at once."""
+    """Adds a line that readers see at once."""
     with naming(Path(file.name)):
         file.write(json.dumps(row, allow_nan=False) + "\n")
         file.flush()
 
 
 def sync(*files: TextIO) -> None:
-    """Puts the logs on the disk: to be called before a checkpoint, which must not be ahead of them."""
+    """Flushes the logs to the disk. Call it before a checkpoint, which must not be ahead of them."""
     for file in files:
         with naming(Path(file.name)):
             os.fsync(file.fileno())
@@ -40,7 +40,7 @@ def waited_share(path: Path) -> float | None:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, int]]:
-    """The lines and their steps up to the first that is torn, as a killed process or a power cut leaves one."""
+    """The lines and their steps, up to the first incomplete line (after a killed process or a power cut)."""
     if not path.is_file():
         return
     for line in path.read_bytes().split(b"\n")[:-1]:

@@ -1,4 +1,4 @@
-"""How good the weights are, during training: on the valid split, never on the test set."""
+"""Validation during training: on the valid split, never on the test split."""
 
 from contextlib import closing
 
@@ -59,7 +59,7 @@ def validate(
     if num_interrupted:
         raise Interrupted
     total = 0.0
-    for value in losses:  # in the order of the batches, whoever had them; newer Pythons' sum() would round otherwise
+    for value in losses:  # in the order of the batches, at any number of ranks; sum() of newer Pythons rounds otherwise
         total += value
     assert words_of_all, "the valid split has no words"
     return {"valid_loss": total / len(items), "valid_wer": edits_of_all / words_of_all}

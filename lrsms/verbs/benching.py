@@ -1,4 +1,4 @@
-"""What a machine can do: training steps in every mode that it offers."""
+"""The verb that measures a machine: training steps in every mode that it offers."""
 
 import argparse
 from pathlib import Path
@@ -18,15 +18,17 @@ def add(verb: Verb) -> None:
     added = verb(stepbench, on_device())
     added.add_argument("presets", nargs="*", metavar="PRESET", help="on a GPU, paper-asr and paper-avsr; else tiny-asr")
     added.add_argument("--frames", nargs="+", metavar="N", help="video frames of a step; max: the most that fit a GPU")
-    added.add_argument("--ratios", nargs="+", type=float, metavar="R", help="of full rank, kept (0.25)")
+    added.add_argument(
+        "--ratios", nargs="+", type=float, metavar="R", help="fractions of full rank that are kept (0.25)"
+    )
     added.add_argument("--precision", nargs="+", help="default, bfloat16, tf32 (a GPU's) or float32")
     added.add_argument("--modes", nargs="+", help="eager, compiled")
-    added.add_argument("--seconds", type=float, default=480.0, help="in which it is to be done; the first come first")
+    added.add_argument("--seconds", type=float, default=480.0, help="time limit; the first cases are measured first")
     added.add_argument("--output", type=Path, help="JSON to write (results/stepbench-<device>.json)")
 
 
 def stepbench(options: argparse.Namespace) -> None:
-    """Times training steps on random data, dense beside low rank, and estimates what bounds them."""
+    """Times training steps on random data, dense and low rank, and estimates what limits them."""
     from lrsms.base.files import write_json
     from lrsms.cost.stepbench import measure_grid
     from lrsms.cost.stepbench_table import show
@@ -39,10 +41,10 @@ def stepbench(options: argparse.Namespace) -> None:
 
 
 def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
-    """What was asked for, and otherwise what suits the device.
+    """The cases to measure: the options', or else those that suit the device.
 
     Raises:
-        ValueError: one line: a value is out of range, or nothing for this device.
+        ValueError: one line: a value is out of range, or this device cannot measure it.
     """
     from lrsms.cost import stepbench
 

@@ -1,4 +1,4 @@
-"""What is looked at by hand: a command's progress, a study before it starts, parameters, faces."""
+"""Verbs to look at things by hand: a command's progress, a study before it starts, parameters, faces."""
 
 import argparse
 import gc
@@ -22,7 +22,7 @@ def add(verb: Verb) -> None:
     """Adds these verbs to the command line."""
     added = verb(watch)
     added.add_argument("--log", type=Path, default=Path("results/logs/snakemake.log"), help="where its output goes")
-    added.add_argument("--quiet", action="store_true", help="show what it says on standard error only if it fails")
+    added.add_argument("--quiet", action="store_true", help="show its standard error only if it fails")
     added.add_argument("command", nargs=argparse.REMAINDER, help="such as snakemake --cores all")
 
     added = verb(sheet)
@@ -31,7 +31,12 @@ def add(verb: Verb) -> None:
     added.add_argument("output", type=Path, help="picture to write (.png, .pdf or .svg)")
 
     added = verb(plan, with_study(), on_device(), on_corpora(), on_records(), on_steptimes())
-    added.add_argument("--no-measure", dest="measure", action="store_false", help="unknown step times stay unknown")
+    added.add_argument(
+        "--no-measure",
+        dest="measure",
+        action="store_false",
+        help="measure no step times; those without a record stay unknown",
+    )
     added.add_argument("--json", action="store_true", help="machine-readable")
 
     added = verb(params)
@@ -41,7 +46,7 @@ def add(verb: Verb) -> None:
 
 
 def watch(options: argparse.Namespace) -> None:
-    """Runs a command, with bars for the progress that its jobs report."""
+    """Runs a command and shows progress bars for its jobs."""
     from lrsms.watch.bars import quietly
     from lrsms.watch.bars import watch as watch_command
 
@@ -49,7 +54,7 @@ def watch(options: argparse.Namespace) -> None:
 
 
 def sheet(options: argparse.Namespace) -> None:
-    """Lays the frames of one utterance out on a page, each with what is said at that moment."""
+    """Draws all frames of one utterance on a page, each with the sound that is spoken at that moment."""
     from lrsms.data.synthetic.contactsheet import utterance_sheet
     from lrsms.report.figures.style import style
 
@@ -60,7 +65,7 @@ def sheet(options: argparse.Namespace) -> None:
 
 def plan(options: argparse.Namespace) -> None:
     """Lists a study's runs with their parameters, and estimates time and disk before anything starts."""
-    gc.disable()  # what is imported and expanded stays; to look through it for garbage is a tenth of the time
+    gc.disable()  # imports and runs stay in memory: looking through them for garbage takes a tenth of the time
     try:
         from lrsms.cost.estimate import Folders, estimate
         from lrsms.cost.estimate_table import show as show_estimate

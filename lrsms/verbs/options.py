@@ -1,4 +1,4 @@
-"""What verbs share: options that several have, and what these stand for."""
+"""Options that several verbs have, and the functions that read them."""
 
 import argparse
 import os
@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 
 class Verb(Protocol):
-    """Adds a verb to the command line, called as its function is and described by its docstring."""
+    """Adds a verb to the command line: its name is the function's, its description the function's docstring."""
 
     def __call__(
-        self, function: Callable[[argparse.Namespace], None], *parents: argparse.ArgumentParser
+        self, function: Callable[[argparse.Namespace], None], *parents: argparse.ArgumentParser, workflow: bool = False
     ) -> argparse.ArgumentParser:
-        """Returns the verb's parser, which has the options of ``parents``."""
+        """Returns the verb's parser.
+
+        Args:
+            function: what the verb does.
+            parents: parsers whose options the verb has too.
+            workflow: whether a rule of the workflow calls the verb, and people seldom do; ``--help`` lists it below.
+        """
 
 
 def with_project() -> argparse.ArgumentParser:
@@ -33,7 +39,7 @@ def with_project() -> argparse.ArgumentParser:
 
 
 def with_study() -> argparse.ArgumentParser:
-    """A study and what else may be asked for instead of the project's, read by ``asked_study``."""
+    """A study, and what may replace the project's scale, task and corpus; read by ``asked_study``."""
     parser = with_project()
     parser.add_argument("study", help="a file in workflow/config/studies")
     for name in ("scale", "task", "corpus"):
@@ -69,7 +75,7 @@ def on_logs() -> argparse.ArgumentParser:
 
 
 def read_project(text: str) -> Project:
-    """``--project``: a path, or the content itself, which is a mapping.
+    """Reads ``--project``: a path, or the content itself, which is a mapping.
 
     Raises:
         ValueError: one line: it cannot be read, or is no project.
@@ -80,7 +86,7 @@ def read_project(text: str) -> Project:
 
 
 def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Experiment]]:
-    """The project with the study and what else was named on the command line, and the study's runs.
+    """The project with the study, scale, task and corpus of the command line, and the study's runs.
 
     Raises:
         ValueError: one line: the project, the study, or a file that it names is missing or malformed.
@@ -93,13 +99,13 @@ def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Exper
 
 
 def corpus_root(project: Project, corpus: Corpus) -> Path | None:
-    """The folder that a corpus was given, if it was given one."""
+    """The folder that the project's ``roots`` give to a corpus, if any."""
     root = project.roots.get(corpus.name)
     return Path(root) if root else None
 
 
 def given_root(roots: str, corpus: Corpus) -> Path | None:
-    """The folder that ``--roots`` gives to a corpus, if it gives one.
+    """The folder that ``--roots`` gives to a corpus, if any.
 
     Raises:
         ValueError: one line: it is no mapping of names to folders.
@@ -115,7 +121,7 @@ def given_root(roots: str, corpus: Corpus) -> Path | None:
 
 
 def babble_recording(project: Project, corpus: Corpus) -> Path | None:
-    """Where the recording of babble lies that a corpus names, if it names one.
+    """The path of the babble recording that a corpus names, if any.
 
     Raises:
         ValueError: one line: the project has no such root.
@@ -131,7 +137,7 @@ def babble_recording(project: Project, corpus: Corpus) -> Path | None:
 
 
 def chosen_device(options: argparse.Namespace) -> "torch.device":
-    """The device that was asked for, with as many processor threads.
+    """The device of ``--device``; also sets the number of processor threads.
 
     Raises:
         ValueError: one line: there is no such device here, and why; or less than one thread.
@@ -159,7 +165,7 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
 
 
 def require_gpus(num_devices: int) -> None:
-    """Checks that a job has the GPUs that it was promised, so that it never runs on a processor instead.
+    """Checks that a job has the GPUs that it was promised, so that it never runs on a CPU instead.
 
     Raises:
         ValueError: one line: there are too few, and what hides them.
@@ -185,7 +191,7 @@ def require_gpus(num_devices: int) -> None:
 
 
 def _cuda_says() -> str:
-    """Why CUDA does not start, in its own words."""
+    """CUDA's own message on why it does not start."""
     import torch
 
     try:

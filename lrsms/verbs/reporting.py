@@ -1,4 +1,4 @@
-"""From records to what is read: tables, verdicts, figures, pages, and how far a study is."""
+"""Verbs that make tables, verdicts, figures and pages from records, and show how far a study is."""
 
 import argparse
 from pathlib import Path
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 def add(verb: Verb) -> None:
     """Adds these verbs to the command line."""
-    added = verb(aggregate, with_project(), on_records(), on_steptimes())
+    added = verb(aggregate, with_project(), on_records(), on_steptimes(), workflow=True)
     added.add_argument("folder", type=Path, help="the study's folder of results")
     added.add_argument("selection", type=Path, help="list of the study's runs to write")
 
     added = verb(status, with_study(), on_corpora(), on_records(), on_logs())
     added.add_argument("--json", action="store_true", help="machine-readable")
 
-    added = verb(partial, with_project(), on_corpora(), on_records(), on_steptimes(), on_logs())
+    added = verb(partial, with_project(), on_corpora(), on_records(), on_steptimes(), on_logs(), workflow=True)
     added.add_argument("folder", type=Path, help="folder to write")
 
-    added = verb(tables)
+    added = verb(tables, workflow=True)
     added.add_argument("folder", type=Path, help="the study's folder of results")
 
-    added = verb(figures, on_records(), on_steptimes())
+    added = verb(figures, on_records(), on_steptimes(), workflow=True)
     added.add_argument("folder", type=Path, help="the study's folder of results, with its project.json")
     added.add_argument("output", type=Path, help="folder for the figures")
 
@@ -51,11 +51,12 @@ def add(verb: Verb) -> None:
 
     added = verb(power)
     added.add_argument("folder", type=Path, help="the study's folder of results")
-    added.add_argument("--difference", type=float, default=1.0, help="of the word error rates, in points")
+    added.add_argument("--difference", type=float, default=1.0, help="to detect, of the word error rates, in points")
 
-    added = verb(pages, with_project(), on_records())
+    added = verb(pages, with_project(), on_records(), workflow=True)
     added.add_argument("folder", type=Path, help="the study's folder of results")
     added.add_argument("output", type=Path, help="folder for the pages")
+    added.add_argument("--figures", type=Path, default=Path("figures"), help="folder of all studies' figures")
 
     added = verb(regenerate, on_records(), on_steptimes())
     added.add_argument("folders", type=Path, nargs="*", help="folders of results; all with a project.json if none")
@@ -75,7 +76,7 @@ def aggregate(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Says of each run of a study whether it is done, running, failed, diverged or missing, and why."""
+    """Says whether each run of a study is done, running, failed, diverged or missing, and why."""
     from lrsms.watch.status import show as show_status
 
     project, experiments = asked_study(options)
@@ -83,7 +84,7 @@ def status(options: argparse.Namespace) -> None:
 
 
 def partial(options: argparse.Namespace) -> None:
-    """Prints and writes the table of what runs there are, and why the others are missing."""
+    """Prints and writes the table of the finished runs, and says why the others are missing."""
     from lrsms.report.aggregate import aggregate as aggregate_records
     from lrsms.report.tables import render_terminal
     from lrsms.report.tables import write as write_tables
@@ -108,7 +109,7 @@ def tables(options: argparse.Namespace) -> None:
 
 
 def figures(options: argparse.Namespace) -> None:
-    """Draws a study's figures as PDF, PNG and SVG, by its project.json."""
+    """Draws the figures of a study that has a project.json, as PDF, PNG and SVG."""
     from lrsms.report.results import load_project
 
     project = load_project(options.folder)
@@ -116,7 +117,7 @@ def figures(options: argparse.Namespace) -> None:
 
 
 def claims(options: argparse.Namespace) -> None:
-    """Says of each of the paper's findings whether a study's results support it; writes claims.* beside its tables."""
+    """Says whether a study's results support each of the paper's findings; writes claims.* beside its tables."""
     from lrsms.report.verdict_table import sentence
 
     project = read_project(options.project)
@@ -125,14 +126,14 @@ def claims(options: argparse.Namespace) -> None:
 
 
 def power(options: argparse.Namespace) -> None:
-    """Says how many seeds, or speakers, a study would need to see a difference of word error rates of a given size."""
+    """Says how many seeds, or speakers, a study needs to detect a given difference of word error rates."""
     from lrsms.report.planning import show
 
     show(options.folder, options.difference / 100)
 
 
 def pages(options: argparse.Namespace) -> None:
-    """Writes the pages of a study's report: what it was, its table, plans, provenance and a page for each run."""
+    """Writes the pages of a study's report: summary, table, plans, provenance and a page for each run."""
     from lrsms.report.pages.write import write
 
     project = read_project(options.project)
@@ -142,14 +143,15 @@ def pages(options: argparse.Namespace) -> None:
         done = sum((options.records / e.name / project.decoding.scores).is_file() for e in experiments if e.trained)
         trained = sum(e.trained for e in experiments)
         raise ValueError(
-            f"{options.folder}: study '{project.study}' has no table yet: {done} of {trained} runs are recorded; run"
-            " it, or go on with it (make study), and then ask for the report"
+            f"{options.folder}: study '{project.study}' has no table yet: {done} of {trained} runs are recorded;"
+            " run it to its end (make study), then ask for the report"
         )
-    write(options.folder, options.output, project, question, experiments, options.records)
+    figures = options.figures / options.folder.name
+    write(options.folder, options.output, project, question, experiments, options.records, figures)
 
 
 def regenerate(options: argparse.Namespace) -> None:
-    """Makes committed tables, verdicts and figures again from the records, of every study that has a project.json."""
+    """Makes the tables, verdicts and figures of every study that has a project.json again from the records."""
     from lrsms.report import claims as hypotheses
     from lrsms.report import findings, index
     from lrsms.report.results import committed, load_project, selection_name
@@ -167,7 +169,7 @@ def regenerate(options: argparse.Namespace) -> None:
         _aggregate(project, experiments, folder, folder / selection_name(project, experiments, stated), options)
         write_tables(folder)
         outcomes = _claims(project, [project.study], folder.parent, options.config_folder) if stated else []
-        if project.scale != "demo":  # which is never committed
+        if project.scale != "demo":  # results of the demo are never committed
             entries.append(index.Entry(project, folder, experiments))
             decided += outcomes
         _figures(folder, options.figures / folder.name, experiments, project, options)
@@ -178,7 +180,7 @@ def regenerate(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Prints a study's table, and the paths that it is given."""
+    """Prints a study's table, and below it the given paths."""
     from lrsms.report.tables import render_terminal
 
     render_terminal(options.folder)

@@ -1,4 +1,4 @@
-"""What makes records: one verb per rule, from a study's check to the score table and step time of a run."""
+"""Verbs that make records: one for each rule, from the check of a study to the scores and the step time of a run."""
 
 import argparse
 import contextlib
@@ -29,43 +29,52 @@ from lrsms.verbs.options import (
 
 def add(verb: Verb) -> None:
     """Adds these verbs to the command line."""
-    verb(check, with_project(), on_corpora(), on_records())
+    verb(check, with_project(), on_corpora(), on_records(), workflow=True)
 
-    added = verb(resolve, with_project())
+    added = verb(resolve, with_project(), workflow=True)
     added.add_argument("run", help="the run's name")
     added.add_argument("output", type=Path, help="config.json to write")
 
-    added = verb(prepare, with_project())
-    added.add_argument("folder", type=Path, help="folder to write, called as the study's runs call it")
+    added = verb(prepare, with_project(), workflow=True)
+    added.add_argument("folder", type=Path, help="folder to write; its name is the one that the study's runs use")
     added.add_argument("--threads", type=int, default=1, help="recordings read, or faces drawn, at a time")
 
-    added = verb(train, on_device(), on_corpora())
+    added = verb(train, on_device(), on_corpora(), workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder, with its config.json")
     added.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between checkpoints")
-    added.add_argument("--devices", type=int, default=1, help="how many of this machine share each step (torchrun)")
-    added.add_argument("--roots", default="{}", help="folders of real corpora; else where they were when prepared")
-    added.add_argument("--deterministic", action="store_true", help="the same bits each time also on a GPU; slower")
+    added.add_argument(
+        "--devices", type=int, default=1, help="how many GPUs of this machine share each step (torchrun)"
+    )
+    added.add_argument("--roots", default="{}", help="folders of recorded corpora; else where they were when prepared")
+    added.add_argument("--deterministic", action="store_true", help="the same bits each time on a GPU too; slower")
 
-    added = verb(decode, with_project(), on_device(), on_corpora())
+    added = verb(decode, with_project(), on_device(), on_corpora(), workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder")
     added.add_argument("output", type=Path, help="hypotheses to write (JSON lines)")
 
-    added = verb(score)
+    added = verb(score, workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder")
     added.add_argument("hypotheses", type=Path)
     added.add_argument("output", type=Path, help="score table to write, in the run's record")
 
-    added = verb(steptime, with_project(), on_device())
-    added.add_argument("output", type=Path, help="measurement to write, called as the study's runs call it")
+    added = verb(steptime, with_project(), on_device(), workflow=True)
+    added.add_argument("output", type=Path, help="measurement to write; its name is the one that the study's runs use")
     added.add_argument("--seconds", type=float, default=5.0, help="about how long to measure")
 
     added = verb(reference)
-    added.add_argument("list", help="of workflow/config/reference.yaml")
-    added.add_argument("--seconds", type=float, default=float("inf"), help="at most, then what is unfinished waits")
-    added.add_argument("--roots", help="folders of real corpora, such as '{grid_s1: /data/grid_s1}'")
-    added.add_argument("--pack", type=Path, metavar="FILE.tar.gz", help="archive of what there is then, to write")
+    added.add_argument("list", help="a list in workflow/config/reference.yaml")
     added.add_argument(
-        "--snakemake", nargs=argparse.REMAINDER, default=[], help="comes last: its options, such as --cores all"
+        "--seconds", type=float, default=float("inf"), help="time limit; unfinished runs wait for the next call"
+    )
+    added.add_argument("--roots", help="folders of recorded corpora, such as '{grid_s1: /data/grid_s1}'")
+    added.add_argument(
+        "--pack", type=Path, metavar="FILE.tar.gz", help="archive to write, of all results that exist at the end"
+    )
+    added.add_argument(
+        "--snakemake",
+        nargs=argparse.REMAINDER,
+        default=[],
+        help="its options, such as --cores all; this option comes last",
     )
 
     added = verb(unpack)
@@ -75,7 +84,7 @@ def add(verb: Verb) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Finds what would fail later: targets, ranks, decoders, and the corpus where it is still to be prepared."""
+    """Finds mistakes before the first job: in targets, ranks, decoders, and corpora that are not prepared yet."""
     from lrsms.cost.check import check_corpus, check_runs
 
     project = read_project(options.project)
@@ -88,7 +97,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def resolve(options: argparse.Namespace) -> None:
-    """Writes a run's config.json."""
+    """Writes the config.json of a run."""
     from lrsms.base.files import write_json
 
     project = read_project(options.project)
@@ -128,7 +137,7 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains a run, from its last checkpoint if it was interrupted; SIGTERM and SIGUSR1 make it write one and end."""
+    """Trains a run, from its last checkpoint if there is one; at SIGTERM or SIGUSR1 it writes a checkpoint and ends."""
     if options.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         from lrsms.training.launch import launch
 
@@ -147,7 +156,7 @@ def train(options: argparse.Namespace) -> None:
         make_deterministic()
     device = chosen_device(options)
     first = os.environ.get("RANK", "0") == "0"
-    # The lock comes before the others are joined, so that a run that is held is refused while these still wait.
+    # Lock before the other processes join: a run that another job holds is then refused while they still wait.
     with only_one(options.folder) if first else contextlib.nullcontext(), joined(device) as ranks:
         prepared = Prepared(options.corpora / run.prepared, given_root(options.roots, run.corpus))
         with interrupt.stop_on_signals() as stop:
@@ -186,7 +195,7 @@ def steptime(options: argparse.Namespace) -> None:
 
 
 def reference(options: argparse.Namespace) -> None:
-    """Works through a list of the results that the repository keeps, for a while; the next call goes on."""
+    """Makes the results of a list that the repository keeps, for a limited time; the next call continues."""
     from lrsms.report.results import folder_name
     from lrsms.watch.kept_results import keep, load, pack, work_through
 
@@ -202,11 +211,11 @@ def reference(options: argparse.Namespace) -> None:
         say(goal)
     if failed:
         names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
-        raise ValueError(f"{names}: the workflow failed before the time was up; what it said above is why")
+        raise ValueError(f"{names}: the workflow failed before the time was over; its output above says why")
 
 
 def unpack(options: argparse.Namespace) -> None:
-    """Unpacks records, step times and notes of studies that reference --pack packed, and nothing else."""
+    """Unpacks the records, step times and notes in an archive of reference --pack, and nothing else."""
     from lrsms.record.archive import unpack as unpack_archive
 
     found = unpack_archive(options.archive, Path())

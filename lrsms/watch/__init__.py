@@ -1,1 +1,1 @@
-"""What is looked at while a workflow runs, and the lists of results that the repository keeps."""
+"""Watching a workflow while it runs, and the lists of results that the repository keeps."""

@@ -1,7 +1,7 @@
-"""A workflow watched on a terminal: one bar for its jobs and one for each job at work, with time left.
+"""Progress bars for a workflow on a terminal: one for its jobs, and one for each running job, with time left.
 
-Jobs report progress in plain lines (``progress.py``), which reach Snakemake's output. Here that output is kept in a
-log, and its lines of progress are drawn as bars. Without a terminal nothing is changed: the lines are the progress.
+Jobs report progress in plain lines (``progress.py``), which reach Snakemake's output. Here that output goes into a log,
+and its lines of progress become bars. Without a terminal nothing changes: the lines themselves show the progress.
 """
 
 import collections
@@ -26,7 +26,7 @@ _NOISE = re.compile(
     r"|Command '|RuleException:|CalledProcessError in|WorkflowError:$|At least one job"
     r"|Exiting because|Provided |Rules claiming"
 )
-"""How lines of Snakemake begin that say nothing of a failure: the job has said what it was, in one line."""
+"""The beginnings of Snakemake's lines that do not explain a failure: the job itself has explained it in one line."""
 
 
 def watch(command: Sequence[str], log: Path) -> int:
@@ -37,7 +37,7 @@ def watch(command: Sequence[str], log: Path) -> int:
         log: where its output goes when there is a terminal to draw bars on.
 
     Returns:
-        Its exit status. After a failure the end of the log has been printed.
+        Its exit status. After a failure, it has printed the end of the log.
     """
     if not sys.stderr.isatty():
         return subprocess.call(command)
@@ -61,14 +61,14 @@ def watch(command: Sequence[str], log: Path) -> int:
                 status = process.wait()
                 break
             except KeyboardInterrupt:
-                continue  # the terminal told the command too: it is given the time to end in order
+                continue  # the command got the terminal's signal too: wait until it has ended properly
     if status:
         console.print("".join(last_lines), markup=False, highlight=False)
     return status
 
 
 def quietly(command: Sequence[str]) -> int:
-    """Runs ``command`` and shows what it says on standard error only if it fails.
+    """Runs ``command`` and shows its standard error only if it fails.
 
     Args:
         command: the program and its arguments; its standard output is shown as it comes.
@@ -95,7 +95,7 @@ def _bars(console: Console) -> Progress:
 
 
 class _Shown:
-    """The bars on the screen: the jobs, and whatever has reported and is not yet at its end."""
+    """The bars on the screen: one for all jobs, and one for each job that has reported and is not finished."""
 
     def __init__(self, bars: Progress) -> None:
         self.bars = bars
@@ -104,7 +104,7 @@ class _Shown:
         self.tasks: dict[str, TaskID] = {}
 
     def update(self, line: str) -> None:
-        """Takes in one line of the output."""
+        """Reads one line of the output."""
         if jobs := _JOBS.search(line):
             done, total = int(jobs["done"]), int(jobs["total"])
             left = timedelta(seconds=round((time.monotonic() - self.began) / max(done, 1) * (total - done)))

@@ -1,8 +1,8 @@
-"""The results that the repository keeps: lists of runs in order of value, worked through in slices of time.
+"""The results that the repository keeps: lists of runs in the order of their value, made in slices of time.
 
 ``workflow/config/reference.yaml`` names the lists. Each entry is a choice of a study's runs. A slice goes through them
-in order and stops when its time is up: no job is begun any more, training writes a checkpoint and ends, what is being
-decoded or scored ends by itself. The next slice goes on from there, so that a short loan of a machine is enough.
+in order and stops when its time is over: no new job starts, training writes a checkpoint and ends, and decoding and
+scoring finish. The next slice continues from there, so that short times on a machine are enough.
 """
 
 import json
@@ -30,10 +30,10 @@ from lrsms.study.run import Name, Task
 
 FILE = "reference.yaml"
 _SHORTEST = 20.0
-"""Seconds that are not worth a start of the workflow."""
+"""With fewer seconds left, the workflow is not started."""
 _GRACE = 60.0
-"""Seconds after which training is asked to end once more: a job that was only starting up did not hear it. Being asked
-twice ends a job at once, at its last checkpoint, so it is long enough to write one."""
+"""Seconds until training is asked to end a second time: a job that was still starting did not get the first signal. A
+second signal ends a job at once, at its last checkpoint, so the time must be long enough to write one."""
 
 
 class Entry(Frozen):
@@ -44,14 +44,14 @@ class Entry(Frozen):
     scale: Name
     corpus: Name
     cells: tuple[Selection, ...] | None = None
-    """Beside the dense baseline, the cells whose fields have these values (as in ``claims.yaml``); None: all."""
+    """The cells whose fields have these values (as in ``claims.yaml``), beside the dense baseline; None: all."""
     seeds: tuple[int, ...] | None = None
     """None: all."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """An entry's project, and the files that its runs are to leave.
+    """An entry's project, and the files that its runs must make.
 
     Attributes:
         project: the project with the entry's study.
@@ -63,11 +63,11 @@ class Goal:
 
     @property
     def missing(self) -> list[Path]:
-        """Those that are not there yet."""
+        """The files that do not exist yet."""
         return [path for path in self.files if not path.is_file()]
 
     def __str__(self) -> str:
-        """How far it is."""
+        """How many of its files exist."""
         return f"{folder_name(self.project)}: {len(self.files) - len(self.missing)} of {len(self.files)}"
 
 
@@ -101,7 +101,7 @@ def load(name: str, project: Project, folder: Path) -> list[Goal]:
 
 
 def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]) -> list[Goal]:
-    """Makes what is missing, in order, until time is up.
+    """Makes the missing files, in order, until the time is over.
 
     Args:
         goals: from ``load``.
@@ -109,7 +109,7 @@ def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]
         arguments: of Snakemake, such as ``--cores 16``.
 
     Returns:
-        Those whose workflow failed before time was up.
+        The goals whose workflow failed before the time was over.
     """
     deadline = time.monotonic() + seconds
     failed = []
@@ -124,7 +124,7 @@ def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]
 
 
 def keep(goals: Sequence[Goal], results: Path) -> None:
-    """Notes in the folder of each study whose goal is reached what it is made of: ``regenerate`` makes its tables."""
+    """Writes project.json into the folder of each finished study, so that ``regenerate`` makes its tables."""
     for goal in goals:
         if not goal.missing:
             folder = results / folder_name(goal.project)
@@ -143,7 +143,7 @@ def pack(goals: Sequence[Goal], results: Path, archive: Path) -> None:
 
 
 def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without the names of who made the file."""
+    """Removes the owner's names from an archive member."""
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     return member
@@ -164,7 +164,7 @@ def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list
         found = [e for e in found if e.run.seed in entry.seeds]
     if not found:
         raise ValueError(f"{where}: study '{entry.study}' has no run with these seeds")
-    # Seed by seed: with one seed of every cell, a table says something already.
+    # Seed by seed: one seed of every cell already makes a useful table.
     return sorted({e.name: e for e in found}.values(), key=lambda e: e.run.seed)
 
 
@@ -176,9 +176,10 @@ def _has(experiment: Experiment, field: str, wanted: object) -> bool:
 
 
 def _run_until(deadline: float, command: Sequence[str]) -> bool:
-    """Runs a workflow, in a group of processes of its own; what is unfinished at the deadline stays so.
+    """Runs a workflow in its own group of processes; at the deadline, unfinished work stays unfinished.
 
-    Who is ended itself, by Ctrl-C or SIGTERM, ends the group as well: nothing goes on without anybody to wait for it.
+    If this process is ended, by Ctrl-C or SIGTERM, it ends the group too: no job continues without a process that waits
+    for it.
 
     Returns:
         False if it failed before the deadline.
@@ -189,15 +190,15 @@ def _run_until(deadline: float, command: Sequence[str]) -> bool:
         try:
             return process.wait(max(0.0, deadline - time.monotonic())) == 0
         except subprocess.TimeoutExpired:
-            process.terminate()  # Snakemake begins no other job, and waits for those that run
+            process.terminate()  # Snakemake starts no new job, and waits for the running ones
         while process.poll() is None:
-            os.killpg(process.pid, signal.SIGUSR1)  # training, which alone listens, writes a checkpoint and ends
+            os.killpg(process.pid, signal.SIGUSR1)  # only training reacts to it: it writes a checkpoint and ends
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE)
         return True
     except BaseException:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)  # SIGINT is ignored by what was started in the background
+            os.killpg(process.pid, signal.SIGTERM)  # programs that were started in the background ignore SIGINT
             process.wait()
         raise
     finally:

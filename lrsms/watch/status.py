@@ -1,6 +1,6 @@
-"""How far a study is: the state of each of its runs, read off the files that the workflow leaves.
+"""How far a study is: the state of each of its runs, from the files that the workflow writes.
 
-Nothing is loaded but ends of logs, so that a thousand runs take about a second; nothing is written.
+Only the ends of logs are read, so that a thousand runs take about a second. Nothing is written.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ from lrsms.study.expand import Experiment
 State = Literal["done", "running", "failed", "diverged", "missing"]
 STATES: tuple[State, ...] = get_args(State)
 QUIET_SECONDS = 120.0
-"""A job whose log has been still for longer is not at work."""
+"""A job whose log has not changed for longer than this is not running."""
 
 _TAIL = 16_384
 _ERROR = re.compile(r"^error: (?P<text>.+)$", re.MULTILINE)
@@ -38,7 +38,7 @@ _LEFT = re.compile(r"(?:(?P<days>\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d\d):
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the workflow leaves its files."""
+    """The folders of the workflow's files."""
 
     records: Path
     runs: Path
@@ -54,12 +54,12 @@ class Status:
         run: its name.
         cell: what it varies.
         seed: its seed.
-        state: ``done`` (recorded), ``running``, ``failed``, ``diverged`` or ``missing`` (nothing is wrong with it: it
-            was not begun, or waits for its next step).
-        step: training steps that are done, None where no log says so.
+        state: ``done`` (recorded), ``running``, ``failed``, ``diverged`` or ``missing`` (nothing is wrong: it has not
+            started, or waits for its next job).
+        step: finished training steps, None if no log says so.
         steps: training steps in all, likewise.
-        seconds_left: of the job at work, by its own estimate.
-        note: the last error line of a failed run; of others what there is to say.
+        seconds_left: the running job's own estimate.
+        note: the last error line of a failed run; for other states, a remark.
     """
 
     run: str
@@ -96,7 +96,7 @@ def study_status(experiments: Sequence[Experiment], decoding: Decoding, folders:
 
 
 def reasons(statuses: Sequence[Status]) -> list[str]:
-    """A line for each cell of which runs are neither done nor diverged, with why: the notes below a partial table."""
+    """A line for each cell with runs that are neither done nor diverged, with the reasons: notes of a partial table."""
     seeds: dict[tuple[str, str, str], list[str]] = {}
     for status in statuses:
         if status.state not in ("done", "diverged"):
@@ -117,7 +117,7 @@ def write_reasons(statuses: Sequence[Status], table: Path) -> list[str]:
 
 
 def show(statuses: Sequence[Status], as_json: bool = False, console: Console | None = None) -> None:
-    """Prints a table of the runs and a line of how many are in which state; or JSON with both."""
+    """Prints a table of the runs, and a line with the number of runs in each state; or JSON with both."""
     counts = {state: sum(status.state == state for status in statuses) for state in STATES}
     if as_json:
         print(json.dumps({"counts": counts, "runs": [asdict(status) for status in statuses]}, indent=1))
@@ -172,7 +172,7 @@ def _status(experiment: Experiment, decoding: Decoding, folders: Folders) -> Sta
 
 
 def _outcome(path: Path) -> dict[str, Any]:
-    """How training ended, empty where it has not; with ``diverged`` where the loss did."""
+    """How training ended: empty if it has not; with ``diverged`` if the loss diverged."""
     try:
         content = json.loads(path.read_bytes())
         return content | ({"diverged": True} if content["status"] == "diverged" else {})
@@ -185,7 +185,7 @@ def _divergence(outcome: dict[str, Any]) -> str:
 
 
 def _corpus_error(name: str, folders: Folders) -> str:
-    """Why a corpus that is not there could not be prepared, if it was tried."""
+    """The reason why a missing corpus could not be prepared, if preparing it was tried."""
     if (folders.corpora / name / "corpus.json").is_file():
         return ""
     error = _last_error(_tail(folders.logs / f"prepare-{name}.log"))
@@ -193,7 +193,7 @@ def _corpus_error(name: str, folders: Folders) -> str:
 
 
 def _tail(path: Path) -> str:
-    """The end of a log, nothing where there is none."""
+    """The end of a log; empty if there is no log."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
@@ -203,7 +203,7 @@ def _tail(path: Path) -> str:
 
 
 def _last_error(text: str) -> str:
-    """The last error line of a log: our own, or the last of a traceback."""
+    """The last error line of a log: our own line, or the last line of a traceback."""
     if errors := list(_ERROR.finditer(text)):
         return errors[-1]["text"].strip()
     if _TRACEBACK in text:
@@ -212,7 +212,7 @@ def _last_error(text: str) -> str:
 
 
 def _progress(text: str) -> dict[str, Any]:
-    """What the last line of progress in a log says: ``step``, ``steps`` and ``seconds_left``."""
+    """The last progress in a log: ``step``, ``steps`` and ``seconds_left``."""
     for line in reversed(text.splitlines()):
         if found := LINE.fullmatch(line.strip()):
             fields: dict[str, Any] = {"step": int(found["done"]), "steps": int(found["total"])}
@@ -225,7 +225,7 @@ def _progress(text: str) -> dict[str, Any]:
 
 
 def _at_work(log: Path) -> bool:
-    """Whether a log was written to lately."""
+    """Whether a log was written to recently."""
     try:
         return time.time() - log.stat().st_mtime < QUIET_SECONDS
     except OSError:
@@ -233,7 +233,7 @@ def _at_work(log: Path) -> bool:
 
 
 def _is_held(folder: Path) -> bool:
-    """Whether a process holds the lock of ``files.only_one``; another node's is seen where the file system tells."""
+    """Whether a process holds the lock of ``files.only_one``; on another node, only if the file system shows it."""
     try:
         with (folder / ".lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -89,7 +89,7 @@ def test_without_locks_work_goes_on_and_is_warned_of_once(tmp_path, monkeypatch,
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with pytest.warns(UserWarning, match="has no locks: see to it that no two processes work on the same run") as said:
+    with pytest.warns(UserWarning, match="has no locks: make sure that no two processes work on the same run") as said:
         for name in "ab":
             with only_one(tmp_path / name):
                 pass
@@ -108,7 +108,7 @@ def test_where_a_folder_cannot_be_synced_files_are_written_and_it_is_said_once(
         fsync(file)
 
     monkeypatch.setattr(os, "fsync", of_files)
-    with pytest.warns(UserWarning, match="a power cut may undo the files written last") as said:
+    with pytest.warns(UserWarning, match="a power cut may undo the last files") as said:
         for name in "ab":
             write_atomically(tmp_path / name, b"1")
     assert len(said) == 1 and sorted(os.listdir(tmp_path)) == ["a", "b"]

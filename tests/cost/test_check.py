@@ -79,7 +79,7 @@ def test_a_decoder_that_the_model_lacks_is_named(check):
 
 def test_too_many_mel_bands_are_refused(check):
     error = check([{"model.mels": [400]}])
-    assert error.startswith("error: run 'mels400': 'mels' is 400: a band holds no frequency")
+    assert error.startswith("error: run 'mels400': 'mels' is 400: a band has no frequency")
 
 
 def test_a_corpus_that_cannot_be_rendered_is_refused(check):

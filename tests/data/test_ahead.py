@@ -95,5 +95,5 @@ def test_a_process_that_leaves_while_pytorch_loads_leaves_in_good_order():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_loader_that_dies_without_a_word_is_noticed(monkeypatch):
     monkeypatch.setattr(threading.Thread, "run", lambda self: None)
-    with pytest.raises(OSError, match="the thread that loads the data has died; run again to go on"):
+    with pytest.raises(OSError, match="the thread that loads the data has died; run again to continue"):
         next(load_ahead([1], lambda x: x))

@@ -398,7 +398,7 @@ def test_babble_of_the_utterance_s_own_voice_is_told(tmp_path, speaker, who):
     manifest_file = root / "manifest.tsv"
     manifest_file.write_text(re.sub(r"\ts[01]\t", f"\t{speaker}\t", manifest_file.read_text()))
     (line,) = prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out")
-    assert line.startswith("babble may hold an utterance's own voice") and who in line
+    assert line.startswith("babble may contain an utterance's own voice") and who in line
     soundfile.write(tmp_path / "crowd.wav", samples_of(99, 40_000), 16_000)
     assert prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out", babble=tmp_path / "crowd.wav") == []
     assert prepare(CORPUS, CHARACTERS, VIDEO, make(tmp_path / "films", pictures=True), tmp_path / "seen") == []
@@ -425,7 +425,7 @@ def test_narrow_band_recordings_are_told_and_noted(tmp_path):
     root = make(tmp_path / "root")
     for number in range(20):
         soundfile.write(root / f"u{number}.wav", samples_of(number), 8_000)
-    note = "sampled at 8000 Hz: nothing above 4000 Hz can be heard"
+    note = "sampled at 8000 Hz: it has nothing above 4000 Hz"
     assert prepare(CORPUS, CHARACTERS, AUDIO, root, tmp_path / "out") == [f"{note}: 20 utterances, first 'u0'"]
     assert Prepared(tmp_path / "out").summary["notes"] == [{"note": note, "utterances": 20, "first": "u0"}]
 

@@ -43,7 +43,7 @@ def test_a_dead_holders_lock_is_taken_away(folder: Path) -> None:
     note(folder)
     said = holders.look(folder)
     assert said is not None and said.startswith("note: Snakemake, process 999999999 since ")
-    assert said.endswith("was ended before it had finished; the folder is unlocked, and what was unfinished is made")
+    assert said.endswith("was ended before it had finished; the folder is unlocked, and unfinished files are made")
     assert not is_locked(folder) and holders.look(folder) is None
 
 

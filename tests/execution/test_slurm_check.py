@@ -54,7 +54,9 @@ def test_a_partition_that_does_not_exist_is_named_with_those_that_do(cluster: Pa
 
 def test_a_missing_partition_is_asked_for_where_there_is_no_default(cluster: Path) -> None:
     prints(cluster, "sinfo", "gpu\nlong")
-    assert refusal(None, None).startswith("slurm_partition is missing: the cluster has no default one; give one of gpu")
+    assert refusal(None, None).startswith(
+        "slurm_partition is missing: the cluster has no default partition; give one of gpu"
+    )
 
 
 def test_an_account_that_is_not_the_users_is_named_with_those_that_are(cluster: Path) -> None:

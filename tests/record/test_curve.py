@@ -107,7 +107,7 @@ def test_a_damaged_log_is_refused_by_its_line(logs, damage):
 def test_logs_of_other_steps_are_refused(logs):
     metrics, timings = logs(8)
     timings.write_text("".join(timings.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match=r"timings.jsonl: is not of the steps of .*metrics.jsonl"):
+    with pytest.raises(ValueError, match=r"timings.jsonl: has other steps than .*metrics.jsonl"):
         training_curve(metrics, timings)
 
 

@@ -92,7 +92,7 @@ def test_nothing_of_weights_that_were_trained_another_time_stays(copy, hypothese
     for name in ("spectra.json", "metrics.jsonl"):
         (copy / name).unlink()
     with pytest.raises(
-        ValueError, match=r"hypotheses\.jsonl: does not go with this run\.json: .*; decode the run again"
+        ValueError, match=r"hypotheses\.jsonl: does not belong to this run\.json: .*; decode the run again"
     ):
         write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
     hypotheses.with_name("hypotheses.seal.json").unlink()  # as of before there were seals
@@ -147,7 +147,7 @@ def test_torn_hypotheses_leave_no_scores(trained, hypotheses, tmp_path):
         (
             '"seed": 1\n',
             '"seed": 2\n',
-            r"was edited, or is of another version of lrsms: its content hashes to \w{10}",
+            r"was edited, or comes from another version of lrsms: its content hashes to \w{10}",
         ),
         ('"lr": 0.003', '"lr": 0.01', "was edited"),
         ('"lr": 0.003', '"lr": 0', r"'train.lr' is 0: input should be greater than 0"),

@@ -57,12 +57,14 @@ def test_a_run_is_wrong_where_an_old_session_went_on_with_spectral_factors(lowra
     reason = wrongly_resumed(fabricate.run(lowrank), outcome)
     assert bool(reason) == wrong
     if wrong:
-        assert "went on from step 3 in a version of lrsms that mixed up the optimizer's moments" in reason
+        assert "was resumed from step 3 by a version of lrsms that mixed up the optimizer's moments" in reason
 
 
 @pytest.mark.parametrize("told", [3, "x", [3], ["x"], [{}], [{"start": "x"}], [{"start": 3, "state_version": "x"}]])
 def test_sessions_that_are_none_are_refused_in_one_line(told):
-    assert "'sessions' is not as training wrote it" in wrongly_resumed(fabricate.run(SPECTRAL), {"sessions": told})
+    assert "'sessions' was changed after training wrote it" in wrongly_resumed(
+        fabricate.run(SPECTRAL), {"sessions": told}
+    )
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def experiment():
 def test_its_record_is_refused_and_named_with_the_remedy(tmp_path, experiment):
     record = fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.1, 1), **sessions(0, 3))
     with pytest.raises(
-        ValueError, match=r"run\.json: the run went on from step 3 .*'spectral' factors.* wrong; delete "
+        ValueError, match=r"run\.json: the run was resumed from step 3 .*'spectral' factors.* wrong; delete "
     ) as e:
         aggregate([experiment], tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / "results")
     assert "\n" not in str(e.value) and str(record) in str(e.value)
@@ -98,9 +100,9 @@ def test_an_ended_run_that_is_not_recorded_is_neither_decoded_nor_scored(
     outcome = json.loads((folder / "run.json").read_text())
     assert [session["state_version"] for session in outcome["sessions"]] == [STATE_VERSION]
     (folder / "run.json").write_text(json.dumps(outcome | {"sessions": [{"start": 0}, {"start": 3}]}))
-    with pytest.raises(ValueError, match=r"went on from step 3 .*; delete it to train again"):
+    with pytest.raises(ValueError, match=r"was resumed from step 3 .*; delete it to train again"):
         decode(make_lowrank(), prepared, folder, tmp_path / "out.jsonl", decoding, CPU)
-    with pytest.raises(ValueError, match=r"went on from step 3 .*; delete it to train again"):
+    with pytest.raises(ValueError, match=r"was resumed from step 3 .*; delete it to train again"):
         write_record(folder, tmp_path / "out.jsonl", tmp_path / "records/scores-1.csv.gz")
     folders = Folders(tmp_path / "records", tmp_path, tmp_path, tmp_path)
     experiment = fabricate.experiment(make_lowrank())
@@ -129,7 +131,9 @@ def test_a_checkpoint_from_before_is_sound_if_the_run_was_not_resumed_then(
         train(run, prepared, folder, CPU, checkpoint_seconds=0)
     age(folder, *starts)
     if init == "spectral" and len(starts) > 1:
-        with pytest.raises(ValueError, match=r"checkpoints: the run went on from step 1 .*; delete it to start anew"):
+        with pytest.raises(
+            ValueError, match=r"checkpoints: the run was resumed from step 1 .*; delete it to start anew"
+        ):
             train(run, prepared, folder, CPU)
         return
     train(run, prepared, folder, CPU)

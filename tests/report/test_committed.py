@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,10 +23,19 @@ RESULTS = ROOT / "results"
 FOLDERS = [folder for folder in committed(RESULTS) if "-demo-" not in folder.name]
 
 
-def test_every_verdict_that_the_readme_quotes_is_one_of_the_findings() -> None:
-    findings = (RESULTS / "FINDINGS.md").read_text().splitlines()
-    quoted = re.findall(r"^\| F\d.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert quoted and [row for row in quoted if row not in findings] == []
+def test_the_readme_counts_and_quotes_the_findings_as_they_are() -> None:
+    findings = (RESULTS / "FINDINGS.md").read_text()
+    verdicts = Counter(line.split("|")[4].strip() for line in findings.splitlines() if re.match(r"\| F\d", line))
+    known = re.search(r"## What is known so far\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert known is not None
+    said = " ".join(known[1].split())
+    tests = sum(count for verdict, count in verdicts.items() if verdict != "not run")
+    assert f"of {tests} tests, {verdicts['supported']} is supported" in said
+    assert f"{verdicts['contradicted']} are contradicted and {verdicts['undecided']} are undecided" in said
+    quoted = re.findall(r"-?[\d.]+ \[[^\]]+\]", said) + [
+        f"{times}x fewer" for times in re.findall(r"([\d.]+) times fewer", said)
+    ]
+    assert len(quoted) >= 3 and [number for number in quoted if number not in findings] == []
 
 
 def test_every_study_of_which_there_are_results_is_listed() -> None:

@@ -54,7 +54,7 @@ def made(folder: Path, project: Project, experiments: list[Experiment]) -> Path:
     results = folder / "results" / fabricate_project.NAME
     records, steptimes = folder / "results/records", folder / "results/steptime"
     aggregate.aggregate(experiments, records, steptimes, project.decoding, results)
-    write(results, folder / "pages", project, "What?", experiments, records)
+    write(results, folder / "pages", project, "What?", experiments, records, folder / "figures")
     return folder / "pages"
 
 
@@ -211,7 +211,7 @@ def test_pages_of_an_earlier_choice_of_runs_go(recorded, tmp_path) -> None:
     folder, project, experiments = recorded
     results = folder / "results" / fabricate_project.NAME
     for choice in (experiments, experiments[:3]):
-        write(results, tmp_path, project, "", choice, folder / "results/records")
+        write(results, tmp_path, project, "", choice, folder / "results/records", folder / "figures")
     assert len([*(tmp_path / "runs").iterdir()]) == 3 and len([*(tmp_path / "plans").iterdir()]) == 1
 
 
@@ -249,7 +249,7 @@ def test_a_damaged_record_is_named_in_one_line(tmp_path, file, content, said) ->
     (tmp_path / "results/records" / experiments[0].name / file).write_text(content)
     folder = tmp_path / "results" / fabricate_project.NAME
     with pytest.raises(ValueError, match=re.escape(said)) as raised:
-        write(folder, tmp_path / "pages", project, "", experiments, tmp_path / "results/records")
+        write(folder, tmp_path / "pages", project, "", experiments, tmp_path / "results/records", tmp_path / "figures")
     assert "\n" not in str(raised.value)
 
 
@@ -259,7 +259,7 @@ def test_damaged_claims_are_named_in_one_line(recorded, tmp_path) -> None:
     path.write_text(json.dumps({"claims": [{"claim": "F1"}]}))
     try:
         with pytest.raises(ValueError, match=r"claims\.json: not readable \('verdict'\)"):
-            write(path.parent, tmp_path, project, "", experiments, folder / "results/records")
+            write(path.parent, tmp_path, project, "", experiments, folder / "results/records", folder / "figures")
     finally:
         path.unlink()
 

@@ -42,6 +42,7 @@ async function read() {
   const pause = () => new Promise(resolve => setTimeout(resolve, 200));
   await pause();
   const seen = {landing: document.querySelector("#app").innerText, menus: {}, pictures: {}, frames: {}};
+  seen.main = document.querySelector("#app .document img")?.naturalWidth ?? 0;
   for (const category of Object.keys(categories).sort()) {
     app.setView({navbarMode: "menu"});
     await pause();
@@ -109,8 +110,16 @@ def test_nothing_goes_wrong(seen: dict[str, Any]) -> None:
 def test_it_opens_with_the_question_and_the_verdicts(seen: dict[str, Any]) -> None:
     landing = seen["landing"]
     assert fabricate_project.STUDY["question"] in landing
-    assert "9 of 3 cells (9 finished)" in landing
-    assert re.search(r"Claim F1: (supported|contradicted|undecided) \(Attention does not need its ranks\)", landing)
+    assert re.search(r"F1 (supported|contradicted|undecided): Attention does not need its ranks", landing)
+    order = [
+        fabricate_project.STUDY["question"],
+        "Attention does not need its ranks",
+        "targets",
+        "How it was made",
+        "9 of 3 cells",
+    ]
+    assert sorted(order, key=landing.index) == order
+    assert seen["main"] > 100
 
 
 def test_verdicts_come_first_and_runs_are_found_by_cell_and_seed(seen: dict[str, Any]) -> None:

@@ -308,7 +308,7 @@ def test_a_seal_does_not_move_with_the_scores_of_another_run(study, tmp_path) ->
         sealed(folder)
     for path in (dense / SCORES, seal.seal_path(dense / SCORES)):
         shutil.copy(path, study[1] / path.name)
-    with pytest.raises(ValueError, match=r"does not go with this config\.json"):
+    with pytest.raises(ValueError, match=r"does not belong to this config\.json"):
         make(study[0], tmp_path)
 
 

@@ -69,7 +69,8 @@ def commands(title: str) -> list[str]:
 
 def run(root: Path, command: str) -> str:
     """Runs a shell line of a recipe in the copy, with this Python."""
-    command = command.replace(".venv/bin/snakemake", ".venv/bin/python -m snakemake")
+    for program in ("snakemake", "lrsms"):
+        command = command.replace(f".venv/bin/{program}", f".venv/bin/python -m {program}")
     command = command.replace(".venv/bin/python", f"'{sys.executable}'")
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(["bash", "-c", command], cwd=root, env=environment, capture_output=True, text=True)
@@ -198,14 +199,15 @@ def test_a_claim_of_ones_own_is_judged(copy: Path) -> None:
     assert said.startswith("[qkv-asr-demo-commands] F1a not run: Attention loses nothing")
 
 
-def test_the_study_and_the_conditions_of_the_readme_are_valid(tmp_path: Path) -> None:
-    blocks = [block for language, block in _BLOCK.findall((ROOT / "README.md").read_text()) if language == "yaml"]
+def test_the_study_and_the_conditions_of_the_docs_are_valid(tmp_path: Path) -> None:
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("studies.md", "data.md"))
+    blocks = [block for language, block in _BLOCK.findall(pages) if language == "yaml"]
     (conditions,) = (block for block in blocks if block.startswith("conditions:"))
     (ranks,) = (block for block in blocks if block.startswith("# workflow/config/studies/ranks.yaml"))
     folder = shutil.copytree(SHIPPED_CONFIG, tmp_path / "config")
     (folder / "studies/ranks.yaml").write_text(ranks)
     content = read_yaml(folder / "config.yaml") | {"study": "ranks", "task": "avsr", "scale": "tiny"}
-    project = parse(Project, content | yaml.safe_load(conditions), "README.md")
+    project = parse(Project, content | yaml.safe_load(conditions), "docs/data.md")
     assert len(expand.load(project, folder)) == (1 + 2 * 3 * 2) * 3
     assert [name for name, condition in project.decoding.conditions.items() if condition.without] == ["lips_only"]
 

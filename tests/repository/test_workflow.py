@@ -179,7 +179,7 @@ def test_a_lock_that_was_left_behind_is_taken_away_or_explained(study: Path, hos
     (state / "holders/dead.json").write_text(json.dumps(note))
     done = snakemake(study, "--quiet", "all")
     if host == "elsewhere":
-        assert done.returncode != 0 and "holds this folder; if it is there no more, unlock the folder" in done.stderr
+        assert done.returncode != 0 and "holds this folder; if it has ended, unlock the folder" in done.stderr
         assert snakemake(study, "--unlock").returncode == 0
         assert snakemake(study).returncode == 0
     else:

@@ -287,7 +287,7 @@ def test_runs_of_one_corpus_and_tokenizer_share_what_is_prepared(make_run):
         (
             "conditions",
             {"avsr": {"a": {"split": "test", "without": "audio", "noise": "white", "snr": 0}}},
-            "'conditions.avsr.a': 'noise' is for audio, which 'without' takes away",
+            "'conditions.avsr.a': 'noise' is for audio, which 'without' removes",
         ),
         ("decoders", {"a": {"kind": "greedy", "beam": 3}}, "'decoders.a': 'beam', 'ctc_weight' and 'length_bonus'"),
         ("decoders", {"a": {"kind": "beam", "beam": 3}}, "'decoders.a': 'beam', 'ctc_weight' and 'length_bonus'"),

@@ -78,7 +78,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, dama
         case "other note":
             note.write_text("[1]")
     with pytest.warns(
-        UserWarning, match=r"step-00000002.safetensors: damaged checkpoint \(.+\); going on from the one"
+        UserWarning, match=r"step-00000002.safetensors: damaged checkpoint \(.+\); continuing from the one"
     ):
         loaded = load_checkpoint(tmp_path)
     assert_same(loaded, make(1))

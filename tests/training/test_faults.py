@@ -91,7 +91,7 @@ def test_a_step_without_memory_is_repeated_and_the_run_goes_on_so(
 ):
     folder = resolve_run(make_lowrank(), tmp_path)
     calls = short_of_memory(monkeypatch, lambda call, _: call == 6)  # the second group of the third step
-    with pytest.warns(UserWarning, match=r"memory is full; going on with recomputed activations") as caught:
+    with pytest.warns(UserWarning, match=r"memory is full; continuing with recomputed activations") as caught:
         train(make_lowrank(), prepared, folder, CPU)
     assert len(caught) == 1
     assert calls == [False] * 6 + [True] * (len(calls) - 6)

@@ -96,7 +96,7 @@ def test_a_finished_run_whose_weights_are_lost_is_trained_anew(
     finished, trained_lowrank, make_lowrank, prepared, damage
 ):
     (finished / damage).write_bytes(b"torn")
-    with pytest.warns(UserWarning, match="had ended, but its weights are not as they were; training anew"):
+    with pytest.warns(UserWarning, match="had ended, but its weights were changed since; training again"):
         train(make_lowrank(), prepared, finished, CPU)
     assert same_result(finished, trained_lowrank)
     assert [path.name for path in (finished / "checkpoints").iterdir()] == ["ended.json"]

@@ -226,5 +226,5 @@ def test_what_a_checkpoint_cannot_hold_is_refused_when_it_is_written(held):
 def test_state_of_no_parameter_is_refused_when_it_is_written():
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(2))], 1e-2)
     optimizer.state[optimizer.param_groups[0]["params"][0]]["held"] = 1
-    with pytest.raises(ValueError, match="no parameter of the model"):
+    with pytest.raises(ValueError, match="not a parameter of the model"):
         capture(1, make_model(), optimizer, {}, {})

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import nano
@@ -220,6 +222,37 @@ def test_an_unknown_verb_is_a_usage_error(capsys):
         assert "Traceback" not in capsys.readouterr().err
 
 
+def test_help_spells_lr_sms_out_and_groups_verbs_by_who_uses_them(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert "LR-SMS (Low-Rank Speech Model from Scratch)" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 100
+    _, yours, workflow = re.split(r"^verbs .*:$", said, flags=re.MULTILINE)
+    names = [re.findall(r"^  ([a-z]+) ", group, re.MULTILINE) for group in (yours, workflow)]
+    assert {"plan", "params", "claims", "status", "power", "show", "stepbench"} <= set(names[0])
+    assert not set(names[0]) & set(names[1]) and all(group == sorted(group) for group in names)
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    called = set(re.findall(r"python -m lrsms ([a-z]+)", rules))
+    assert {"train", "decode", "score"} <= called <= {*names[1], "claims", "show", "regenerate"}
+
+
+def test_the_console_script_is_the_same_program():
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["lrsms"]
+    point = EntryPoint(name="lrsms", value=script, group="console_scripts")
+    code = (
+        f"import sys; from {point.module} import {point.attr}; sys.argv = ['lrsms', 'power', 'absent']; {point.attr}()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    one, other = (
+        subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+        for words in (["-c", code], ["-m", "lrsms", "power", "absent"])
+    )
+    assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
+    assert one.returncode == 1 and one.stderr.startswith("error: absent")
+
+
 def test_help_and_resolve_need_no_torch(home):
     code = (
         "import sys; from lrsms.__main__ import main\n"
@@ -261,6 +294,4 @@ def test_a_full_disk_is_one_line_with_a_remedy(monkeypatch, capsys):
     monkeypatch.setattr("lrsms.report.tables.write", full)
     assert main(["tables", "results/x"]) == 1
     error = capsys.readouterr().err
-    assert (
-        error == "error: the disk is full (results/x.json); free some space and run again: what was finished is kept\n"
-    )
+    assert error == "error: the disk is full (results/x.json); free some space and run again: finished work is kept\n"

@@ -1,8 +1,8 @@
-"""One file per kind of corpus; reading, checking and preparing what they find is shared.
+"""One file for each kind of corpus. The code that reads, checks and prepares recordings is shared.
 
-A file ``<kind>.py`` has one function, ``utterances(corpus, root, rendered)``. What can be wrong without a recording
-being opened or rendered is refused at the call; the utterances then come one by one. ``folder.py`` is what the kinds
-that lie in a folder of their user's share.
+A file ``<kind>.py`` has one function, ``utterances(corpus, root, rendered)``. The call itself refuses every error that
+can be found without opening or rendering a recording. The utterances then come one by one. Kinds that read a user's
+folder share ``folder.py``.
 """
 
 import importlib
@@ -18,11 +18,11 @@ def utterances(corpus: Corpus, root: Path | None, rendered: Path) -> Iterator[Ut
 
     Args:
         corpus: the corpus.
-        root: where a real one lies; None for one that is rendered.
-        rendered: folder that a rendered one is written into.
+        root: the folder of a recorded corpus; None for a rendered one.
+        rendered: the folder for the files of a rendered corpus.
 
     Raises:
-        ValueError: one line, at the call: the corpus cannot be as it is described.
+        ValueError: one line, at the call: the corpus does not fit its description.
     """
     module = importlib.import_module(f"{__name__}.{corpus.kind}")
     return module.utterances(corpus, root, rendered)

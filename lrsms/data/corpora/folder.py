@@ -1,4 +1,4 @@
-"""What corpora that lie in a folder of their user's share: finding and reading what is there, handing over rows."""
+"""Code that corpora in a user's folder share: it finds and reads files, and yields utterances."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _OUTSIDE_IDS = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class Counted(Iterator[Utterance]):
-    """Utterances made one by one whose number is known, as that of a list's is (``operator.length_hint``)."""
+    """Utterances that are made one by one and whose number is known (``operator.length_hint``), as in a list."""
 
     def __init__(self, utterances: Iterator[Utterance], number: int) -> None:
         self._utterances = utterances
@@ -24,7 +24,7 @@ class Counted(Iterator[Utterance]):
         return utterance
 
     def __length_hint__(self) -> int:
-        """How many are left."""
+        """The number of utterances that are left."""
         return self._left
 
 
@@ -47,10 +47,10 @@ def corpus_folder(name: str, root: Path | None, *entries: str) -> Path:
 
 
 def list_files(folder: Path, suffix: str) -> list[Path]:
-    """The files in ``folder`` that end in ``suffix``, by name, hidden ones left out; none where there is no folder."""
+    """The files in ``folder`` that end in ``suffix``, by name, without hidden ones; empty if there is no folder."""
     if not folder.is_dir():
         return []
-    # An archive from a Mac has a hidden twin, '._name', for every file.
+    # An archive from a Mac has a hidden companion, '._name', for every file.
     return sorted(path for path in folder.iterdir() if path.suffix == suffix and not path.name.startswith("."))
 
 

@@ -1,1 +1,1 @@
-"""One recording: whether it is whole, what it holds, and how it becomes samples and pictures."""
+"""One recording: whether it is complete, what it contains, and how it becomes samples and pictures."""

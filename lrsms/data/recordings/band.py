@@ -1,4 +1,4 @@
-"""Whether a recording has all of the band that a network hears: a telephone's ends at 4 kHz."""
+"""Whether a recording has the whole frequency band that networks use: telephone speech ends at 4 kHz."""
 
 import numpy as np
 
@@ -12,17 +12,17 @@ _WINDOW = 512
 
 
 def note(wave: np.ndarray, rate: int) -> str | None:
-    """What its user should know of the band of a recording; None where it is whole.
+    """A note on a recording with a narrow band; None if its band is complete.
 
     Args:
         wave: ``(S,)`` at 16 kHz.
         rate: samples per second of the file that it comes from.
     """
     if rate < SAMPLE_RATE:
-        return f"sampled at {rate} Hz: nothing above {rate // 2} Hz can be heard"
+        return f"sampled at {rate} Hz: it has nothing above {rate // 2} Hz"
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(wave, (0, _WINDOW)), _WINDOW)[:: _WINDOW // 2]
     power = np.square(np.abs(np.fft.rfft(windows * np.hanning(_WINDOW)))).sum(axis=0)
     above = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE) >= _EDGE
     if power[above].sum() < _SHARE * power.sum():
-        return f"sampled at {rate} Hz, but hardly anything above 4000 Hz can be heard, as on a telephone"
+        return f"sampled at {rate} Hz, but it has almost nothing above 4000 Hz, as on a telephone"
     return None

@@ -1,4 +1,4 @@
-"""Opening what FFmpeg reads: whole files only, streams that are meant, errors in one line."""
+"""Opens files with FFmpeg: only complete files, the right streams, errors in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +42,9 @@ def opened(path: Path, kind: Literal["audio", "video"]) -> "Iterator[InputContai
 
 
 def film(container: "InputContainer") -> "VideoStream | None":
-    """The first stream that moves, if there is one: music players keep the picture of a cover as a stream as well.
+    """The first stream with moving pictures, if there is one: music files may have a cover picture as a stream.
 
-    Where there are several, the others are versions for other players.
+    If there are several, the others are versions for other players.
     """
     from av.stream import Disposition
 

@@ -1,4 +1,4 @@
-"""The frames of an MP3 file: how many there are, and how many its first one says that there are."""
+"""The frames of an MP3 file: their number, and the number that the first frame states."""
 
 import mmap
 from collections.abc import Iterator
@@ -45,9 +45,9 @@ def ends(data: Bytes) -> Iterator[int]:
         yield at
     rest = data[at:]
     if any(rest) and not rest.startswith(_TAGS):
-        raise ValueError(f"what stands at byte {at:,} is no frame of MP3")
+        raise ValueError(f"the data at byte {at:,} are not a frame of MP3")
     if promised is not None and number not in (promised, promised + 1):  # some count the frame that says it
-        raise ValueError(f"it says that it has {promised:,} frames, and has {number:,}")
+        raise ValueError(f"its header states {promised:,} frames, but it has {number:,}")
 
 
 def _after_tag(data: Bytes) -> int:

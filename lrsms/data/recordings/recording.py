@@ -1,4 +1,4 @@
-"""One utterance as it is prepared: whole frames of samples and of pictures, of one length, or the reason why not."""
+"""Reads one utterance: whole frames of samples and pictures, of equal length, or the reason why it cannot be used."""
 
 import math
 from dataclasses import dataclass, replace
@@ -18,18 +18,18 @@ FULL_SCALE = 32_768
 MOST_APART = 2
 """Frames by which audio and video may differ in length; both are cut to the shorter."""
 MIN_DURATION = 0.2
-"""Seconds of the shortest word, where a corpus does not say ``min_duration``."""
+"""Least length of a recording in seconds, if the corpus has no ``min_duration``."""
 _MIN_FRAMES = 5
-"""What a corpus has that is shorter is padded to 0.2 s, on which networks and their statistics are tested."""
+"""Shorter recordings are padded to 0.2 s, the shortest length on which networks and their statistics are tested."""
 _SILENCE = 2.0**-23
-"""Largest range of a recording in which nothing was recorded: the last bit of 24."""
+"""Largest range of a silent recording: the last bit of 24."""
 _QUANTISED = 1e-4
 """Largest share of a recording's power that rounding to 16 bit may add as noise."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What was read, cut to one length."""
+    """The data that were read, cut to one length."""
 
     frames: int
     samples: np.ndarray | None
@@ -37,19 +37,19 @@ class Recording:
     pictures: np.ndarray | None
     """``(frames, 96, 96)`` uint8; None where video is not wanted."""
     notes: tuple[str, ...]
-    """What its user may want to know."""
+    """Notes for the user."""
 
 
 def read(utterance: Utterance, modalities: tuple[Modality, ...], min_duration: float | None = None) -> Recording:
-    """Renders the video where that is wanted and still to be done, reads what is wanted, and makes lengths equal.
+    """Renders the video if it is wanted and not done yet, reads the wanted modalities, and makes lengths equal.
 
-    Sound that comes before the first picture of its file is left out where both are wanted. Audio is padded with
-    silence to whole frames of 640 samples. What is shorter than 0.2 s is padded to that, video with its last picture.
+    If both are wanted, sound before the first picture of its file is left out. Audio is padded with silence to whole
+    frames of 640 samples. A recording below 0.2 s is padded to that length, its video with its last picture.
 
     Args:
-        utterance: what is read.
-        modalities: what is wanted of it.
-        min_duration: seconds that are needed at least; None: 0.2.
+        utterance: the utterance to read.
+        modalities: the wanted modalities.
+        min_duration: least length in seconds; None: 0.2.
 
     Raises:
         ValueError: one line: a modality is not given, unreadable, not as it must be, silent or shorter than
@@ -120,7 +120,7 @@ def padded_frames(frames: int) -> int:
 
 
 def _from_first_picture(sound: Sound) -> Sound:
-    """What a player shows nothing to is left out, so that sounds and pictures belong to each other."""
+    """Leaves out sound without a picture, so that sounds and pictures belong together."""
     before = round(sound.lead * SAMPLE_RATE)
     notes = ("sound before the first picture is left out",) if before >= SAMPLES_PER_FRAME else ()
     return replace(sound, wave=sound.wave[before:], notes=sound.notes + notes)
@@ -129,7 +129,7 @@ def _from_first_picture(sound: Sound) -> Sound:
 def _quantised(path: Path, wave: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """``(S,)`` little-endian int16, and notes on what was done to the level, on which features do not depend."""
     if len(wave) == 0 or np.ptp(wave) <= _SILENCE:
-        raise ValueError(f"{path}: is silent; nothing was recorded")
+        raise ValueError(f"{path}: is silent")
     peak = float(np.abs(wave).max())
     # A wave beyond full scale is scaled into it rather than clipped.
     scaled = wave / max(1.0, peak)
@@ -138,7 +138,7 @@ def _quantised(path: Path, wave: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
     if np.var(rounded - scaled * FULL_SCALE, dtype=np.float64) > _QUANTISED * np.var(rounded, dtype=np.float64):
         # By a power of two, which rounds nothing.
         rounded = np.rint(np.ldexp(wave, -math.frexp(peak)[1]) * FULL_SCALE)
-        notes = ("so quiet that 16 bit cannot hold it: made louder",)
+        notes = ("too quiet for 16 bit: made louder",)
     return rounded.clip(-FULL_SCALE, FULL_SCALE - 1).astype("<i2"), notes
 
 
@@ -153,7 +153,7 @@ def _refuse_short(path: Path, seconds: float, length: str, min_duration: float |
 
 
 def _refuse_other_rate(path: Path, seen: Video, heard: float) -> None:
-    """Pictures of another rate are told from those whose rate is only stated wrongly, as GRID's, by their sound."""
+    """Refuses another frame rate. If only the stated rate is wrong, as in GRID, the length of the sound shows it."""
     if seen.rate is None or abs(seen.rate - FRAMES_PER_SECOND) <= video.RATE_TOLERANCE:
         return
     stated, at_25 = len(seen.frames) / seen.rate, len(seen.frames) / FRAMES_PER_SECOND

@@ -1,4 +1,4 @@
-"""What a study was: the page that the report opens with, and where its results come from."""
+"""How a study was made: the facts on the report's first page, and the pages of its table and its provenance."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from lrsms.report.cells import Summary
-from lrsms.report.pages.markup import Table, escape_rst, page
+from lrsms.report.pages.markup import Table, page
 from lrsms.report.pages.material import Material
 from lrsms.report.pages.run_page import HASHES, described
 from lrsms.report.readable import Readable
@@ -25,25 +25,6 @@ _TABLE_BODY = """
 <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
 """
 _NOTHING = "No run is recorded yet."
-
-
-def summary_rst(
-    project: Project, question: str, runs: Sequence[Material], summary: Summary, claims: Sequence[Mapping[str, Any]]
-) -> str:
-    """The landing page of the report: the question, how it was asked, what came out, and what that was made with.
-
-    Args:
-        project: which study, task, scale and corpus.
-        question: of the study.
-        runs: all of the study's, in its order.
-        summary: its cells.
-        claims: of ``claims.json``: identifier, verdict and finding of each; none where the study has no claims.
-    """
-    title = escape_rst(question or project.study)
-    stated = {str(claim["claim"]): f"{claim['verdict']} ({claim['finding']})" for claim in claims}
-    named = _facts(project, runs, summary) | {f"Claim {name}": text for name, text in stated.items()}
-    facts = [f"**{escape_rst(name)}**: {escape_rst(text)}" for name, text in named.items()]
-    return "\n".join([title, "=" * len(title), "", *(f"- {fact}" for fact in facts), ""])
 
 
 def table_page(title: str, table: Readable) -> bytes:
@@ -68,36 +49,43 @@ def provenance_page(title: str, runs: Sequence[Material], summary: Summary) -> b
     return page(f"Provenance of {title}", _BODY, tables=tables)
 
 
-def _facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict[str, str]:
+def facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict[str, str]:
+    """How a study was made, in words, by what each fact is about.
+
+    Args:
+        project: which study, task, scale and corpus.
+        runs: all of the study's, in its order.
+        summary: its cells.
+    """
     statuses = Counter(run.status for run in runs)
     counted = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    facts = {"Study": f"{project.study}; task {project.task}, scale {project.scale}, corpus {project.corpus}"}
+    said = {"Study": f"{project.study}; task {project.task}, scale {project.scale}, corpus {project.corpus}"}
     num_cells = len({run.experiment.cell for run in runs})
     seeds = sorted({run.experiment.run.seed for run in runs})
-    facts["Runs"] = f"{len(runs)} of {number(num_cells, 'cell')} ({counted}); seeds {', '.join(map(str, seeds))}"
+    said["Runs"] = f"{len(runs)} of {number(num_cells, 'cell')} ({counted}); seeds {', '.join(map(str, seeds))}"
     corpus = runs[0].experiment.run.corpus
-    facts["Corpus"] = f"{corpus.name}, kind {corpus.kind}"
+    said["Corpus"] = f"{corpus.name}, kind {corpus.kind}"
     if any(run.experiment.trained for run in runs):
         steps = dict.fromkeys(str(run.outcome["steps"]) for run in runs if run.outcome.get("steps"))
-        facts["Trained"] = f"from scratch{', ' if steps else ''}{' or '.join(steps)}{' steps' if steps else ''}"
-        facts["Decoded"] = f"with {', '.join(project.decoding.decoders)} under {', '.join(project.decoding.conditions)}"
+        said["Trained"] = f"from scratch{', ' if steps else ''}{' or '.join(steps)}{' steps' if steps else ''}"
+        said["Decoded"] = f"with {', '.join(project.decoding.decoders)} under {', '.join(project.decoding.conditions)}"
         if samples := summary.described_samples:
-            facts["Counted on"] = " ".join([*samples, *summary.left_out])
+            said["Counted on"] = " ".join([*samples, *summary.left_out])
     else:
-        facts["Trained"] = "nothing: training steps are timed, parameters and multiply-adds counted"
+        said["Trained"] = "nothing: training steps are timed, parameters and multiply-adds counted"
     for choice in summary.choices:
-        facts["Tuned"] = f"{facts.get('Tuned', '')} {choice}".strip()
+        said["Tuned"] = f"{said.get('Tuned', '')} {choice}".strip()
     devices = Counter(str(run.outcome["device"]) for run in runs if run.outcome.get("device"))
     if devices:
-        facts["Trained on"] = ", ".join(f"{device} ({number(count, 'run')})" for device, count in devices.items())
+        said["Trained on"] = ", ".join(f"{device} ({number(count, 'run')})" for device, count in devices.items())
     if summary.devices:
-        facts["Step times measured on"] = "; ".join(summary.devices)
+        said["Step times measured on"] = "; ".join(summary.devices)
     if commits := _commits(runs):
-        facts["Code"] = "; ".join(f"commit {commit} ({number(count, 'run')})" for commit, count in commits.items())
+        said["Code"] = "; ".join(f"commit {commit} ({number(count, 'run')})" for commit, count in commits.items())
     hashes = list(dict.fromkeys(str(run.outcome["data_hash"]) for run in runs if run.outcome.get("data_hash")))
     if hashes:
-        facts["Data"] = f"hash {', '.join(hashes)}"
-    return facts
+        said["Data"] = f"hash {', '.join(hashes)}"
+    return said
 
 
 def _commits(runs: Sequence[Material]) -> Counter[str]:

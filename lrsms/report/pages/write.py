@@ -8,10 +8,11 @@ from typing import Any
 from lrsms.base.files import write_atomically
 from lrsms.report import aggregate, tables, verdict_table
 from lrsms.report.cells import summarise
+from lrsms.report.pages.landing import WIDTH, headline, landing_rst
 from lrsms.report.pages.material import Material, load
 from lrsms.report.pages.plan_page import plan_page
 from lrsms.report.pages.run_page import run_page
-from lrsms.report.pages.study_page import provenance_page, summary_rst, table_page
+from lrsms.report.pages.study_page import facts, provenance_page, table_page
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 
@@ -19,21 +20,28 @@ SUMMARY = "summary.rst"
 
 
 def write(
-    folder: Path, output: Path, project: Project, question: str, experiments: Sequence[Experiment], records: Path
+    folder: Path,
+    output: Path,
+    project: Project,
+    question: str,
+    experiments: Sequence[Experiment],
+    records: Path,
+    figures: Path,
 ) -> None:
-    """Writes the pages, and removes what an earlier choice of runs left.
+    """Writes the pages, and removes pages of an earlier choice of runs.
 
-    ``summary.rst`` is what the report opens with, ``table.html`` the readable table and ``provenance.html`` where it
-    comes from. ``plans/`` has a page for each cell, called as its first run; ``runs/`` one for each run. Each page is
-    small: Chromium shows nothing of an embedded page of more than two megabytes.
+    ``summary.rst`` is the report's first page, ``table.html`` the readable table, and ``provenance.html`` says where it
+    comes from. ``plans/`` has a page for each cell, named after its first run, and ``runs/`` has one for each run. Each
+    page is small, because Chromium does not show an embedded page of more than two megabytes.
 
     Args:
-        folder: of ``runs.csv`` and ``speakers.csv``.
+        folder: has ``runs.csv`` and ``speakers.csv``.
         output: where the pages go; made if absent.
         project: which study, and its decoders and conditions.
         question: of the study.
         experiments: the study's runs, at least one.
         records: folder of the runs' records.
+        figures: folder of the study's figures; the first page shows the main one, if it is there.
 
     Raises:
         ValueError: one line: a file of the aggregates or of a record is missing or malformed.
@@ -53,7 +61,9 @@ def write(
     everything = [run for runs in cells.values() for run in runs]
     write_page(output / "table.html", table_page(question or folder.name, tables.readable(summary, tables.WIDTH)))
     write_page(output / "provenance.html", provenance_page(folder.name, everything, summary))
-    text = summary_rst(project, question, everything, summary, _claims(folder))
+    shown = tables.readable(summary, WIDTH)
+    made_by = facts(project, everything, summary)
+    text = landing_rst(question or project.study, _claims(folder), headline(figures), shown, made_by)
     write_atomically(output / SUMMARY, text.encode())
 
 
@@ -70,6 +80,6 @@ def _claims(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_page(path: Path, content: bytes) -> None:
-    """Without waiting for the disk: pages can be made again, and there may be thousands."""
+    """Writes without waiting for the disk: pages can be made again, and there may be thousands of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
