@@ -21,7 +21,7 @@ from lrsms.record.curve import halfway_and_end
 from lrsms.record.metric import METRICS, WORDS, Metric
 from lrsms.record.metric import metric_of as metric_of_unit
 from lrsms.record.score import COUNTS
-from lrsms.report import comparable, nuisance, pairs, remarks, sums
+from lrsms.report import comparable, learning, nuisance, pairs, remarks, sums
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
@@ -29,6 +29,7 @@ from lrsms.report.validity.record import Record
 from lrsms.report.validity.record import read as read_record
 from lrsms.report.validity.values import is_number
 from lrsms.statistics import stats
+from lrsms.statistics.survival import Time
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import as_text, without
@@ -74,7 +75,7 @@ _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "sl
 def aggregate(
     experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: Decoding, folder: Path
 ) -> None:
-    """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
+    """Writes ``runs.csv``, ``speakers.csv``, ``pairs.csv`` (see ``pairs``) and ``learning.csv`` of a study.
 
     What is remarkable about the data of its runs is warned of, and left in ``remarks.txt`` for the notes of its table.
 
@@ -100,6 +101,7 @@ def aggregate(
     keys = _keys(decoding)
     rows: list[dict[str, Any]] = []
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
+    times: dict[str, Time] = {}
     others = among.Among(records)
     utterances: Utterances | None = None
     for experiment in experiments:
@@ -115,6 +117,8 @@ def aggregate(
         numbers, scores = _numbers(record), record.scores
         bonuses = {decoder: choice.chosen for decoder, choice in record.choices.items()}
         others.add(name, experiment.run, record)
+        if record.curve is not None:
+            times[name] = learning.time_of(record.curve, experiment.run.train.steps)
         if numbers["status"] != "finished":
             rows += [described | _tested(decoding, key) | numbers for key in keys]
             continue
@@ -142,7 +146,8 @@ def aggregate(
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)
-    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE))
+    learning.write({run: times[run] for run in runs["run"].unique() if run in times}, folder)
+    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE, learning.FILE))
 
 
 def read_runs(folder: Path) -> pd.DataFrame:

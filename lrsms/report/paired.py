@@ -5,7 +5,7 @@ verdict, takes the numbers from here.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,7 @@ class Paired:
         edits_b: ``(seeds, units)`` of the other, with the same seeds.
         words: ``(units,)`` reference words.
         unit: what the columns are.
-        pairs: pairs of cells that are summed; the counts are those of all of them.
+        pairs: pairs of cells, and conditions, that are summed; the counts are those of all of them.
     """
 
     edits_a: Array
@@ -137,6 +137,19 @@ def pair(edits: Edits, cells: Iterable[tuple[Runs, Runs]], key: Key) -> Paired:
     edits_a = np.sum([counts(a) for a, _ in cells], axis=0)
     edits_b = np.sum([counts(b) for _, b in cells], axis=0)
     return Paired(edits_a, edits_b, first.words * len(cells), first.unit, len(cells))
+
+
+def pooled(tables: Sequence[Paired]) -> Paired:
+    """The same systems under several conditions, their edits summed so that each unit keeps one value a seed.
+
+    Raises:
+        ValueError: the conditions were scored on different units.
+    """
+    first = tables[0]
+    if any(not np.array_equal(table.words, first.words) for table in tables):
+        raise ValueError("speakers.csv: conditions that are pooled were scored on other units; name one condition")
+    edits_a, edits_b = (np.sum([getattr(one, name) for one in tables], axis=0) for name in ("edits_a", "edits_b"))
+    return Paired(edits_a, edits_b, first.words * len(tables), first.unit, first.pairs * len(tables))
 
 
 def change(paired: Paired) -> Change:

@@ -283,7 +283,8 @@ def _effect(differences: Array, words: Array, unit: Unit) -> Effect:
     weigh_as = effective_units(words)
     if num_seeds > 1 and weigh_as > 1 and spread:
         squares = mean_squares(values, leverage(words))
-        components = _components(*map(float, squares), num_seeds, num_units)
+        seed, within, residual = map(float, squares)
+        components = _components(seed, within, residual, num_seeds, num_units)
         se, df = (float(value) for value in standard_error(*squares, num_seeds, num_units))
         half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * se
         interval = Interval(mean - half, mean + half)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from lrsms.statistics.convergence import LEARNED
+from lrsms.statistics.stats import UNKNOWN, Interval
 
 Array = npt.NDArray[np.float64]
 
@@ -38,12 +39,14 @@ class LogRank:
     Attributes:
         observed: runs of B that learned.
         expected: how many would have, if both groups learned at one rate.
+        variance: of ``observed`` under that hypothesis; 0 where no run learned while both groups were waiting.
         z: above zero B learned sooner; NaN where no run of either learned while both groups were waiting.
         p: two-sided.
     """
 
     observed: float
     expected: float
+    variance: float
     z: float
     p: float
 
@@ -56,6 +59,14 @@ class LogRank:
     def p_later(self) -> float:
         """One-sided: small where B learned later than A."""
         return float(stats.norm.cdf(self.z))
+
+    def hazard_ratio(self, level: float) -> tuple[float, Interval]:
+        """How many times the rate at which B learns is A's, by Peto's one step: exp((O - E) / V); NaN where V is 0."""
+        if not self.variance:
+            return math.nan, UNKNOWN
+        log, half = (self.observed - self.expected) / self.variance, stats.norm.isf((1 - level) / 2)
+        half /= math.sqrt(self.variance)
+        return math.exp(log), Interval(math.exp(log - half), math.exp(log + half))
 
 
 def time_to_learn(steps: Sequence[float], rates: Sequence[float], last: float) -> Time:
@@ -106,6 +117,6 @@ def log_rank(times_a: Sequence[Time], times_b: Sequence[Time]) -> LogRank:
         if waiting > 1:
             variance += now * share * (1 - share) * (waiting - now) / (waiting - 1)
     if variance == 0:
-        return LogRank(observed, expected, math.nan, math.nan)
+        return LogRank(observed, expected, 0.0, math.nan, math.nan)
     z = (observed - expected) / math.sqrt(variance)
-    return LogRank(observed, expected, z, float(2 * stats.norm.sf(abs(z))))
+    return LogRank(observed, expected, variance, z, float(2 * stats.norm.sf(abs(z))))
