@@ -12,13 +12,16 @@ from statistics import fmean
 
 import pandas as pd
 
-from lrsms.record.metric import WORDS, Metric
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate, paired
+from lrsms.report.cells import Cell, cells_of
 from lrsms.report.claims import OF_RATES, Claim, Selection
-from lrsms.report.selection import Cell, cells_of, matched, select
+from lrsms.report.factored import joined
+from lrsms.report.results import Place
+from lrsms.report.selection import matched, select
 from lrsms.report.verdicts import Compared, Finding, Threshold, Verdict, combine, judge, what_would_decide
 from lrsms.statistics import stats
-from lrsms.study.run import Task
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Outcome:
     Attributes:
         id: of the claim.
         claim: as it was stated.
-        folder: ``<study>-<task>-<scale>-<corpus>``: where it was tested.
+        place: where it was tested.
         verdict: of all rules together.
         findings: one for each rule.
         compared: the groups in words.
@@ -42,7 +45,7 @@ class Outcome:
 
     id: str
     claim: Claim
-    folder: str
+    place: Place
     verdict: Verdict
     findings: tuple[Finding, ...]
     compared: str
@@ -54,40 +57,39 @@ class Outcome:
     metric: Metric = WORDS
 
 
-def verdicts(claims: Mapping[str, Claim], folder: Path, task: Task) -> list[Outcome]:
+def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Outcome]:
     """What the results of one study say of its claims, with Holm's adjustment over them.
 
     Args:
         claims: those of the study (``claims_of``).
         folder: of ``runs.csv`` and ``speakers.csv``; where it is absent every claim is not run.
-        task: of the study's runs.
+        place: what the study was asked of.
 
     Raises:
         ValueError: one line: a file is malformed, a group matches no cell, or there is no such condition.
     """
     if not (folder / "runs.csv").is_file():
         missing = f"Missing: {folder / 'runs.csv'}; run the study first."
-        return [_not_run(name, claim, folder.name, missing) for name, claim in claims.items()]
+        return [_not_run(name, claim, place, missing) for name, claim in claims.items()]
     runs, speakers = aggregate.read_runs(folder), aggregate.read_speakers(folder)
     edits = paired.by_run(speakers)
-    outcomes = [_outcome(name, claim, folder, task, runs, edits) for name, claim in claims.items()]
+    outcomes = [_outcome(name, claim, folder, place, runs, edits) for name, claim in claims.items()]
     adjusted = stats.holm([max((f.p for f in o.findings if not isnan(f.p)), default=nan) for o in outcomes])
     return [replace(outcome, p_holm=p) for outcome, p in zip(outcomes, adjusted, strict=True)]
 
 
-def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFrame, edits: paired.Edits) -> Outcome:
+def _outcome(name: str, claim: Claim, folder: Path, place: Place, runs: pd.DataFrame, edits: paired.Edits) -> Outcome:
     where = f"{folder / 'runs.csv'}: claim {name}"
     of_rates, metric = any(rule in OF_RATES for rule in claim.rules), aggregate.metric_of(runs)
     key = _key(claim, runs, where) if of_rates else ("", "")
-    cells = cells_of(runs, folder, key if of_rates else None)
+    cells = cells_of(runs, folder)
     pairs = _pairs(claim, cells, where)
     compared = _words(claim, pairs)
-    threshold = Threshold(claim.margin or 0.1, claim.times_fewer, (claim.speedup or {}).get(task))
+    threshold = Threshold(claim.margin or 0.1, claim.times_fewer, (claim.speedup or {}).get(place.task))
     gone = {cell.name: cell for pair in pairs for cell in pair if cell.status in ("missing", "diverged")}
-    numbers = _compared(pairs, edits, key, of_rates and not gone)
+    numbers = _compared(pairs, edits, key, of_rates and not gone, metric)
     findings = [judge(rule, numbers, threshold) for rule in claim.rules]
     findings = [replace(f, needs=what_would_decide(f, numbers, threshold)) for f in findings]
-    findings = [_named(finding, metric) for finding in findings]
     needs = " ".join(dict.fromkeys(finding.needs for finding in findings if finding.needs))
     if any(finding.verdict == "not run" for finding in findings):
         diverged = [cell for cell in gone.values() if cell.status == "diverged"]
@@ -106,7 +108,7 @@ def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFra
     return Outcome(
         name,
         claim,
-        folder.name,
+        place,
         verdict,
         tuple(findings),
         compared,
@@ -117,18 +119,10 @@ def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFra
     )
 
 
-def _named(finding: Finding, metric: Metric) -> Finding:
-    """The finding in terms of the error rate that was compared; rules speak of words."""
-    if metric == WORDS or finding.rule not in OF_RATES:
-        return finding
-    texts = {name: getattr(finding, name).replace(WORDS.short, metric.short) for name in ("metric", "because", "needs")}
-    return replace(finding, **texts)
-
-
-def _not_run(name: str, claim: Claim, folder: str, needs: str) -> Outcome:
+def _not_run(name: str, claim: Claim, place: Place, needs: str) -> Outcome:
     none = Compared()
     findings = tuple(judge(rule, none, Threshold()) for rule in claim.rules)
-    return Outcome(name, claim, folder, "not run", findings, "", needs=needs)
+    return Outcome(name, claim, place, "not run", findings, "", needs=needs)
 
 
 def _key(claim: Claim, runs: pd.DataFrame, where: str) -> paired.Key:
@@ -168,7 +162,9 @@ def _pairs(claim: Claim, cells: Sequence[Cell], where: str) -> list[tuple[Cell, 
     return pairs
 
 
-def _compared(pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: paired.Key, rates: bool) -> Compared:
+def _compared(
+    pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: paired.Key, rates: bool, metric: Metric
+) -> Compared:
     before, after = pairs[0]
     found = None
     if rates:
@@ -178,7 +174,10 @@ def _compared(pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: pair
     sizes = None
     if before.parameters is not None and after.parameters is not None:
         sizes = before.parameters, after.parameters
-    return Compared(found, sizes, after.speedup, after.speedup_interval, after.steptime_device)
+    compared = Compared(found, sizes, device=after.steptime_device, metric=metric)
+    if after.speedup is None:
+        return compared
+    return replace(compared, speedup=after.speedup.value, speedup_interval=after.speedup.interval)
 
 
 def _training(pairs: Sequence[tuple[Cell, Cell]], metric: Metric) -> str:
@@ -203,7 +202,7 @@ def _words(claim: Claim, pairs: Sequence[tuple[Cell, Cell]]) -> str:
 
 def _selected(selection: Selection) -> str:
     parts = (
-        f"{field.split('.')[-1]} {' + '.join(value) if isinstance(value, tuple) else value}"
+        f"{field.split('.')[-1]} {joined(value) if isinstance(value, tuple) else value}"
         for field, value in selection.items()
     )
     return ", ".join(parts)

@@ -4,6 +4,7 @@ import html
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pandas as pd
 
 from lrsms.base.csvfile import write_csv
 from lrsms.base.files import write_atomically, write_json
-from lrsms.record.metric import WORDS, Metric
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.report.claims import Rule
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
@@ -51,7 +53,7 @@ def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         claim = outcome.claim
         for finding in outcome.findings:
             row: dict[str, Any] = {"claim": outcome.id, "verdict": outcome.verdict, "finding": claim.finding}
-            row |= dict(zip(("study", "task", "scale", "corpus"), outcome.folder.split("-"), strict=False))
+            row |= asdict(outcome.place)
             row |= {"compared": outcome.compared, "decoder": outcome.decoder}
             row |= {"condition": outcome.condition, "rule": finding.rule, "rule_verdict": finding.verdict}
             row |= {"because": finding.because, "metric": finding.metric, "value": finding.value}

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.report.claims import Rule
 from lrsms.report.paired import Paired
 from lrsms.statistics import effects, power
@@ -47,6 +49,7 @@ class Compared:
         speedup: A's median step time over B's.
         speedup_interval: of that ratio.
         device: on what both steps were timed.
+        metric: what the edits are of.
     """
 
     paired: Paired | None = None
@@ -54,6 +57,12 @@ class Compared:
     speedup: float | None = None
     speedup_interval: Interval = UNKNOWN
     device: str = ""
+    metric: Metric = WORDS
+
+    @property
+    def change(self) -> str:
+        """What a rule's value is that compares rates."""
+        return f"{self.metric.short} change ({self.metric.points})"
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,10 @@ class Finding:
         rule: its name.
         verdict: by this rule alone.
         metric: what ``value`` is.
-        value: the effect: a difference of word error rates in points, or a ratio; NaN where unknown.
+        value: the effect: a difference of rates in the metric's points, or a ratio; NaN where unknown.
         interval: of the level ``stats.LEVEL``, in the same unit.
         because: the comparison that the verdict rests on, in a clause.
-        excess: by how much the word error rate exceeds the margin, in points; None for other rules.
+        excess: by how much the rate exceeds the margin, in points; None for other rules.
         excess_interval: its interval: below zero is parity.
         p: one-sided, of the hypothesis that the claim denies; NaN where the rule is no test.
         df: degrees of freedom of the t distribution; NaN likewise.
@@ -121,10 +130,10 @@ def parity(compared: Compared, threshold: Threshold) -> Finding:
     """Non-inferiority: B's rate is below (1 + margin) times A's; better than A is parity too."""
     paired = compared.paired
     if paired is None:
-        return Finding("parity", "not run", _WER)
+        return Finding("parity", "not run", compared.change)
     difference, excess = _difference(paired), _excess(paired, threshold)
-    margin = f"{100 * threshold.margin:g}% of the baseline's WER"
-    finding = _finding("parity", difference, excess, paired.pairs, excess.p_below())
+    margin = f"{100 * threshold.margin:g}% of the baseline's {compared.metric.short}"
+    finding = _finding("parity", compared, difference, excess, excess.p_below())
     if excess.seeds < MIN_SEEDS or math.isnan(excess.se):
         return _undetermined(finding)
     if excess.interval.high < 0:
@@ -138,13 +147,13 @@ def degradation(compared: Compared, threshold: Threshold) -> Finding:
     """B is worse than A, and not on a par with it: a loss within the margin is called parity everywhere."""
     paired = compared.paired
     if paired is None:
-        return Finding("degradation", "not run", _WER)
+        return Finding("degradation", "not run", compared.change)
     difference, excess = _difference(paired), _excess(paired, threshold)
-    finding = _finding("degradation", difference, excess, paired.pairs, difference.p_above())
+    finding = _finding("degradation", compared, difference, excess, difference.p_above())
     if difference.seeds < MIN_SEEDS or math.isnan(difference.se) or math.isnan(excess.se):
         return _undetermined(finding)
     if excess.interval.high < 0:
-        within = f"parity is shown at {100 * threshold.margin:g}% of the baseline's WER"
+        within = f"parity is shown at {100 * threshold.margin:g}% of the baseline's {compared.metric.short}"
         worse = ": the loss is certain, but smaller than that" if difference.interval.low > 0 else ""
         return replace(finding, verdict="contradicted", because=within + worse)
     if difference.interval.high < 0:
@@ -158,9 +167,9 @@ def improvement(compared: Compared, _: Threshold) -> Finding:
     """B is better than A."""
     paired = compared.paired
     if paired is None:
-        return Finding("improvement", "not run", _WER)
+        return Finding("improvement", "not run", compared.change)
     difference = _difference(paired)
-    finding = _finding("improvement", difference, None, paired.pairs, difference.p_below())
+    finding = _finding("improvement", compared, difference, None, difference.p_below())
     if difference.seeds < MIN_SEEDS or math.isnan(difference.se):
         return _undetermined(finding)
     if difference.interval.high < 0:
@@ -212,7 +221,7 @@ RULES: dict[Rule, Callable[[Compared, Threshold], Finding]] = {
     "fewer_parameters": fewer_parameters,
     "faster": faster,
 }
-_WER, _FEWER, _SPEEDUP = "WER change (points)", "times fewer parameters", "speed-up of a training step"
+_FEWER, _SPEEDUP = "times fewer parameters", "speed-up of a training step"
 
 
 def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold) -> str:
@@ -231,19 +240,20 @@ def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold
         return f"To decide: at least {MIN_SEEDS} seeds of each; there {'is' if finding.seeds == 1 else 'are'} only" + (
             f" {finding.seeds}."
         )
+    scale, points = compared.metric.scale, compared.metric.points
     if finding.rule == "parity":
         effect, size = _excess(paired, threshold), threshold.margin * paired.rates[0]
-        aim = f"the margin ({100 * size:.2f} points) if there is no difference"
+        aim = f"the margin ({scale * size:.2f} {points}) if there is no difference"
     else:
         effect = _difference(paired)
         size = abs(effect.difference)
-        aim = f"a difference of {100 * size:.2f} points, as observed"
+        aim = f"a difference of {scale * size:.2f} {points}, as observed"
     if math.isnan(effect.se) or size == 0:
         return f"To decide: a larger test set; these {finding.units} {finding.unit}s show no difference to plan from."
     shown = power.power(effect.components, size, effect.seeds, effect.units) >= power.TARGET
     if finding.rule == "parity" and shown and effect.difference != 0:
         size = abs(effect.difference)
-        aim = f"an excess of {100 * effect.difference:+.2f} points over the margin, as observed,"
+        aim = f"an excess of {scale * effect.difference:+.2f} {points} over the margin, as observed,"
     seeds = power.seeds_needed(effect.components, size, effect.units)
     units = power.units_needed(effect.components, size, effect.seeds)
     ways = []
@@ -264,22 +274,24 @@ def _excess(paired: Paired, threshold: Threshold) -> Effect:
     return effects.noninferiority(paired.edits_a, paired.edits_b, paired.words, threshold.margin, paired.unit)
 
 
-def _finding(rule: Rule, difference: Effect, excess: Effect | None, pairs: int, p: float) -> Finding:
+def _finding(rule: Rule, compared: Compared, difference: Effect, excess: Effect | None, p: float) -> Finding:
+    assert compared.paired is not None, "rates were compared"
+    scale = compared.metric.scale
     return Finding(
         rule,
         "undecided",
-        _WER,
-        100 * difference.difference,
-        _points(difference.interval),
+        compared.change,
+        scale * difference.difference,
+        _scaled(difference.interval, scale),
         "",
-        None if excess is None else 100 * excess.difference,
-        UNKNOWN if excess is None else _points(excess.interval),
+        None if excess is None else scale * excess.difference,
+        UNKNOWN if excess is None else _scaled(excess.interval, scale),
         p,
         difference.df if excess is None or rule == "degradation" else excess.df,
         difference.seeds,
         difference.units,
         difference.unit,
-        difference.words // pairs,
+        difference.words // compared.paired.pairs,
         difference.effective_units,
     )
 
@@ -291,5 +303,5 @@ def _undetermined(finding: Finding) -> Finding:
     return replace(finding, because=f"{finding.units} {finding.unit}s without any spread determine no interval")
 
 
-def _points(interval: Interval) -> Interval:
-    return Interval(100 * interval.low, 100 * interval.high)
+def _scaled(interval: Interval, scale: float) -> Interval:
+    return Interval(scale * interval.low, scale * interval.high)
