@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from lrsms.report import aggregate, learning, paired
+from lrsms.report.cells import Cell, cells_of
 from lrsms.report.claims import OF_RUNS, Claim, Part
 from lrsms.report.finding import Compared, Doses
 from lrsms.report.paired import Edits, Paired
-from lrsms.report.selection import Cell, cells_of, matched, select
+from lrsms.report.selection import matched, select
 from lrsms.statistics.convergence import Failures, bar, failed
 from lrsms.statistics.effects import Array
 from lrsms.statistics.survival import LogRank, Time, log_rank
@@ -53,7 +54,7 @@ class Results:
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the study."""
-        return cells_of(self.runs, self.folder, None)
+        return cells_of(self.runs, self.folder)
 
     @cached_property
     def ended(self) -> dict[str, tuple[str, float]]:
@@ -96,7 +97,7 @@ def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None =
         against = select(part.against, cells, f"{where}: 'against'")
         named = {*part.group, *part.against, *([family] if family else [])}
         pairs = matched(against, group, named, where)
-    if family is not None and family not in pairs[0][1].axes:
+    if family is not None and family not in pairs[0][1].fields:
         raise ValueError(f"{where}: 'family' names '{family}', which the study does not vary")
     single = [rule for rule in part.rules if rule in ("fewer_parameters", "faster")]
     if len(pairs) > 1 and single:
@@ -145,10 +146,11 @@ def compare(
         sizes = before.parameters, after.parameters
     known = Compared(
         parameters=sizes,
-        speedup=after.speedup,
-        speedup_interval=after.speedup_interval,
         device=after.steptime_device,
+        metric=aggregate.metric_of(results.runs),
     )
+    if after.speedup is not None:
+        known = replace(known, speedup=after.speedup.value, speedup_interval=after.speedup.interval)
     if not seeds or not set(part.rules) & set(OF_RUNS):
         return known
     cells = unique(pairs)
@@ -158,16 +160,13 @@ def compare(
     bad = _not_converged(cells, seeds, results)
     good = [seed for seed in seeds if not any((cell.name, seed) in bad for cell in cells)]
     edits = _Edits(results.edits, endpoint, good)
-    return Compared(
+    return replace(
+        known,
         paired=edits.of(pairs) if good else None,
         failures=_failures(pairs, seeds, bad),
         by_ratio=_by_ratio(pairs, edits) if good and "onset" in part.rules else (),
         doses=_doses(part, pairs, dense, edits, claim) if good and dense is not None else None,
         log_rank=_log_rank(pairs, seeds, results) if "sooner" in part.rules else None,
-        parameters=known.parameters,
-        speedup=known.speedup,
-        speedup_interval=known.speedup_interval,
-        device=known.device,
     )
 
 
@@ -245,5 +244,4 @@ def _curve(group: Sequence[Cell], dense: Cell, edits: _Edits, claim: Claim) -> t
 
 
 def _ratio(cell: Cell) -> float:
-    text = cell.axes.get("lowrank.ratio", "")
-    return float(text) if text else math.nan
+    return math.nan if cell.ratio is None else cell.ratio

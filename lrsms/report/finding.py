@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.report.claims import Rule
 from lrsms.report.paired import Paired
 from lrsms.statistics import stats
@@ -78,6 +80,7 @@ class Compared:
         speedup: A's median step time over B's.
         speedup_interval: of that ratio.
         device: on what both steps were timed.
+        metric: what the edits are of.
     """
 
     paired: Paired | None = None
@@ -89,6 +92,12 @@ class Compared:
     speedup: float | None = None
     speedup_interval: Interval = UNKNOWN
     device: str = ""
+    metric: Metric = WORDS
+
+    @property
+    def change(self) -> str:
+        """What a rule's value is that compares rates."""
+        return f"{self.metric.short} change ({self.metric.points})"
 
 
 @dataclass(frozen=True)
@@ -99,10 +108,10 @@ class Finding:
         rule: its name.
         verdict: by this rule alone.
         metric: what ``value`` is.
-        value: the effect: a difference of word error rates in points, or a ratio; NaN where unknown.
+        value: the effect: a difference of rates in the metric's points, or a ratio; NaN where unknown.
         interval: of the level ``level``, in the same unit.
         because: the comparison that the verdict rests on, in a clause.
-        excess: by how much the word error rate exceeds the margin, in points; None for other rules.
+        excess: by how much the rate exceeds the margin, in points; None for other rules.
         excess_interval: its interval: below zero is parity.
         p: one-sided, of the hypothesis that the claim denies; NaN where the rule is no test.
         df: degrees of freedom of the t distribution; NaN likewise.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lrsms.base.files import write_atomically
-from lrsms.record.metric import WORDS
+from lrsms.record.metrics import WORDS
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome, with_holm
 from lrsms.report.readable import Column, Readable, as_p, markdown
@@ -63,17 +63,16 @@ def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
     """Outcomes that are one measurement: of step times or parameters, which no corpus is part of."""
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in tested:
-        _, task, scale, corpus = outcome.folder.split("-", 3)
-        key = (task, scale, outcome.verdict, effects(outcome), corpus if sample(outcome) else "")
+        at = outcome.place
+        key = (at.task, at.scale, outcome.verdict, effects(outcome), at.corpus if sample(outcome) else "")
         groups.setdefault(key, []).append(outcome)
     return list(groups.values())
 
 
 def place(*alike: Outcome) -> str:
     """Corpora, scale and task."""
-    _, task, scale, _ = alike[0].folder.split("-", 3)
-    corpora = dict.fromkeys(outcome.folder.split("-", 3)[3] for outcome in alike)
-    return f"{' and '.join(corpora)}, {scale}, {task.upper()}"
+    first, corpora = alike[0].place, dict.fromkeys(outcome.place.corpus for outcome in alike)
+    return f"{' and '.join(corpora)}, {first.scale}, {first.task.upper()}"
 
 
 def endpoint(outcome: Outcome) -> str:

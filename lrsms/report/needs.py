@@ -40,7 +40,8 @@ def _planned(finding: Finding, compared: Compared, threshold: Threshold) -> tupl
     if compared.doses is not None and finding.rule == "trend":
         effect, excess = slope_of(compared.doses, threshold)
         size = abs(effect.difference - excess.difference)
-        margin = f"the margin over all doses ({100 * size:.2f} points per {compared.doses.dose})"
+        shown = f"{compared.metric.scale * size:.2f} {compared.metric.points}"
+        margin = f"the margin over all doses ({shown} per {compared.doses.dose})"
         return None if math.isnan(effect.se) or size == 0 else (effect, size, margin)
     paired = _compared_pair(finding, compared, threshold)
     if paired is None:
@@ -49,8 +50,9 @@ def _planned(finding: Finding, compared: Compared, threshold: Threshold) -> tupl
     size = threshold.least if by_points(paired, threshold) else threshold.margin * paired.rates[0]
     if math.isnan(effect.se) or size == 0:
         return None
-    points = "" if by_points(paired, threshold) else f" ({100 * size:.2f} points)"
-    return effect, size, f"the margin of {allowance(paired, threshold)}{points}"
+    metric = compared.metric
+    points = "" if by_points(paired, threshold) else f" ({metric.scale * size:.2f} {metric.points})"
+    return effect, size, f"the margin of {allowance(paired, threshold, metric)}{points}"
 
 
 def _compared_pair(finding: Finding, compared: Compared, threshold: Threshold) -> Paired | None:

@@ -12,17 +12,18 @@ from difflib import get_close_matches
 from math import isnan, nan
 from pathlib import Path
 
-from lrsms.record.metric import WORDS, Metric
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate, comparison
 from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part, Rule
 from lrsms.report.comparison import Endpoint, Pairs, Results, compare, pairs_of, unique
 from lrsms.report.finding import Compared, Finding, Threshold, Verdict
 from lrsms.report.needs import what_would_decide
+from lrsms.report.results import Place
 from lrsms.report.verdicts import combine, judge, some
-from lrsms.report.wording import compared, named, training
+from lrsms.report.wording import compared, training
 from lrsms.statistics import looks, stats
 from lrsms.statistics.looks import Look
-from lrsms.study.run import Task
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Outcome:
     Attributes:
         id: of the claim.
         claim: as it was stated.
-        folder: ``<study>-<task>-<scale>-<corpus>``: where it was tested.
+        place: where it was tested.
         verdict: of all rules together.
         findings: one for each rule, at the look that decides or else the last that has come.
         compared: the groups in words.
@@ -63,7 +64,7 @@ class Outcome:
 
     id: str
     claim: Claim
-    folder: str
+    place: Place
     verdict: Verdict
     findings: tuple[Finding, ...]
     compared: str
@@ -84,22 +85,22 @@ class Outcome:
         return max((finding.p for finding in self.findings if not isnan(finding.p)), default=nan)
 
 
-def verdicts(claims: Mapping[str, Claim], folder: Path, task: Task) -> list[Outcome]:
+def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Outcome]:
     """What the results of one study say of its claims, with Holm's adjustment over them.
 
     Args:
         claims: those of the study (``claims_of``).
         folder: of the study's tables; where it is absent every claim is not run.
-        task: of the study's runs.
+        place: what the study was asked of.
 
     Raises:
         ValueError: one line: a file is malformed, or a group matches no cell.
     """
     if not (folder / "runs.csv").is_file():
         missing = f"Missing: {folder / 'runs.csv'}; run the study first."
-        return [_not_run(name, claim, folder.name, missing) for name, claim in claims.items()]
+        return [_not_run(name, claim, place, missing) for name, claim in claims.items()]
     results = comparison.read(folder)
-    return with_holm([_Judge(name, claim, task, results).outcome() for name, claim in claims.items()])
+    return with_holm([_Judge(name, claim, place, results).outcome() for name, claim in claims.items()])
 
 
 def with_holm(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -111,8 +112,8 @@ def with_holm(outcomes: Sequence[Outcome]) -> list[Outcome]:
 class _Judge:
     """One claim over one study's results."""
 
-    def __init__(self, name: str, claim: Claim, task: Task, results: Results) -> None:
-        self.name, self.claim, self.task, self.results = name, claim, task, results
+    def __init__(self, name: str, claim: Claim, place: Place, results: Results) -> None:
+        self.name, self.claim, self.place, self.results = name, claim, place, results
         where = f"{results.folder / 'runs.csv'}: claim {name}"
         self.of_runs = any(rule in OF_RUNS for rule in claim.all_rules)
         self.of_rates = any(rule in OF_RATES for rule in claim.all_rules)
@@ -120,7 +121,7 @@ class _Judge:
             raise ValueError(f"{where}: rule {claim.rules[0]} compares error rates, but the study trains nothing")
         self.parts = [(part, pairs_of(part, results.cells, where, claim.family)) for part in claim.parts]
         self.cells = list({cell.name: cell for _, pairs in self.parts for cell in unique(pairs)}.values())
-        self.endpoint = Endpoint(claim.decoder, claim.conditions_of(task))
+        self.endpoint = Endpoint(claim.decoder, claim.conditions_of(place.task))
         self.metric = aggregate.metric_of(results.runs)
         self.seeds = max((len(self.done(pairs)) for pairs in self.comparisons()), default=0) if self.of_runs else 0
         self.looks = looks.plan(claim.looks)
@@ -139,7 +140,7 @@ class _Judge:
     def outcome(self) -> Outcome:
         """The verdict."""
         text = "; ".join(compared(part, pairs) for part, pairs in self.parts)
-        none = Outcome(self.name, self.claim, self.results.folder.name, "not run", (), text, metric=self.metric)
+        none = Outcome(self.name, self.claim, self.place, "not run", (), text, metric=self.metric)
         if not self.of_runs:
             findings = self.findings(0, None)
             return replace(none, verdict=combine(findings), findings=findings, needs=self.needs(findings, None))
@@ -194,7 +195,7 @@ class _Judge:
             for rule in part.rules:
                 if endpoint is None or rule in OF_RATES:
                     found.append(self.judged(rule, part, pairs, seeds, endpoint or self.endpoint, threshold))
-        return tuple(named(finding, self.metric) for finding in found)
+        return tuple(found)
 
     def judged(
         self,
@@ -224,7 +225,9 @@ class _Judge:
     def threshold(self, look: Look | None) -> Threshold:
         """What the claim states, at the level of a look."""
         claim = self.claim
-        stated = Threshold(claim.margin, claim.least / 100, claim.times_fewer, (claim.speedup or {}).get(self.task))
+        stated = Threshold(
+            claim.margin, claim.least / self.metric.scale, claim.times_fewer, (claim.speedup or {}).get(self.place.task)
+        )
         return replace(stated, onset=claim.onset, level=look.level if look else stats.LEVEL)
 
     def sensitivity(self, seeds: int, look: Look | None) -> tuple[Sensitivity, ...]:
@@ -287,12 +290,12 @@ class _Judge:
 
 def _members(pairs: Pairs, field: str) -> dict[str, Pairs]:
     """The pairs of each value of a family, by its name."""
-    values = dict.fromkeys(after.axes[field] for _, after in pairs)
+    values = dict.fromkeys(after.fields[field] for _, after in pairs)
     short = field.split(".")[-1]
-    return {f"{short} {value}": [pair for pair in pairs if pair[1].axes[field] == value] for value in values}
+    return {f"{short} {value}": [pair for pair in pairs if pair[1].fields[field] == value] for value in values}
 
 
-def _not_run(name: str, claim: Claim, folder: str, needs: str) -> Outcome:
+def _not_run(name: str, claim: Claim, place: Place, needs: str) -> Outcome:
     none = Compared()
     findings = tuple(judge(rule, none, Threshold()) for rule in claim.all_rules)
-    return Outcome(name, claim, folder, "not run", findings, "", needs=needs)
+    return Outcome(name, claim, place, "not run", findings, "", needs=needs)

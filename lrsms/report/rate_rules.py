@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lrsms.record.metric import Metric
 from lrsms.report.claims import Rule
 from lrsms.report.finding import Compared, Doses, Finding, Threshold, Verdict
 from lrsms.report.paired import Paired
@@ -20,7 +21,6 @@ from lrsms.statistics.convergence import Failures
 from lrsms.statistics.effects import MIN_SEEDS, Effect
 from lrsms.statistics.stats import UNKNOWN, Interval
 
-WER = "WER change (points)"
 _SOONER = "times the rate of beginning to learn"
 
 
@@ -28,7 +28,7 @@ def parity(compared: Compared, threshold: Threshold) -> Finding:
     """Non-inferiority: B's rate is below A's plus the margin; better than A is parity too."""
     if compared.paired is None:
         return _without_rates("parity", compared, threshold, worse="contradicted")
-    margin, excess = allowance(compared.paired, threshold), excess_of(compared.paired, threshold)
+    margin, excess = allowance(compared.paired, threshold, compared.metric), excess_of(compared.paired, threshold)
     finding = _finding("parity", compared, threshold, excess, excess.p_below())
     if fails_more(compared.failures, threshold.alpha):
         return replace(finding, verdict="contradicted", because=_less_often(compared.failures))
@@ -53,7 +53,7 @@ def degradation(compared: Compared, threshold: Threshold) -> Finding:
         return undetermined
     change, beyond = difference.interval_at(threshold.level), excess.interval_at(threshold.level)
     if beyond.high < 0:
-        within = f"parity is shown at {allowance(compared.paired, threshold)}"
+        within = f"parity is shown at {allowance(compared.paired, threshold, compared.metric)}"
         worse = ": the loss is certain, but smaller than that" if change.low > 0 else ""
         return _unless_it_fails(finding, compared.failures, within + worse, "contradicted")
     if change.high < 0:
@@ -78,7 +78,7 @@ def improvement(compared: Compared, threshold: Threshold) -> Finding:
         return _unless_it_fails(finding, compared.failures, "the change lies below zero")
     if change.low > 0:
         return replace(finding, verdict="contradicted", because="the change lies above zero")
-    gain = allowance(compared.paired, threshold)
+    gain = allowance(compared.paired, threshold, compared.metric)
     if short.interval_at(threshold.level).low > 0:
         return replace(finding, verdict="contradicted", because=f"a gain of {gain} is excluded")
     return replace(finding, because=f"the change may be none, and may be a gain of {gain}")
@@ -88,13 +88,13 @@ def trend(compared: Compared, threshold: Threshold) -> Finding:
     """The error rate rises with the dose; contradicted where it falls, or rises by less than the margin in all."""
     doses = compared.doses
     if doses is None:
-        return Finding("trend", "not run", WER)
+        return Finding("trend", "not run", compared.change)
     slope, excess = slope_of(doses, threshold)
     finding = replace(
         _finding("trend", replace(compared, paired=_first(doses)), threshold, None, slope.p_above(), slope),
-        metric=f"WER change (points) per {doses.dose}",
-        excess=100 * excess.difference,
-        excess_interval=_points(excess.interval_at(threshold.level)),
+        metric=f"{compared.change} per {doses.dose}",
+        excess=compared.metric.scale * excess.difference,
+        excess_interval=_scaled(excess.interval_at(threshold.level), compared.metric.scale),
     )
     if undetermined := _undetermined(finding, slope, excess):
         return undetermined
@@ -111,7 +111,7 @@ def trend(compared: Compared, threshold: Threshold) -> Finding:
 def onset(compared: Compared, threshold: Threshold) -> Finding:
     """Degradation is shown from the lowest ratio up to ``onset``: a fixed sequence, each ratio at the look's level."""
     if not compared.by_ratio:
-        return Finding("onset", "not run", WER)
+        return Finding("onset", "not run", compared.change)
     assert threshold.onset is not None, "a claim states where degradation begins"
     effects_ = [(ratio, difference_of(paired)) for ratio, paired in compared.by_ratio]
     p_values = [effect.p_above() for _, effect in effects_]
@@ -134,7 +134,7 @@ def onset(compared: Compared, threshold: Threshold) -> Finding:
 
 
 def sooner(compared: Compared, threshold: Threshold) -> Finding:
-    """B begins to learn sooner than A: the log-rank test of the steps until validation falls below 50% WER."""
+    """B begins to learn sooner than A: the log-rank test of the steps until validation falls below 50%."""
     test = compared.log_rank
     if test is None:
         return Finding("sooner", "not run", _SOONER)
@@ -180,11 +180,11 @@ def by_points(paired: Paired, threshold: Threshold) -> bool:
     return threshold.margin * paired.rates[0] < threshold.least
 
 
-def allowance(paired: Paired, threshold: Threshold) -> str:
+def allowance(paired: Paired, threshold: Threshold, metric: Metric) -> str:
     """The margin in words."""
     if by_points(paired, threshold):
-        return f"{100 * threshold.least:g} points"
-    return f"{100 * threshold.margin:g}% of the baseline's WER"
+        return f"{metric.scale * threshold.least:g} {metric.points}"
+    return f"{100 * threshold.margin:g}% of the baseline's {metric.short}"
 
 
 def slope_of(doses: Doses, threshold: Threshold) -> tuple[Effect, Effect]:
@@ -222,8 +222,8 @@ def _less_often(failures: Failures | None) -> str:
 def _without_rates(rule: Rule, compared: Compared, threshold: Threshold, worse: Verdict) -> Finding:
     """Where no seed converged with all compared: only convergence itself can decide."""
     if compared.failures is None:
-        return Finding(rule, "not run", WER)
-    finding = Finding(rule, "undecided", WER, failures=compared.failures, level=threshold.level)
+        return Finding(rule, "not run", compared.change)
+    finding = Finding(rule, "undecided", compared.change, failures=compared.failures, level=threshold.level)
     if fails_more(compared.failures, threshold.alpha):
         return replace(finding, verdict=worse, because=_less_often(compared.failures))
     return replace(finding, because="there is no seed with which every compared run converged")
@@ -235,15 +235,17 @@ def _finding(
     paired = compared.paired
     assert paired is not None, "rates are compared"
     shown = effect or difference_of(paired)
+    scale, shown_interval = compared.metric.scale, shown.interval_at(threshold.level)
+    known = shown.seeds >= MIN_SEEDS
     return Finding(
         rule,
         "undecided",
-        WER,
-        100 * shown.difference,
-        _points(shown.interval_at(threshold.level)) if shown.seeds >= MIN_SEEDS else UNKNOWN,
+        compared.change,
+        scale * shown.difference,
+        _scaled(shown_interval, scale) if known else UNKNOWN,
         "",
-        None if excess is None else 100 * excess.difference,
-        UNKNOWN if excess is None or excess.seeds < MIN_SEEDS else _points(excess.interval_at(threshold.level)),
+        None if excess is None else scale * excess.difference,
+        _scaled(excess.interval_at(threshold.level), scale) if known and excess is not None else UNKNOWN,
         p,
         shown.decisive_df if excess is None or rule != "parity" else excess.decisive_df,
         shown.seeds,
@@ -275,5 +277,5 @@ def _first(doses: Doses) -> Paired:
     return Paired(doses.edits[0], doses.edits[-1], doses.words, doses.unit, doses.counted)
 
 
-def _points(interval: Interval) -> Interval:
-    return Interval(100 * interval.low, 100 * interval.high)
+def _scaled(interval: Interval, scale: float) -> Interval:
+    return Interval(scale * interval.low, scale * interval.high)

@@ -4,7 +4,7 @@ import html
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 
 from lrsms.base.csvfile import write_csv
 from lrsms.base.files import write_atomically, write_json
-from lrsms.record.metric import WORDS, Metric
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.report.claims import OF_RUNS, Rule
 from lrsms.report.finding import Finding
 from lrsms.report.outcomes import Outcome, Sensitivity
@@ -65,7 +66,7 @@ def _row(outcome: Outcome, finding: Finding, kind: str, member: str = "") -> dic
     claim, judged = outcome.claim, kind == "verdict"
     row: dict[str, Any] = {"claim": outcome.id, "kind": kind, "verdict": outcome.verdict if judged else ""}
     row |= {"finding": claim.finding, "digest": claim.digest}
-    row |= dict(zip(("study", "task", "scale", "corpus"), outcome.folder.split("-"), strict=False))
+    row |= asdict(outcome.place)
     row |= {"compared": outcome.compared, "member": member, "decoder": outcome.decoder}
     row |= {"condition": outcome.condition, "rule": finding.rule, "rule_verdict": finding.verdict if judged else ""}
     row |= {"because": finding.because if judged else "", "metric": finding.metric, "value": finding.value}

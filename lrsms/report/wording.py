@@ -1,23 +1,13 @@
-"""A claim's comparison in words: which cells, how far they were trained, and which error rate it is."""
+"""A claim's comparison in words: which cells, how far they were trained."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isnan
 from statistics import fmean
 
-from lrsms.record.metric import WORDS, Metric
-from lrsms.report.claims import OF_RUNS, Part, Selection
+from lrsms.record.metric import Metric
+from lrsms.report.claims import Part, Selection
 from lrsms.report.comparison import Pairs
-from lrsms.report.finding import Finding
-
-
-def named(finding: Finding, metric: Metric) -> Finding:
-    """The finding in terms of the error rate that was compared; rules speak of words."""
-    if metric == WORDS or finding.rule not in OF_RUNS:
-        return finding
-    texts = {name: getattr(finding, name).replace(WORDS.short, metric.short) for name in ("metric", "because", "needs")}
-    members = {name: named(member, metric) for name, member in finding.members.items()}
-    return replace(finding, members=members, **texts)
+from lrsms.report.factored import joined
 
 
 def training(parts: Sequence[Pairs], metric: Metric) -> str:
@@ -44,7 +34,7 @@ def compared(part: Part, pairs: Pairs) -> str:
 
 def _selected(selection: Selection) -> str:
     parts = (
-        f"{field.split('.')[-1]} {' + '.join(value) if isinstance(value, tuple) else value}"
+        f"{field.split('.')[-1]} {joined(value) if isinstance(value, tuple) else value}"
         for field, value in selection.items()
     )
     return ", ".join(parts)

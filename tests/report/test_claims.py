@@ -1,6 +1,7 @@
 """The shipped claims fit the shipped studies; what does not fit is refused in one line."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import fabricate
@@ -11,13 +12,15 @@ from lrsms.base.strict import parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.report import aggregate, outcomes
 from lrsms.report.claims import Claim, claims_of, load
+from lrsms.report.results import Place
 from lrsms.statistics import effects
 from lrsms.study import expand
 from lrsms.study.project import Project
 
 CONFIG = Path(__file__).parents[2] / "workflow/config"
 SHIPPED = load(CONFIG / "claims.yaml")
-FOLDER = "demo-asr-demo-speech"
+PLACE = Place("demo", "asr", "demo", "speech")
+FOLDER = PLACE.folder
 LOWRANK = {"lowrank.targets": ("encoder.attention", "encoder.feedforward"), "lowrank.ratio": 0.25}
 
 
@@ -47,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def judged(folder: Path, one: Claim) -> outcomes.Outcome:
-    (outcome,) = outcomes.verdicts({"F1": one}, folder, "asr")
+    (outcome,) = outcomes.verdicts({"F1": one}, folder, PLACE)
     return outcome
 
 
@@ -60,7 +63,7 @@ def test_every_shipped_claim_finds_its_cells_and_is_not_run_without_records(tmp_
         aggregate.aggregate(expand.load(project, CONFIG), tmp_path, tmp_path, project.decoding, tmp_path / name)
         ours = claims_of(SHIPPED, name, task)
         assert ours or task == "vsr"
-        for outcome in outcomes.verdicts(ours, tmp_path / name, task):
+        for outcome in outcomes.verdicts(ours, tmp_path / name, Place.of(project)):
             num_pairs = {"F2a": 3, "F3": 11, "F3a": 11, "F4a": 3}.get(outcome.id)
             assert num_pairs is None or f"{num_pairs} pairs of cells alike in all else" in outcome.compared
             assert outcome.verdict == "not run" and outcome.needs.startswith("Missing: ")
@@ -139,12 +142,12 @@ def test_a_conjunction_needs_all_of_its_rules(folder):
 def test_step_times_are_those_of_the_task(folder):
     one = claim(group={"lowrank.mapping": "linear"}, rules=["faster"], margin=None, speedup={"asr": 1.1, "avsr": 9})
     assert judged(folder, one).verdict == "supported"
-    assert outcomes.verdicts({"F6": one}, folder, "avsr")[0].verdict == "contradicted"
+    assert outcomes.verdicts({"F6": one}, folder, replace(PLACE, task="avsr"))[0].verdict == "contradicted"
 
 
 def test_holm_is_over_the_claims_that_test_something(folder):
     counted = claim(group={"lowrank.mapping": "linear"}, rules=["fewer_parameters"], margin=None, times_fewer=2)
-    found = outcomes.verdicts({"F1": claim(), "F2": claim(), "F5": counted}, folder, "asr")
+    found = outcomes.verdicts({"F1": claim(), "F2": claim(), "F5": counted}, folder, PLACE)
     assert found[0].p_holm == min(1, 2 * found[0].findings[0].p)
     assert found[2].p_holm != found[2].p_holm
 
@@ -216,7 +219,7 @@ def test_one_seed_is_undecided_and_says_so(tmp_path):
 
 
 def test_a_study_that_was_never_run_is_not_run(tmp_path):
-    (outcome,) = outcomes.verdicts({"F1": claim()}, tmp_path / "few-asr-demo-speech", "asr")
+    (outcome,) = outcomes.verdicts({"F1": claim()}, tmp_path / "few-asr-demo-speech", PLACE)
     assert outcome.verdict == "not run" and "run the study first" in outcome.needs
 
 

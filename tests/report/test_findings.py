@@ -32,7 +32,7 @@ def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
 def test_what_no_corpus_is_part_of_is_one_row(rule: Finding, places: list[str]) -> None:
     """A step is timed once for all corpora; rates of two corpora are two findings even where they are equal."""
     one = outcome(rule, name="F5")
-    other = replace(one, folder=one.folder.replace("-speech", "-song"))
+    other = replace(one, place=replace(one.place, corpus="song"))
     frame = findings.table([one, other], {"F5": CLAIM}).frame()
     assert list(frame["tested on"]) == places
 

@@ -9,6 +9,7 @@ import pytest
 from lrsms.report import verdict_table
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome
+from lrsms.report.results import Place
 from lrsms.report.verdicts import Finding
 from lrsms.statistics.stats import Interval
 
@@ -27,7 +28,7 @@ COMPARED = "'a' against 'dense'"
 
 def outcome(*findings, name="F1", verdict="supported", **changes):
     fields = {"compared": COMPARED, "decoder": "beam", "condition": "clean", "p_holm": 0.02}
-    return Outcome(name, CLAIM, "few-asr-tiny-speech", verdict, findings, **(fields | changes))
+    return Outcome(name, CLAIM, Place("few", "asr", "tiny", "speech"), verdict, findings, **(fields | changes))
 
 
 OUTCOMES = [

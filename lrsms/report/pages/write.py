@@ -7,11 +7,11 @@ from typing import Any
 
 from lrsms.base.files import write_atomically
 from lrsms.report import aggregate, tables, verdict_table
-from lrsms.report.cells import summarise
 from lrsms.report.pages.material import Material, load
 from lrsms.report.pages.plan_page import plan_page
 from lrsms.report.pages.run_page import run_page
 from lrsms.report.pages.study_page import provenance_page, summary_rst, table_page
+from lrsms.report.summary import summarise
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 
