@@ -36,7 +36,7 @@ class Score:
         cer: character error rate; the same where that is the metric.
         parts: substitutions, deletions and insertions, whose sum is that rate.
         change: that error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
-            that of ``effect``, or the bootstrap over units with one seed.
+            that of ``effect``; unknown with one seed.
         improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
             comparison is of one seed.
         effect: the crossed model of seeds and units of that change; None with one seed.

@@ -64,18 +64,17 @@ def _compared_pair(finding: Finding, compared: Compared, threshold: Threshold) -
 
 def _seeds(effect: Effect, size: float, margin: str) -> str:
     seeds = power.seeds_needed(effect.components, size, effect.units)
+    see = f"To see {margin} with probability {power.TARGET:g}: about"
     if seeds.number is None:
-        return f"To decide: {seeds.reason}."
+        units = power.units_needed(effect.components, size, effect.seeds).number
+        return f"To decide: {seeds.reason}." if units is None else f"{see} {units:,} {effect.unit}s with these seeds."
     low, high = (
         power.seeds_needed(components, size, effect.units).number
         for components in power.likely_components(effect.components, effect.seeds, effect.units)
     )
     most = f"{power.MOST:,} or more" if high is None else f"{high:,}"
     reach = f" (from {effect.seeds} seeds this is known to {low:,} to {most})" if low != high else ""
-    return (
-        f"To see {margin} with probability {power.TARGET:g}: about {seeds.number:,} seeds with these {effect.units}"
-        f" {effect.unit}s{reach}."
-    )
+    return f"{see} {seeds.number:,} seeds with these {effect.units} {effect.unit}s{reach}."
 
 
 def _test_set(effect: Effect) -> str:

@@ -74,7 +74,8 @@ class Change:
 
     Attributes:
         value: the mean over seeds.
-        interval: of the crossed model of seeds and units; with one seed, of the bootstrap over units.
+        interval: of the crossed model of seeds and units; ``UNKNOWN`` with one seed, since what another seed would
+            change is then not known, and often more than what other units would.
         effect: the crossed model; None with one seed, which determines none.
         improvement: with one seed, the share of resamples in which B makes fewer errors; otherwise None.
     """
@@ -158,5 +159,5 @@ def change(paired: Paired) -> Change:
         effect = effects.difference(paired.edits_a, paired.edits_b, paired.words, paired.unit)
         return Change(effect.difference, effect.interval, effect)
     before, after = paired.rates
-    interval, improvement = stats.bootstrap_difference(paired.edits_a[0], paired.edits_b[0], paired.words)
-    return Change(after - before, interval, improvement=None if math.isnan(improvement) else improvement)
+    _, improvement = stats.bootstrap_difference(paired.edits_a[0], paired.edits_b[0], paired.words)
+    return Change(after - before, stats.UNKNOWN, improvement=None if math.isnan(improvement) else improvement)

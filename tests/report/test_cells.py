@@ -130,8 +130,12 @@ def test_the_validation_split_is_not_reported_and_the_last_decoder_is_primary(tm
 @pytest.mark.parametrize(
     ("seeds", "speakers", "words"),
     [
-        ((1,), fabricate.SPEAKERS, "One seed; 95% intervals: bootstrap over 12 test speakers"),
-        ((1,), ("",), "unknown speakers (test split). One seed; 95% intervals: bootstrap over 10 test utterances"),
+        ((1,), fabricate.SPEAKERS, "One seed; 95% intervals of WER: bootstrap over 12 test speakers"),
+        (
+            (1,),
+            ("",),
+            "unknown speakers (test split). One seed; 95% intervals of WER: bootstrap over 10 test utterances",
+        ),
         ((1, 2), fabricate.SPEAKERS, "2 seeds; 95% intervals: of WER, Student's t over seeds"),
         ((1, 2), fabricate.SPEAKERS, "crossed random-effects model of seeds and 12 test speakers"),
         ((1, 2), ("",), "10 test utterances (other seeds, other utterances). Speakers are unknown: utterances are"),
