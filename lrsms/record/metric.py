@@ -1,37 +1,49 @@
-"""What an error rate counts, and its name: everything that shows an error rate takes the name from here."""
+"""What a metric counts, and its names: everything that shows a metric takes its numbers and names from here.
 
+A metric is a ratio of sums over utterances: its numerator is what is wrong, its denominator how much there was to get
+right, so that lower is better for every metric. Each is a file of ``metrics``.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lrsms.study.corpus import Unit
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """An error rate.
+    """A metric.
 
     Attributes:
         short: its abbreviation.
         name: in words.
-        noun: the counted unit, in the singular.
-        plural: the counted unit, in the plural.
+        noun: one of what the denominator counts, in the singular.
+        plural: several of them.
+        counts: from a score table (see ``score.read_scores``) to numerator and denominator by row, ``(rows,)`` each.
+        scale: what its value is multiplied by to be shown.
+        unit: the unit of the shown value.
+        points: the unit of a shown difference of two values.
     """
 
     short: str
     name: str
     noun: str
-    plural: Unit
+    plural: str
+    counts: Callable[[pd.DataFrame], tuple[Array, Array]]
+    scale: float = 100.0
+    unit: str = "%"
+    points: str = "points"
 
     @property
     def title(self) -> str:
         """The name at the beginning of a sentence."""
         return self.name[0].upper() + self.name[1:]
 
-
-WORDS = Metric("WER", "word error rate", "word", "words")
-CHARACTERS = Metric("CER", "character error rate", "character", "characters")
-METRICS = {metric.short: metric for metric in (WORDS, CHARACTERS)}
-
-
-def metric_of(unit: Unit | None) -> Metric:
-    """The error rate for a corpus's unit; None means words."""
-    return CHARACTERS if unit == "characters" else WORDS
+    @property
+    def key(self) -> str:
+        """The name of its file."""
+        return self.short.lower().replace(" ", "_")

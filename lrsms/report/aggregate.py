@@ -18,10 +18,11 @@ from lrsms.base.csvfile import unguard, write_csv
 from lrsms.base.files import read_json
 from lrsms.record import leftout
 from lrsms.record.curve import halfway_and_end
-from lrsms.record.metric import METRICS, WORDS, Metric
-from lrsms.record.metric import metric_of as metric_of_unit
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import METRICS, WORDS
+from lrsms.record.metrics import metric_of as metric_of_unit
 from lrsms.record.score import COUNTS
-from lrsms.report import comparable, nuisance, pairs, remarks, sums
+from lrsms.report import comparable, factored, learning, nuisance, pairs, remarks, sums
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
@@ -29,20 +30,20 @@ from lrsms.report.validity.record import Record
 from lrsms.report.validity.record import read as read_record
 from lrsms.report.validity.values import is_number
 from lrsms.statistics import stats
+from lrsms.statistics.survival import Time
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import as_text, without
 from lrsms.study.run import Run
 
 _NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
-_LOWRANK = ["targets", "ratio", "mapping", "init"]
 _PLANNED = ["parameters", "parameters_dense", "factorised", "factorised_dense"]
 _COST = [*_PLANNED, "macs_per_second", "peak_memory_mb", "device"]
 _COURSE = ["valid_wer_halfway", "valid_wer_end"]
 """WER on validation, a fraction, half-way through training and at its end: whether a model was trained to its end."""
 _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *COUNTS]
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
-FIXED = [*_NAMES, *_LOWRANK, *_COST, *_COURSE, *_TESTED, *_STEP]
+FIXED = [*_NAMES, *factored.COLUMNS, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
 METRIC, LEFT_OUT, CHOSEN = "metric", "left_out", "length_bonus"
 OPTIONAL = [METRIC, LEFT_OUT, CHOSEN]
@@ -74,7 +75,7 @@ _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "sl
 def aggregate(
     experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: Decoding, folder: Path
 ) -> None:
-    """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
+    """Writes ``runs.csv``, ``speakers.csv``, ``pairs.csv`` (see ``pairs``) and ``learning.csv`` of a study.
 
     What is remarkable about the data of its runs is warned of, and left in ``remarks.txt`` for the notes of its table.
 
@@ -100,6 +101,7 @@ def aggregate(
     keys = _keys(decoding)
     rows: list[dict[str, Any]] = []
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
+    times: dict[str, Time] = {}
     others = among.Among(records)
     utterances: Utterances | None = None
     for experiment in experiments:
@@ -115,6 +117,8 @@ def aggregate(
         numbers, scores = _numbers(record), record.scores
         bonuses = {decoder: choice.chosen for decoder, choice in record.choices.items()}
         others.add(name, experiment.run, record)
+        if record.curve is not None:
+            times[name] = learning.time_of(record.curve, experiment.run.train.steps)
         if numbers["status"] != "finished":
             rows += [described | _tested(decoding, key) | numbers for key in keys]
             continue
@@ -127,7 +131,9 @@ def aggregate(
         ]
     axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
     optional = [column for column in OPTIONAL if any(row.get(column) not in (None, "") for row in rows)]
-    runs = pd.DataFrame(rows, columns=[*_NAMES, *_LOWRANK, *axes, *_COST, *_COURSE, *_TESTED, *_STEP, *optional])
+    runs = pd.DataFrame(
+        rows, columns=[*_NAMES, *factored.COLUMNS, *axes, *_COST, *_COURSE, *_TESTED, *_STEP, *optional]
+    )
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
@@ -142,7 +148,8 @@ def aggregate(
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)
-    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE))
+    learning.write({run: times[run] for run in runs["run"].unique() if run in times}, folder)
+    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE, learning.FILE))
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -163,7 +170,7 @@ def axes_of(runs: pd.DataFrame) -> list[str]:
 def metric_of(runs: pd.DataFrame) -> Metric:
     """The error rate of a ``runs.csv``."""
     found = [name for name in runs[METRIC].unique() if name] if METRIC in runs else []
-    return METRICS.get(found[0], WORDS) if found else WORDS
+    return METRICS.get(found[0].lower(), WORDS) if found else WORDS
 
 
 def left_out(runs: pd.DataFrame) -> list[str]:
@@ -205,20 +212,12 @@ def _has_column(experiment: Experiment, field: str) -> bool:
 
 
 def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
-    run, lowrank = experiment.run, experiment.run.lowrank
+    run = experiment.run
     row = {"run": experiment.name, "cell": experiment.cell, "baseline": baseline, "seed": run.seed}
     row |= {field: as_text(value) for field, value in experiment.axes.items() if _has_column(experiment, field)}
     if (metric := metric_of_unit(run.corpus.unit)) != WORDS:
         row[METRIC] = metric.short
-    if lowrank is not None:
-        mapping: str = lowrank.mapping
-        if lowrank.slope is not None:
-            mapping += f" {lowrank.slope:+g}"
-        if lowrank.ratios is not None:
-            mapping += " " + " ".join(f"{ratio:g}" for ratio in lowrank.ratios)
-        targets = " + ".join(lowrank.targets)
-        row |= {"targets": targets, "ratio": lowrank.ratio, "mapping": mapping, "init": lowrank.init}
-    return row
+    return row | factored.Factored.of(run.lowrank).columns()
 
 
 def _numbers(record: Record) -> dict[str, Any]:

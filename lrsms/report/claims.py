@@ -1,76 +1,128 @@
 """The paper's findings as hypotheses: ``workflow/config/claims.yaml``, read strictly.
 
-A claim compares groups of a study's cells that are named by the values of their axes. What it states (groups, rules,
-margin, condition) is fixed before the runs are; ``outcomes`` says what a study's results make of it.
+A claim compares groups of a study's cells that are named by the values of their axes. All that it states (groups,
+rules, endpoint, margin, looks) is fixed before the runs are, whatever the project's configuration shows first;
+``outcomes`` says what a study's results make of it.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lrsms.base.strict import Frozen, parse
+from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import read_yaml
+from lrsms.statistics import looks
 from lrsms.study.expand import named
 from lrsms.study.run import Name, Task
 
 FILE = "claims.yaml"
-Rule = Literal["parity", "degradation", "improvement", "fewer_parameters", "faster"]
-OF_RATES: tuple[Rule, ...] = ("parity", "degradation", "improvement")
-"""Rules that compare word error rates; the others count parameters or measure step times."""
+DEFAULTS = "defaults"
+"""The entry at the head of the file: what claims have that do not say otherwise."""
+Rule = Literal["parity", "degradation", "improvement", "trend", "onset", "sooner", "fewer_parameters", "faster"]
+OF_RATES: tuple[Rule, ...] = ("parity", "degradation", "improvement", "trend", "onset")
+"""Rules that compare word error rates on an endpoint."""
+OF_RUNS: tuple[Rule, ...] = (*OF_RATES, "sooner")
+"""Rules that need trained runs, and looks; the others count parameters or measure step times."""
 Value = tuple[str, ...] | str | int | float | None
 SMALLER = "smaller"
 Selection = dict[str, Value]
 """Dotted fields and their values: ``lowrank: null`` is a dense model, ``smaller`` a number below the preset's."""
+Groups = Annotated[Selection, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
-class Claim(Frozen):
-    """One entry of ``claims.yaml``."""
+class Part(Frozen):
+    """A comparison of two groups of cells, and the rules that judge it."""
+
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    group: Groups
+    """Cells that the finding is about."""
+    against: Groups | Literal["baseline"] = "baseline"
+    """What they are compared with: the dense baseline of each, or the cells alike in all that neither names."""
+
+
+class Claim(Part):
+    """One entry of ``claims.yaml``; it holds if all of its rules do."""
 
     finding: str
     """In the paper's words, as far as they can be read; a control of ours says so."""
     study: Name
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
-    """The claim holds if all of them do."""
-    group: Annotated[Selection, Field(min_length=1)]
-    """Cells that the finding is about."""
-    against: Annotated[Selection, Field(min_length=1)] | Literal["baseline"] = "baseline"
-    """What they are compared with: the dense baseline of each, or the cells alike in all that neither names."""
-    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Of parity: a fraction of the baseline's word error rate."""
+    also: tuple[Part, ...] = ()
+    """Further comparisons that must hold as well."""
+    decoder: Name
+    """Whose hypotheses are compared."""
+    conditions: Names | dict[Task, Names]
+    """Test conditions whose edits are summed, or these by task: with ``decoder`` the endpoint of the verdict."""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """A fraction of the baseline's word error rate: what parity tolerates, and the least gain that counts as one."""
+    least: Annotated[float, Field(ge=0, lt=100)] = 0.3
+    """Points below which no margin falls, however low the baseline's word error rate."""
+    looks: Annotated[tuple[int, ...], Field(min_length=1)] = looks.LOOKS
+    """Numbers of seeds at which there may be a verdict."""
+    family: str | None = None
+    """A field: the claim holds if it does for *some* of its values, each with a cell in ``group``."""
+    dose: Literal["halvings", "parameters"] = "halvings"
+    """Of rule trend: log2 of 1 / ratio, or the share of the model's parameters that is removed."""
+    onset: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of rule onset: the ratio at which degradation must be shown already."""
     times_fewer: Annotated[float, Field(gt=1)] | None = None
     speedup: Annotated[dict[Task, Annotated[float, Field(gt=1)]], Field(min_length=1)] | None = None
     """By task; of a task that is not there nothing is claimed."""
-    condition: Name | None = None
-    """None: the first of the test split."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All comparisons, the first of them its own."""
+        return Part(rules=self.rules, group=self.group, against=self.against), *self.also
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """Of all parts."""
+        return tuple(rule for part in self.parts for rule in part.rules)
+
+    @property
+    def digest(self) -> str:
+        """Of all that the claim states: a verdict is of exactly this."""
+        return digest(self.model_dump(mode="json", exclude_none=True), 8)
+
+    def conditions_of(self, task: Task) -> tuple[str, ...]:
+        """Those of a task; none where the claim says nothing of it."""
+        return self.conditions.get(task, ()) if isinstance(self.conditions, dict) else self.conditions
 
     @model_validator(mode="after")
     def _rules_have_their_thresholds(self) -> Self:
-        needs = {
-            "margin": ("parity", "degradation"),
-            "times_fewer": ("fewer_parameters",),
-            "speedup": ("faster",),
-        }
-        for field, rules in needs.items():
-            if (getattr(self, field) is not None) != any(rule in self.rules for rule in rules):
-                raise ValueError(f"'{field}' is needed by, and only by, rule {' or '.join(rules)}")
-        if self.against != "baseline" and "faster" in self.rules:
-            raise ValueError("rule faster needs against: baseline, beside which step times are measured")
-        if self.condition is not None and not any(rule in self.rules for rule in OF_RATES):
-            raise ValueError(f"'condition' is only for rules of error rates: {', '.join(OF_RATES)}")
-        if len(set(self.rules)) < len(self.rules):
-            raise ValueError(f"'rules' names one twice: {', '.join(self.rules)}")
+        needs: dict[str, Rule] = {"times_fewer": "fewer_parameters", "speedup": "faster", "onset": "onset"}
+        for field, rule in needs.items():
+            if (getattr(self, field) is not None) != (rule in self.all_rules):
+                raise ValueError(f"'{field}' is needed by, and only by, rule {rule}")
+        for part in self.parts:
+            if part.against != "baseline" and {"faster", "onset"} & set(part.rules):
+                raise ValueError("rules faster and onset need against: baseline, beside which they are measured")
+            if len(set(part.rules)) < len(part.rules):
+                raise ValueError(f"'rules' names one twice: {', '.join(part.rules)}")
+        if self.family is not None and (self.also or set(self.rules) - {"parity", "degradation", "improvement"}):
+            raise ValueError("'family' is for a single comparison by parity, degradation or improvement")
+        looks.plan(self.looks)  # which has rules of its own
         return self
 
 
 def load(path: Path) -> dict[str, Claim]:
-    """All claims by id, in the order of the file.
+    """All claims by id, in the order of the file, each with the file's ``defaults`` where it does not say otherwise.
 
     Raises:
         ValueError: one line: the file or an entry is malformed, or there is no such study beside it.
     """
-    claims = {name: parse(Claim, entry, f"{path}: {name}") for name, entry in read_yaml(path).items()}
+    content = read_yaml(path)
+    defaults: dict[str, Any] = content.pop(DEFAULTS, None) or {}
+    if unknown := set(defaults) - {"decoder", "conditions", "margin", "least", "looks"}:
+        raise ValueError(
+            f"{path}: {DEFAULTS}: unknown key '{min(unknown)}'; known: decoder, conditions, margin, least, looks"
+        )
+    claims = {
+        name: parse(Claim, {**defaults, **entry} if isinstance(entry, dict) else entry, f"{path}: {name}")
+        for name, entry in content.items()
+    }
     for name, claim in claims.items():
         try:
             named(path.parent / "studies", claim.study, "study")
@@ -84,5 +136,7 @@ def claims_of(claims: Mapping[str, Claim], study: str, task: str) -> dict[str, C
     return {
         name: claim
         for name, claim in claims.items()
-        if claim.study == study and (claim.speedup is None or task in claim.speedup)
+        if claim.study == study
+        and (claim.speedup is None or task in claim.speedup)
+        and (not isinstance(claim.conditions, dict) or task in claim.conditions)
     }

@@ -1,14 +1,15 @@
 """``results/FINDINGS.md``: the verdicts of all studies on one page, and below them what people wrote about them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lrsms.base.files import write_atomically
-from lrsms.record.metric import WORDS
+from lrsms.record.metrics import WORDS
 from lrsms.report.claims import Claim
-from lrsms.report.outcomes import Outcome
-from lrsms.report.readable import Column, Readable, markdown
-from lrsms.report.verdict_table import effects, excess, reason, sample
+from lrsms.report.outcomes import Outcome, with_holm
+from lrsms.report.readable import Column, Readable, as_p, markdown
+from lrsms.report.verdict_table import converged, effects, excess, look, reason, sample
 
 FILE = "FINDINGS.md"
 MARK = "<!-- Up to here made by `snakemake --cores all regenerate`; below it, written by hand and kept. -->"
@@ -35,18 +36,22 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     """A row for each claim and place where it was tested; below it, what each verdict rests on and would decide it."""
     rows: list[tuple[str, ...]] = []
     notes = []
+    outcomes = with_holm(outcomes)
     for name, claim in claims.items():
         finding = claim.finding.rstrip(".")
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
         for alike in _measured_once(tested):
             outcome, where = alike[0], place(*alike)
-            found = (text or "-" for text in (effects(outcome), excess(outcome), sample(outcome)))
-            rows.append((name, finding, where, outcome.verdict, *found))
+            p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
+            found = (effects(outcome), excess(outcome), converged(outcome), p, sample(outcome))
+            known = (text or "-" for text in (endpoint(outcome), look(outcome), *found))
+            rows.append((name, finding, where, outcome.verdict, *known))
             notes.append(f"{name}, {where}: {reason(outcome)}")
             finding = ""
         if not tested:
-            rows.append((name, finding, "-", "not run", "-", "-", "-"))
-    headers = ("claim", "finding", "tested on", "verdict", "effect [95%]", "beyond margin [95%]", "n")
+            rows.append((name, finding, "-", "not run", *"-------"))
+    asked = ("claim", "finding", "tested on", "verdict", "endpoint", "look")
+    headers = (*asked, "effect", "beyond margin", "converged", "p (Holm)", "n")
     columns = [
         Column(header, texts, numeric=False) for header, texts in zip(headers, zip(*rows, strict=True), strict=True)
     ]
@@ -58,23 +63,29 @@ def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
     """Outcomes that are one measurement: of step times or parameters, which no corpus is part of."""
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in tested:
-        _, task, scale, corpus = outcome.folder.split("-", 3)
-        key = (task, scale, outcome.verdict, effects(outcome), corpus if sample(outcome) else "")
+        at = outcome.place
+        key = (at.task, at.scale, outcome.verdict, effects(outcome), at.corpus if sample(outcome) else "")
         groups.setdefault(key, []).append(outcome)
     return list(groups.values())
 
 
 def place(*alike: Outcome) -> str:
     """Corpora, scale and task."""
-    _, task, scale, _ = alike[0].folder.split("-", 3)
-    corpora = dict.fromkeys(outcome.folder.split("-", 3)[3] for outcome in alike)
-    return f"{' and '.join(corpora)}, {scale}, {task.upper()}"
+    first, corpora = alike[0].place, dict.fromkeys(outcome.place.corpus for outcome in alike)
+    return f"{' and '.join(corpora)}, {first.scale}, {first.task.upper()}"
+
+
+def endpoint(outcome: Outcome) -> str:
+    """Decoder and conditions."""
+    return f"{outcome.decoder}, {outcome.condition}" if outcome.decoder else ""
 
 
 def _how(metric: str) -> str:
     return (
-        f"Effects are {metric} changes in points, on the test split without added noise; intervals are what other seeds"
-        f" and other units would give. Beyond margin: the {metric} minus what the claim's margin allows; wholly below"
-        " zero is parity. Claims, rules and margins: `workflow/config/claims.yaml`, stated before the runs. Tests:"
-        " `claims.md` of a study; other conditions: its `table.md`."
+        f"Effects are {metric} changes in points on the claim's endpoint, with intervals of the look's level: what"
+        " other seeds and other units would give. Each claim, at each scale, corpus and task, is wrong at most 2.5% of"
+        " the time (one-sided), over all of its looks; p (Holm) is over all rows of this page. Beyond margin: the"
+        f" {metric} minus what the claim's margin allows; wholly below zero is parity. Converged: runs that learned,"
+        " of the group and of what it is compared with. Claims, rules, endpoints and margins:"
+        " `workflow/config/claims.yaml`, stated before the runs. Tests and other endpoints: `claims.md` of a study."
     )

@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from lrsms.base.csvfile import unguard, write_csv
-from lrsms.record.metric import WORDS, Metric
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
 from lrsms.record.score import EDITS
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment

@@ -1,6 +1,9 @@
-"""What a study's results say of its claims: the compared cells found, their numbers put together, the rules applied.
+"""What a study's results say of its claims, look by look.
 
-Verdicts are made of ``runs.csv`` and ``speakers.csv`` alone.
+A claim is judged on the first n seeds at each of its looks, at the level of the look; the first look that decides it is
+its verdict, whatever seeds come later. So the verdict is a function of the records and of the claim alone: not of how
+often someone looked, nor of the order of decoders and conditions in the configuration. Verdicts are made of
+``runs.csv``, ``speakers.csv`` and ``learning.csv``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,17 +11,32 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import isnan, nan
 from pathlib import Path
-from statistics import fmean
 
-import pandas as pd
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import WORDS
+from lrsms.report import aggregate, comparison
+from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part, Rule
+from lrsms.report.comparison import Endpoint, Pairs, Results, compare, pairs_of, unique
+from lrsms.report.finding import Compared, Finding, Threshold, Verdict
+from lrsms.report.needs import what_would_decide
+from lrsms.report.results import Place
+from lrsms.report.verdicts import combine, judge, some
+from lrsms.report.wording import compared, training
+from lrsms.statistics import looks, stats
+from lrsms.statistics.looks import Look
 
-from lrsms.record.metric import WORDS, Metric
-from lrsms.report import aggregate, paired
-from lrsms.report.claims import OF_RATES, Claim, Selection
-from lrsms.report.selection import Cell, cells_of, matched, select
-from lrsms.report.verdicts import Compared, Finding, Threshold, Verdict, combine, judge, what_would_decide
-from lrsms.statistics import stats
-from lrsms.study.run import Task
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The same comparison on another endpoint: numbers, no verdict.
+
+    Attributes:
+        endpoint: which.
+        findings: of the rules of error rates.
+    """
+
+    endpoint: Endpoint
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -28,21 +46,25 @@ class Outcome:
     Attributes:
         id: of the claim.
         claim: as it was stated.
-        folder: ``<study>-<task>-<scale>-<corpus>``: where it was tested.
+        place: where it was tested.
         verdict: of all rules together.
-        findings: one for each rule.
+        findings: one for each rule, at the look that decides or else the last that has come.
         compared: the groups in words.
         decoder: whose hypotheses were scored; empty where no rates are compared.
-        condition: likewise.
+        condition: likewise, several joined by " + ".
         p_holm: p of the conjunction, adjusted for the other claims of the table; NaN where no part is a test.
         training: how far the compared models were trained, in a sentence; empty where no rates are compared.
         needs: what would decide it, or what is missing; empty if it is decided.
         metric: the error rate that is compared, if any is.
+        look: at which it was judged; None before the first, and where no runs are compared.
+        seeds: with which every compared run has ended, at and after that look.
+        between: numbers on all these seeds, where they are more than the look's; no verdict.
+        sensitivity: the other endpoints.
     """
 
     id: str
     claim: Claim
-    folder: str
+    place: Place
     verdict: Verdict
     findings: tuple[Finding, ...]
     compared: str
@@ -52,179 +74,228 @@ class Outcome:
     training: str = ""
     needs: str = ""
     metric: Metric = WORDS
+    look: Look | None = None
+    seeds: int = 0
+    between: tuple[Finding, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
+
+    @property
+    def p(self) -> float:
+        """Of the conjunction: the largest of its parts; NaN where no part is a test."""
+        return max((finding.p for finding in self.findings if not isnan(finding.p)), default=nan)
 
 
-def verdicts(claims: Mapping[str, Claim], folder: Path, task: Task) -> list[Outcome]:
+def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Outcome]:
     """What the results of one study say of its claims, with Holm's adjustment over them.
 
     Args:
         claims: those of the study (``claims_of``).
-        folder: of ``runs.csv`` and ``speakers.csv``; where it is absent every claim is not run.
-        task: of the study's runs.
+        folder: of the study's tables; where it is absent every claim is not run.
+        place: what the study was asked of.
 
     Raises:
-        ValueError: one line: a file is malformed, a group matches no cell, or there is no such condition.
+        ValueError: one line: a file is malformed, or a group matches no cell.
     """
     if not (folder / "runs.csv").is_file():
         missing = f"Missing: {folder / 'runs.csv'}; run the study first."
-        return [_not_run(name, claim, folder.name, missing) for name, claim in claims.items()]
-    runs, speakers = aggregate.read_runs(folder), aggregate.read_speakers(folder)
-    edits = paired.by_run(speakers)
-    outcomes = [_outcome(name, claim, folder, task, runs, edits) for name, claim in claims.items()]
-    adjusted = stats.holm([max((f.p for f in o.findings if not isnan(f.p)), default=nan) for o in outcomes])
+        return [_not_run(name, claim, place, missing) for name, claim in claims.items()]
+    results = comparison.read(folder)
+    return with_holm([_Judge(name, claim, place, results).outcome() for name, claim in claims.items()])
+
+
+def with_holm(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same, adjusted by Holm for one another."""
+    adjusted = stats.holm([outcome.p for outcome in outcomes])
     return [replace(outcome, p_holm=p) for outcome, p in zip(outcomes, adjusted, strict=True)]
 
 
-def _outcome(name: str, claim: Claim, folder: Path, task: Task, runs: pd.DataFrame, edits: paired.Edits) -> Outcome:
-    where = f"{folder / 'runs.csv'}: claim {name}"
-    of_rates, metric = any(rule in OF_RATES for rule in claim.rules), aggregate.metric_of(runs)
-    key = _key(claim, runs, where) if of_rates else ("", "")
-    cells = cells_of(runs, folder, key if of_rates else None)
-    pairs = _pairs(claim, cells, where)
-    compared = _words(claim, pairs)
-    threshold = Threshold(claim.margin or 0.1, claim.times_fewer, (claim.speedup or {}).get(task))
-    gone = {cell.name: cell for pair in pairs for cell in pair if cell.status in ("missing", "diverged")}
-    numbers = _compared(pairs, edits, key, of_rates and not gone)
-    findings = [judge(rule, numbers, threshold) for rule in claim.rules]
-    findings = [replace(f, needs=what_would_decide(f, numbers, threshold)) for f in findings]
-    findings = [_named(finding, metric) for finding in findings]
-    needs = " ".join(dict.fromkeys(finding.needs for finding in findings if finding.needs))
-    if any(finding.verdict == "not run" for finding in findings):
-        diverged = [cell for cell in gone.values() if cell.status == "diverged"]
-        if of_rates and diverged and len(diverged) == len(gone):
-            findings = [
-                replace(f, verdict="undecided", because=_diverged(diverged)) if f.verdict == "not run" else f
-                for f in findings
-            ]
-            needs = f"Diverged runs have no {metric.name} to compare."
-        else:
-            needs = _missing(gone if of_rates else {}, claim, pairs)
-    verdict = combine(findings)
-    if verdict == "contradicted":  # whatever a part still lacks
-        needs = ""
-    training = _training(pairs, metric) if numbers.paired is not None else ""
-    return Outcome(
-        name,
-        claim,
-        folder.name,
-        verdict,
-        tuple(findings),
-        compared,
-        *key,
-        training=training,
-        needs=needs,
-        metric=metric,
-    )
+class _Judge:
+    """One claim over one study's results."""
 
+    def __init__(self, name: str, claim: Claim, place: Place, results: Results) -> None:
+        self.name, self.claim, self.place, self.results = name, claim, place, results
+        where = f"{results.folder / 'runs.csv'}: claim {name}"
+        self.of_runs = any(rule in OF_RUNS for rule in claim.all_rules)
+        self.of_rates = any(rule in OF_RATES for rule in claim.all_rules)
+        if self.of_runs and not results.endpoints:
+            raise ValueError(f"{where}: rule {claim.rules[0]} compares error rates, but the study trains nothing")
+        self.parts = [(part, pairs_of(part, results.cells, where, claim.family)) for part in claim.parts]
+        self.cells = list({cell.name: cell for _, pairs in self.parts for cell in unique(pairs)}.values())
+        self.endpoint = Endpoint(claim.decoder, claim.conditions_of(place.task))
+        self.metric = aggregate.metric_of(results.runs)
+        self.seeds = max((len(self.done(pairs)) for pairs in self.comparisons()), default=0) if self.of_runs else 0
+        self.looks = looks.plan(claim.looks)
 
-def _named(finding: Finding, metric: Metric) -> Finding:
-    """The finding in terms of the error rate that was compared; rules speak of words."""
-    if metric == WORDS or finding.rule not in OF_RATES:
-        return finding
-    texts = {name: getattr(finding, name).replace(WORDS.short, metric.short) for name in ("metric", "because", "needs")}
-    return replace(finding, **texts)
+    def comparisons(self) -> list[Pairs]:
+        """What is compared by itself: each part, or each value of a family."""
+        field = self.claim.family
+        if field is None:
+            return [pairs for _, pairs in self.parts]
+        return list(_members(self.parts[0][1], field).values())
 
+    def done(self, pairs: Pairs) -> list[int]:
+        """The first seeds with which every run of a comparison has ended."""
+        return comparison.complete_seeds(unique(pairs), self.results)
 
-def _not_run(name: str, claim: Claim, folder: str, needs: str) -> Outcome:
-    none = Compared()
-    findings = tuple(judge(rule, none, Threshold()) for rule in claim.rules)
-    return Outcome(name, claim, folder, "not run", findings, "", needs=needs)
-
-
-def _key(claim: Claim, runs: pd.DataFrame, where: str) -> paired.Key:
-    """The last decoder, and the claim's condition or the first of the test split."""
-    decoders = [decoder for decoder in runs["decoder"].unique() if decoder]
-    tested = list(runs.loc[runs["split"] == "test", "condition"].unique()) or list(runs["condition"].unique())
-    if not decoders:
-        raise ValueError(f"{where}: rule {claim.rules[0]} compares error rates, but the study trains nothing")
-    condition = claim.condition or tested[0]
-    if condition not in tested:
-        near = get_close_matches(condition, tested, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"tested: {', '.join(tested)}"
-        raise ValueError(f"{where}: 'condition' is '{condition}', which was not tested; {hint}")
-    return decoders[-1], condition
-
-
-def _pairs(claim: Claim, cells: Sequence[Cell], where: str) -> list[tuple[Cell, Cell]]:
-    """The baseline and the group's cell of each pair."""
-    group = select(claim.group, cells, f"{where}: 'group'")
-    if claim.against == "baseline":
-        by_name = {cell.name: cell for cell in cells}
-        if dense := [cell.name for cell in group if cell.baseline not in by_name]:
-            raise ValueError(f"{where}: 'group' holds '{dense[0]}', which has no baseline in this study")
-        pairs = [(by_name[cell.baseline], cell) for cell in group]
-    else:
-        against = select(claim.against, cells, f"{where}: 'against'")
-        pairs = matched(against, group, {*claim.group, *claim.against}, where)
-    if len(pairs) > 1 and (single := [rule for rule in claim.rules if rule not in OF_RATES]):
-        raise ValueError(f"{where}: rule {single[0]} compares one pair of cells, but 'group' matches {len(pairs)}")
-    before, after = pairs[0]
-    # A dense model with a speed-up of its own is not the one that steps are measured beside.
-    if "faster" in claim.rules and before.baseline and before.speedup is not None:
-        raise ValueError(
-            f"{where}: '{after.name}' is compared with '{before.name}', but step times are measured beside the preset's"
-            " dense model; take rule faster out, or name a cell of the preset's dimensions"
+    def outcome(self) -> Outcome:
+        """The verdict."""
+        text = "; ".join(compared(part, pairs) for part, pairs in self.parts)
+        none = Outcome(self.name, self.claim, self.place, "not run", (), text, metric=self.metric)
+        if not self.of_runs:
+            findings = self.findings(0, None)
+            return replace(none, verdict=combine(findings), findings=findings, needs=self.needs(findings, None))
+        absent = self.absent()
+        if self.of_rates:
+            none = replace(none, decoder=self.endpoint.decoder, condition=" + ".join(self.endpoint.conditions))
+        due = looks.due(self.looks, self.seeds)
+        unfinished = any(cell.status == "missing" for cell in self.cells)
+        if absent or (not due and unfinished):
+            findings = self.findings(0, None)
+            verdict = combine(findings)
+            needs = "" if verdict == "contradicted" else absent or self.missing(findings)
+            return replace(none, verdict=verdict, findings=findings, needs=needs)
+        look, findings = self.looked(due)
+        verdict = combine(findings)
+        seen = self.seeds if look is None else look.seeds
+        needs = "" if verdict in ("supported", "contradicted") else self.needs(findings, look)
+        more = look is not None and verdict == "undecided" and not look.final and self.seeds > look.seeds
+        return replace(
+            none,
+            verdict=verdict,
+            findings=findings,
+            training=training([pairs for _, pairs in self.parts], self.metric) if findings[0].seeds else "",
+            needs=needs,
+            look=look,
+            seeds=self.seeds,
+            between=self.findings(self.seeds, look) if more else (),
+            sensitivity=self.sensitivity(seen, look),
         )
-    return pairs
 
+    def looked(self, due: Sequence[Look]) -> tuple[Look | None, tuple[Finding, ...]]:
+        """The first look that decides, or the last that has come; before the first, numbers without a verdict."""
+        for look in due:
+            findings = self.findings(look.seeds, look)
+            if combine(findings) in ("supported", "contradicted"):
+                return look, findings
+        if due:
+            return due[-1], findings
+        findings = self.findings(self.seeds, self.looks[0])
+        first = f"the first look is at {self.looks[0].seeds} seeds"
+        return None, tuple(
+            replace(f, verdict="undecided", because=first)
+            if f.rule in OF_RUNS and f.verdict in ("supported", "contradicted")
+            else f
+            for f in findings
+        )
 
-def _compared(pairs: Sequence[tuple[Cell, Cell]], edits: paired.Edits, key: paired.Key, rates: bool) -> Compared:
-    before, after = pairs[0]
-    found = None
-    if rates:
-        seeds = set.intersection(*(set(cell.runs) for pair in pairs for cell in pair))
-        same = [tuple({seed: cell.runs[seed] for seed in sorted(seeds)} for cell in pair) for pair in pairs]
-        found = paired.pair(edits, [(a, b) for a, b in same], key) if seeds else None
-    sizes = None
-    if before.parameters is not None and after.parameters is not None:
-        sizes = before.parameters, after.parameters
-    return Compared(found, sizes, after.speedup, after.speedup_interval, after.steptime_device)
+    def findings(self, seeds: int, look: Look | None, endpoint: Endpoint | None = None) -> tuple[Finding, ...]:
+        """What every rule says on so many seeds; on an endpoint that is not the claim's, only rules of error rates."""
+        threshold, found = self.threshold(look), []
+        for part, pairs in self.parts:
+            for rule in part.rules:
+                if endpoint is None or rule in OF_RATES:
+                    found.append(self.judged(rule, part, pairs, seeds, endpoint or self.endpoint, threshold))
+        return tuple(found)
 
+    def judged(
+        self,
+        rule: Rule,
+        part: Part,
+        pairs: Pairs,
+        seeds: int,
+        endpoint: Endpoint,
+        threshold: Threshold,
+    ) -> Finding:
+        """What one rule says, of a family or of all pairs together; with what would decide it."""
 
-def _training(pairs: Sequence[tuple[Cell, Cell]], metric: Metric) -> str:
-    """Error rates on validation in the course of training: of models that still learn, a verdict is on how soon."""
-    before, after = (
-        [100 * fmean(cell.valid_wer[moment] for cell in cells) for moment in (0, 1)]
-        for cells in zip(*pairs, strict=True)
-    )
-    if any(map(isnan, before + after)):
+        def one(some_pairs: Pairs) -> tuple[Finding, Compared]:
+            done = self.done(some_pairs) if seeds else []
+            seen = done[:seeds] if len(done) >= seeds else []
+            numbers = compare(part, some_pairs, seen, endpoint, self.results, self.claim)
+            return judge(rule, numbers, threshold), numbers
+
+        field = self.claim.family
+        if field is None:
+            finding, numbers = one(pairs)
+            primary = endpoint == self.endpoint
+            return replace(finding, needs=what_would_decide(finding, numbers, threshold)) if primary else finding
+        members = {name: one(some_pairs)[0] for name, some_pairs in _members(pairs, field).items()}
+        return some(members, threshold)
+
+    def threshold(self, look: Look | None) -> Threshold:
+        """What the claim states, at the level of a look."""
+        claim = self.claim
+        stated = Threshold(
+            claim.margin, claim.least / self.metric.scale, claim.times_fewer, (claim.speedup or {}).get(self.place.task)
+        )
+        return replace(stated, onset=claim.onset, level=look.level if look else stats.LEVEL)
+
+    def sensitivity(self, seeds: int, look: Look | None) -> tuple[Sensitivity, ...]:
+        """The rules of error rates on every other endpoint."""
+        if not self.of_rates:
+            return ()
+        single = self.results.endpoints
+        decoders = dict.fromkeys(one.decoder for one in single)
+        pooled = [Endpoint(decoder, self.endpoint.conditions) for decoder in decoders]
+        others = [one for one in dict.fromkeys((*pooled, *single)) if one != self.endpoint]
+        return tuple(Sensitivity(one, self.findings(seeds, look or self.looks[0], one)) for one in others)
+
+    def absent(self) -> str:
+        """What of the endpoint the project does not test, in a sentence; empty if nothing."""
+        if not self.of_rates:
+            return ""
+        tested = self.results.endpoints
+        for what, names, known in (
+            ("decoder", [self.endpoint.decoder], [one.decoder for one in tested]),
+            ("condition", self.endpoint.conditions, [name for one in tested for name in one.conditions]),
+        ):
+            for name in names:
+                if name not in known:
+                    near = get_close_matches(name, known, n=1)
+                    hint = f"did you mean '{near[0]}'?" if near else f"tested: {', '.join(dict.fromkeys(known))}."
+                    return f"Missing: {what} '{name}', which the claim names and the project does not test; {hint}"
         return ""
-    course = "{:.1f} and {:.1f}%".format
-    what = f"Validation {metric.short} half-way through training and at its end"
-    return f"{what}: {course(*after)}, against {course(*before)}."
+
+    def needs(self, findings: Sequence[Finding], look: Look | None) -> str:
+        """What would decide it."""
+        if any(finding.verdict == "not run" for finding in findings):
+            return self.missing(findings)
+        if look is not None and look.final:
+            return "This was the last look: it stays undecided."
+        said = list(dict.fromkeys(finding.needs for finding in findings if finding.needs))
+        if look is not None and (following := looks.next_look(self.looks, look.seeds)):
+            said.append(f"The next look is at {following.seeds} seeds.")
+        return " ".join(said)
+
+    def missing(self, findings: Sequence[Finding]) -> str:
+        """What is not there."""
+        unfinished = [
+            f"'{cell.name}' ({cell.finished} of {cell.seeds} seed{'s' if cell.seeds != 1 else ''} finished)"
+            for cell in self.cells
+            if cell.status == "missing"
+        ]
+        if self.of_runs and unfinished:
+            shown = ", ".join(unfinished[:4]) + (f" and {len(unfinished) - 4} more" if unfinished[4:] else "")
+            return f"Missing: {shown}."
+        before, after = self.parts[0][1][0]
+        rules = [finding.rule for finding in findings if finding.verdict == "not run"]
+        if "faster" in rules:
+            return f"Missing: the step time of '{after.name}'."
+        if "fewer_parameters" in rules or self.claim.dose == "parameters":
+            return f"Missing: the parameters of '{before.name}' or '{after.name}'."
+        if "sooner" in rules:
+            return "Missing: a training curve in the record of every run."
+        return "Missing: a seed that all compared cells share."
 
 
-def _words(claim: Claim, pairs: Sequence[tuple[Cell, Cell]]) -> str:
-    if len(pairs) == 1:
-        return f"'{pairs[0][1].name}' against '{pairs[0][0].name}'"
-    against = "the dense baseline" if claim.against == "baseline" else _selected(claim.against)
-    return f"{_selected(claim.group)} against {against}, {len(pairs)} pairs of cells alike in all else, summed"
+def _members(pairs: Pairs, field: str) -> dict[str, Pairs]:
+    """The pairs of each value of a family, by its name."""
+    values = dict.fromkeys(after.fields[field] for _, after in pairs)
+    short = field.split(".")[-1]
+    return {f"{short} {value}": [pair for pair in pairs if pair[1].fields[field] == value] for value in values}
 
 
-def _selected(selection: Selection) -> str:
-    parts = (
-        f"{field.split('.')[-1]} {' + '.join(value) if isinstance(value, tuple) else value}"
-        for field, value in selection.items()
-    )
-    return ", ".join(parts)
-
-
-def _missing(gone: Mapping[str, Cell], claim: Claim, pairs: Sequence[tuple[Cell, Cell]]) -> str:
-    unfinished = [
-        f"'{cell.name}' ({cell.finished} of {cell.seeds} seed{'s' if cell.seeds != 1 else ''} finished)"
-        for cell in gone.values()
-        if cell.status == "missing"
-    ]
-    if unfinished:
-        shown = ", ".join(unfinished[:4]) + (f" and {len(unfinished) - 4} more" if unfinished[4:] else "")
-        return f"Missing: {shown}."
-    before, after = pairs[0]
-    if "faster" in claim.rules and after.speedup is None:
-        return f"Missing: the step time of '{after.name}'."
-    if "fewer_parameters" in claim.rules and None in (before.parameters, after.parameters):
-        return f"Missing: the parameters of '{before.name}' or '{after.name}'."
-    return "Missing: a seed that all compared cells share."
-
-
-def _diverged(cells: Sequence[Cell]) -> str:
-    return "; ".join(f"{cell.diverged} of {cell.seeds} seeds of '{cell.name}' diverged" for cell in cells)
+def _not_run(name: str, claim: Claim, place: Place, needs: str) -> Outcome:
+    none = Compared()
+    findings = tuple(judge(rule, none, Threshold()) for rule in claim.all_rules)
+    return Outcome(name, claim, place, "not run", findings, "", needs=needs)

@@ -5,7 +5,7 @@ verdict, takes the numbers from here.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,7 @@ class Paired:
         edits_b: ``(seeds, units)`` of the other, with the same seeds.
         words: ``(units,)`` reference words.
         unit: what the columns are.
-        pairs: pairs of cells that are summed; the counts are those of all of them.
+        pairs: pairs of cells, and conditions, that are summed; the counts are those of all of them.
     """
 
     edits_a: Array
@@ -74,7 +74,8 @@ class Change:
 
     Attributes:
         value: the mean over seeds.
-        interval: of the crossed model of seeds and units; with one seed, of the bootstrap over units.
+        interval: of the crossed model of seeds and units; ``UNKNOWN`` with one seed, since what another seed would
+            change is then not known, and often more than what other units would.
         effect: the crossed model; None with one seed, which determines none.
         improvement: with one seed, the share of resamples in which B makes fewer errors; otherwise None.
     """
@@ -139,11 +140,24 @@ def pair(edits: Edits, cells: Iterable[tuple[Runs, Runs]], key: Key) -> Paired:
     return Paired(edits_a, edits_b, first.words * len(cells), first.unit, len(cells))
 
 
+def pooled(tables: Sequence[Paired]) -> Paired:
+    """The same systems under several conditions, their edits summed so that each unit keeps one value a seed.
+
+    Raises:
+        ValueError: the conditions were scored on different units.
+    """
+    first = tables[0]
+    if any(not np.array_equal(table.words, first.words) for table in tables):
+        raise ValueError("speakers.csv: conditions that are pooled were scored on other units; name one condition")
+    edits_a, edits_b = (np.sum([getattr(one, name) for one in tables], axis=0) for name in ("edits_a", "edits_b"))
+    return Paired(edits_a, edits_b, first.words * len(tables), first.unit, first.pairs * len(tables))
+
+
 def change(paired: Paired) -> Change:
     """The difference of the rates, with what can be said of its chance at this number of seeds."""
     if len(paired.edits_a) > 1:
         effect = effects.difference(paired.edits_a, paired.edits_b, paired.words, paired.unit)
         return Change(effect.difference, effect.interval, effect)
     before, after = paired.rates
-    interval, improvement = stats.bootstrap_difference(paired.edits_a[0], paired.edits_b[0], paired.words)
-    return Change(after - before, interval, improvement=None if math.isnan(improvement) else improvement)
+    _, improvement = stats.bootstrap_difference(paired.edits_a[0], paired.edits_b[0], paired.words)
+    return Change(after - before, stats.UNKNOWN, improvement=None if math.isnan(improvement) else improvement)

@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.table import Table
 
 from lrsms.base.terminal import open_console
-from lrsms.report.cells import Cell, Summary, summarise
+from lrsms.report.cells import Cell
+from lrsms.report.summary import Summary, summarise
 from lrsms.statistics.power import TARGET, Requirement, power, seeds_needed, units_needed
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,34 @@ from lrsms.base.strict import digest, parse
 from lrsms.report.claims import Claim
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
+from lrsms.study.run import Task
 
 FILE = "project.json"
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a study was asked of; its results are in a folder of their own."""
+
+    study: str
+    task: Task
+    scale: str
+    corpus: str
+
+    @classmethod
+    def of(cls, project: Project) -> "Place":
+        """What a project asks of its study."""
+        return cls(project.study, project.task, project.scale, project.corpus)
+
+    @property
+    def folder(self) -> str:
+        """``<study>-<task>-<scale>-<corpus>``, under ``results`` and under ``figures``."""
+        return f"{self.study}-{self.task}-{self.scale}-{self.corpus}"
+
+
 def folder_name(project: Project) -> str:
-    """``<study>-<task>-<scale>-<corpus>``, under ``results`` and under ``figures``."""
-    return f"{project.study}-{project.task}-{project.scale}-{project.corpus}"
+    """Name of the folder of a project's results and of its figures."""
+    return Place.of(project).folder
 
 
 def selection_name(project: Project, experiments: Sequence[Experiment], claims: Mapping[str, Claim]) -> str:

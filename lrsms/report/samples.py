@@ -84,13 +84,14 @@ def _intervals(sample: Sample, seeds: Sequence[int], metric: Metric) -> str:
     units += weigh_as(_num_units(sample), sample.effective_units)
     level = f"{100 * stats.LEVEL:g}% intervals"
     one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
+    none = "a change has none, since one seed does not tell what another would change"
     if seeds == [1]:
-        return f"One seed; {level}: {one}."
+        return f"One seed; {level} of {metric.short}: {one}; {none}."
     rates = f"of {metric.short}, Student's t over seeds, on this test set"
     changes = f"of changes, crossed random-effects model of seeds and {units} (other seeds, other {sample.unit}s)"
     known = "" if sample.unit == "speaker" else f" {_why_utterances(sample)}: utterances are the units."
     several = f"{' or '.join(map(str, seeds))} seeds; {level}: {rates}; {changes}"
-    return f"{several}{f'; with one seed, {one}' if seeds[0] == 1 else ''}.{known}"
+    return f"{several}{f'; with one seed, of {metric.short}, {one}; {none}' if seeds[0] == 1 else ''}.{known}"
 
 
 def _why_utterances(sample: Sample) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import seaborn as sns
 
-from lrsms.report.cells import Cell, Summary
+from lrsms.report.cells import Cell
+from lrsms.report.summary import Summary
 from lrsms.report.tables import short_targets
 
 LABEL_WIDTH = 48
@@ -96,10 +97,10 @@ def all_panels(summary: Summary) -> list[Panel]:
 def settings(summary: Summary) -> dict[Setting, list[Cell]]:
     """Low-rank cells that differ in the ratio only."""
     groups: dict[Setting, list[Cell]] = defaultdict(list)
-    for cell, text in zip(summary.cells, short_targets(summary.cells)[0], strict=True):
-        if cell.targets:
+    for cell, targets in zip(summary.cells, short_targets(summary.cells)[0], strict=True):
+        if targets:
             axes = tuple(_named(axis, value) for axis, value in cell.axes.items())
-            groups[Setting(by_stack(text), (f"{cell.mapping} mapping", f"{cell.init} init"), axes)].append(cell)
+            groups[Setting(by_stack(targets), (f"{cell.mapping} mapping", f"{cell.init} init"), axes)].append(cell)
     return groups
 
 
@@ -171,10 +172,10 @@ def dodge(cells: Iterable[Cell], place: Callable[[Cell], float], spread: float, 
     }
 
 
-def by_stack(targets: str) -> str:
+def by_stack(targets: Iterable[str]) -> str:
     """Targets with each stack named once: ``encoder attention + feedforward; decoder self attention``."""
     stacks: dict[str, list[str]] = defaultdict(list)
-    for target in targets.split(" + "):
+    for target in targets:
         stack, _, part = target.partition(".")
         stacks[stack if part else ""].append((part or stack).replace("_", " "))
     return "; ".join(f"{stack.replace('_', ' ')} {' + '.join(parts)}".strip() for stack, parts in stacks.items())

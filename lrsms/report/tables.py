@@ -12,10 +12,13 @@ from rich.text import Text
 from lrsms.base.csvfile import write_csv
 from lrsms.base.files import write_atomically
 from lrsms.base.terminal import open_console
-from lrsms.record.metric import WORDS
+from lrsms.record.metrics import WORDS
 from lrsms.record.score import EDITS
-from lrsms.report.cells import Cell, Estimate, Key, Summary, holm, summarise
+from lrsms.report.cells import Cell, Estimate
+from lrsms.report.factored import joined
+from lrsms.report.paired import Key
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+from lrsms.report.summary import Summary, holm, summarise
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
@@ -66,7 +69,13 @@ def complete(summary: Summary) -> pd.DataFrame:
     for cell in summary.cells:
         row: dict[str, Any] = {"cell": cell.name, "baseline": cell.baseline, "status": cell.status}
         row |= {"diverged_at": cell.diverged_at, "seeds": cell.seeds, "seeds_finished": cell.finished}
-        row |= {"targets": cell.targets, "ratio": cell.ratio, "mapping": cell.mapping, "init": cell.init, **cell.axes}
+        row |= {
+            "targets": joined(cell.targets),
+            "ratio": cell.ratio,
+            "mapping": cell.mapping,
+            "init": cell.init,
+            **cell.axes,
+        }
         for key in summary.keys:
             score, name = cell.scores.get(key), "_".join(key)
             row |= _numbers(f"{rate}_percent_{name}", score.wer if score else None, 100)
@@ -103,11 +112,12 @@ def readable(summary: Summary, width: int, separator: int = 3) -> Readable:
     return Readable(tuple(columns), (*notes, *_notes(summary, {column.header for column in columns}, left_out)))
 
 
-def short_targets(cells: Sequence[Cell]) -> tuple[list[str], bool]:
-    """The cells' targets as text, and whether they all are in the encoder and so go without ``encoder.``."""
-    targets = [target for cell in cells if cell.targets for target in cell.targets.split(" + ")]
+def short_targets(cells: Sequence[Cell]) -> tuple[list[tuple[str, ...]], bool]:
+    """The cells' targets, and whether they all are in the encoder and so go without ``encoder.``."""
+    targets = [target for cell in cells for target in cell.targets]
     in_encoder = bool(targets) and all(target.startswith(_ENCODER) for target in targets)
-    return [cell.targets.replace(_ENCODER, "") if in_encoder else cell.targets for cell in cells], in_encoder
+    prefix = _ENCODER if in_encoder else ""
+    return [tuple(target.removeprefix(prefix) for target in cell.targets) for cell in cells], in_encoder
 
 
 def _numbers(name: str, estimate: Estimate | None, scale: float = 1) -> dict[str, float | None]:
@@ -119,7 +129,7 @@ def _numbers(name: str, estimate: Estimate | None, scale: float = 1) -> dict[str
 def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
     cells, notes = summary.cells, []
     targets, in_encoder = short_targets(cells)
-    columns = [Column("targets", tuple(text or "dense" for text in targets), numeric=False)]
+    columns = [Column("targets", tuple(joined(each) or "dense" for each in targets), numeric=False)]
     if in_encoder:
         notes.append("Targets are matrices of the encoder.")
     ratios = [f"{cell.ratio:g}" if cell.ratio is not None else "" for cell in cells]

@@ -1,106 +1,26 @@
 """Rules that turn a comparison into a verdict: supported, contradicted, or undecided at this number of seeds and units.
 
-Every rule is one small function of ``RULES``. A rule that concerns word error rates rests on the crossed model of seeds
-and units (``effects``) and its two-sided 95% interval, so that each verdict is wrong at the boundary of its hypothesis
-in at most about 2.5% of studies; ``p`` is the one-sided p of what the claim denies. Fewer than ``MIN_SEEDS`` seeds are
-undecided by design: the variance between trainings is then a guess.
-
-Counted parameters are exact and measured step times have an interval of their own: neither needs seeds.
+Every rule is one small function of ``RULES``: of trained runs in ``rate_rules``, of step times and parameters here. A
+rule of error rates rests on the crossed model of seeds and units (``effects``) at the level of the look (``looks``), so
+that each verdict is wrong at the boundary of its hypothesis in at most about 2.5% of studies, over all looks; ``p`` is
+the one-sided p of what the claim denies. Fewer than ``MIN_SEEDS`` seeds are undecided by design: the variance between
+trainings is then a guess. Counted parameters are exact and measured step times have an interval of their own: neither
+needs seeds.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from lrsms.report import rate_rules
 from lrsms.report.claims import Rule
-from lrsms.report.paired import Paired
-from lrsms.statistics import effects, power
-from lrsms.statistics.effects import MIN_SEEDS, Effect, Unit
-from lrsms.statistics.stats import UNKNOWN, Interval
-
-Verdict = Literal["supported", "contradicted", "undecided", "not run"]
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """What a claim states beforehand.
-
-    Attributes:
-        margin: by which fraction of A's error rate B may exceed it and still be on a par.
-        times_fewer: least ratio of A's parameters to B's.
-        speedup: least ratio of A's step time to B's.
-    """
-
-    margin: float = 0.1
-    times_fewer: float | None = None
-    speedup: float | None = None
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What is known of a claim's two groups; what is not known or not finished is None.
-
-    Attributes:
-        paired: their edits.
-        parameters: of A and of B.
-        speedup: A's median step time over B's.
-        speedup_interval: of that ratio.
-        device: on what both steps were timed.
-    """
-
-    paired: Paired | None = None
-    parameters: tuple[int, int] | None = None
-    speedup: float | None = None
-    speedup_interval: Interval = UNKNOWN
-    device: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one rule says of one comparison.
-
-    Attributes:
-        rule: its name.
-        verdict: by this rule alone.
-        metric: what ``value`` is.
-        value: the effect: a difference of word error rates in points, or a ratio; NaN where unknown.
-        interval: of the level ``stats.LEVEL``, in the same unit.
-        because: the comparison that the verdict rests on, in a clause.
-        excess: by how much the word error rate exceeds the margin, in points; None for other rules.
-        excess_interval: its interval: below zero is parity.
-        p: one-sided, of the hypothesis that the claim denies; NaN where the rule is no test.
-        df: degrees of freedom of the t distribution; NaN likewise.
-        seeds: of each group; 0 where the rule needs none, as are ``units`` and ``words``.
-        units: speakers or utterances.
-        unit: which of them.
-        words: reference words of the test set, counted once.
-        effective_units: how many units of equal length weigh as much as these; 0 likewise.
-        device: on what step times were measured; empty for other rules.
-        needs: what would decide it, in a sentence; empty unless undecided or not run.
-    """
-
-    rule: Rule
-    verdict: Verdict
-    metric: str
-    value: float = math.nan
-    interval: Interval = UNKNOWN
-    because: str = ""
-    excess: float | None = None
-    excess_interval: Interval = UNKNOWN
-    p: float = math.nan
-    df: float = math.nan
-    seeds: int = 0
-    units: int = 0
-    unit: Unit = "speaker"
-    words: int = 0
-    effective_units: float = 0.0
-    device: str = ""
-    needs: str = ""
+from lrsms.report.finding import Compared, Finding, Threshold, Verdict
+from lrsms.statistics import stats
+from lrsms.statistics.stats import Interval
 
 
 def judge(rule: Rule, compared: Compared, threshold: Threshold) -> Finding:
-    """What a rule says; ``needs`` is left to ``what_would_decide``, which takes longer than all the rest.
+    """What a rule says; ``needs`` is left to ``needs.what_would_decide``, which takes longer than all the rest.
 
     Args:
         rule: one of ``RULES``.
@@ -117,57 +37,37 @@ def combine(findings: Sequence[Finding]) -> Verdict:
     return next((verdict for verdict in order if verdict in verdicts), "supported")
 
 
-def parity(compared: Compared, threshold: Threshold) -> Finding:
-    """Non-inferiority: B's rate is below (1 + margin) times A's; better than A is parity too."""
-    paired = compared.paired
-    if paired is None:
-        return Finding("parity", "not run", _WER)
-    difference, excess = _difference(paired), _excess(paired, threshold)
-    margin = f"{100 * threshold.margin:g}% of the baseline's WER"
-    finding = _finding("parity", difference, excess, paired.pairs, excess.p_below())
-    if excess.seeds < MIN_SEEDS or math.isnan(excess.se):
-        return _undetermined(finding)
-    if excess.interval.high < 0:
-        return replace(finding, verdict="supported", because=f"what exceeds {margin} lies below zero")
-    if excess.interval.low > 0:
-        return replace(finding, verdict="contradicted", because=f"what exceeds {margin} lies above zero")
-    return replace(finding, because=f"what exceeds {margin} may lie on either side of zero")
+def some(members: Mapping[str, Finding], threshold: Threshold) -> Finding:
+    """A disjunction over a family: supported where any member is by its p after Holm, contradicted where all are.
+
+    A member without a p counts as a comparison all the same: how many there are was stated beforehand.
+
+    Args:
+        members: findings of one rule, by what tells them apart.
+        threshold: as stated beforehand.
+    """
+    adjusted = stats.holm([1.0 if math.isnan(one.p) else one.p for one in members.values()])
+    best, name, p = min(
+        zip(members.values(), members, adjusted, strict=True), key=lambda one: (one[2], math.isnan(one[0].value))
+    )
+    shown = [label for (label, one), q in zip(members.items(), adjusted, strict=True) if _holds(one, q, threshold)]
+    found = replace(best, p=p, members=dict(members))
+    verdicts = {one.verdict for one in members.values()}
+    if shown:
+        return replace(
+            found, verdict="supported", because=f"by Holm's p within the family it holds at {', '.join(shown)}"
+        )
+    if verdicts == {"contradicted"}:
+        return replace(found, verdict="contradicted", because=f"it holds at none of {', '.join(members)}")
+    if "not run" in verdicts:
+        return replace(found, verdict="not run", because="")
+    return replace(
+        found, verdict="undecided", because=f"by Holm's p within the family it is shown at none; least p at {name}"
+    )
 
 
-def degradation(compared: Compared, threshold: Threshold) -> Finding:
-    """B is worse than A, and not on a par with it: a loss within the margin is called parity everywhere."""
-    paired = compared.paired
-    if paired is None:
-        return Finding("degradation", "not run", _WER)
-    difference, excess = _difference(paired), _excess(paired, threshold)
-    finding = _finding("degradation", difference, excess, paired.pairs, difference.p_above())
-    if difference.seeds < MIN_SEEDS or math.isnan(difference.se) or math.isnan(excess.se):
-        return _undetermined(finding)
-    if excess.interval.high < 0:
-        within = f"parity is shown at {100 * threshold.margin:g}% of the baseline's WER"
-        worse = ": the loss is certain, but smaller than that" if difference.interval.low > 0 else ""
-        return replace(finding, verdict="contradicted", because=within + worse)
-    if difference.interval.high < 0:
-        return replace(finding, verdict="contradicted", because="the change lies below zero")
-    if difference.interval.low > 0:
-        return replace(finding, verdict="supported", because="the change lies above zero")
-    return replace(finding, because="the change may be none, and may exceed the margin")
-
-
-def improvement(compared: Compared, _: Threshold) -> Finding:
-    """B is better than A."""
-    paired = compared.paired
-    if paired is None:
-        return Finding("improvement", "not run", _WER)
-    difference = _difference(paired)
-    finding = _finding("improvement", difference, None, paired.pairs, difference.p_below())
-    if difference.seeds < MIN_SEEDS or math.isnan(difference.se):
-        return _undetermined(finding)
-    if difference.interval.high < 0:
-        return replace(finding, verdict="supported", because="the change lies below zero")
-    if difference.interval.low > 0:
-        return replace(finding, verdict="contradicted", because="the change lies above zero")
-    return replace(finding, because="the change may lie on either side of zero")
+def _holds(member: Finding, adjusted: float, threshold: Threshold) -> bool:
+    return member.verdict == "supported" and adjusted <= threshold.alpha
 
 
 def fewer_parameters(compared: Compared, threshold: Threshold) -> Finding:
@@ -205,91 +105,8 @@ def faster(compared: Compared, threshold: Threshold) -> Finding:
     return replace(finding, because=f"on both sides of {threshold.speedup:g}")
 
 
-RULES: dict[Rule, Callable[[Compared, Threshold], Finding]] = {
-    "parity": parity,
-    "degradation": degradation,
-    "improvement": improvement,
+_FEWER, _SPEEDUP = "times fewer parameters", "speed-up of a training step"
+RULES: dict[Rule, Callable[[Compared, Threshold], Finding]] = rate_rules.RULES | {
     "fewer_parameters": fewer_parameters,
     "faster": faster,
 }
-_WER, _FEWER, _SPEEDUP = "WER change (points)", "times fewer parameters", "speed-up of a training step"
-
-
-def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold) -> str:
-    """A sentence on the seeds or units that an undecided finding lacks; nothing for others.
-
-    For parity the truth is taken to be no difference, or the excess that was observed where this study would have shown
-    parity of equals already; for the other rules, the difference that was observed.
-    """
-    if finding.verdict != "undecided":
-        return ""
-    if finding.rule == "faster":
-        return "To decide: time more steps (--seconds of the verb steptime) on a machine that is otherwise idle."
-    paired = compared.paired
-    assert paired is not None, "undecided rates were compared"
-    if finding.seeds < MIN_SEEDS:
-        return f"To decide: at least {MIN_SEEDS} seeds of each; there {'is' if finding.seeds == 1 else 'are'} only" + (
-            f" {finding.seeds}."
-        )
-    if finding.rule == "parity":
-        effect, size = _excess(paired, threshold), threshold.margin * paired.rates[0]
-        aim = f"the margin ({100 * size:.2f} points) if there is no difference"
-    else:
-        effect = _difference(paired)
-        size = abs(effect.difference)
-        aim = f"a difference of {100 * size:.2f} points, as observed"
-    if math.isnan(effect.se) or size == 0:
-        return f"To decide: a larger test set; these {finding.units} {finding.unit}s show no difference to plan from."
-    shown = power.power(effect.components, size, effect.seeds, effect.units) >= power.TARGET
-    if finding.rule == "parity" and shown and effect.difference != 0:
-        size = abs(effect.difference)
-        aim = f"an excess of {100 * effect.difference:+.2f} points over the margin, as observed,"
-    seeds = power.seeds_needed(effect.components, size, effect.units)
-    units = power.units_needed(effect.components, size, effect.seeds)
-    ways = []
-    if seeds.number is not None:
-        ways.append(f"{seeds.number} seeds with these {effect.units} {effect.unit}s")
-    if units.number is not None:
-        ways.append(f"{units.number:,} {effect.unit}s with these {effect.seeds} seeds")
-    if not ways:
-        return f"To decide: {seeds.reason}."
-    return f"To show {aim} with probability {power.TARGET:g}: about {' or '.join(ways)}."
-
-
-def _difference(paired: Paired) -> Effect:
-    return effects.difference(paired.edits_a, paired.edits_b, paired.words, paired.unit)
-
-
-def _excess(paired: Paired, threshold: Threshold) -> Effect:
-    return effects.noninferiority(paired.edits_a, paired.edits_b, paired.words, threshold.margin, paired.unit)
-
-
-def _finding(rule: Rule, difference: Effect, excess: Effect | None, pairs: int, p: float) -> Finding:
-    return Finding(
-        rule,
-        "undecided",
-        _WER,
-        100 * difference.difference,
-        _points(difference.interval),
-        "",
-        None if excess is None else 100 * excess.difference,
-        UNKNOWN if excess is None else _points(excess.interval),
-        p,
-        difference.df if excess is None or rule == "degradation" else excess.df,
-        difference.seeds,
-        difference.units,
-        difference.unit,
-        difference.words // pairs,
-        difference.effective_units,
-    )
-
-
-def _undetermined(finding: Finding) -> Finding:
-    if finding.seeds < MIN_SEEDS:
-        seeds = "one seed" if finding.seeds == 1 else f"{finding.seeds} seeds"
-        return replace(finding, because=f"{seeds} cannot decide, by design")
-    return replace(finding, because=f"{finding.units} {finding.unit}s without any spread determine no interval")
-
-
-def _points(interval: Interval) -> Interval:
-    return Interval(100 * interval.low, 100 * interval.high)

@@ -33,6 +33,10 @@ at once: with three seeds a one-sided 2.5% test rejects a true hypothesis up to 
 the relative variance of MS once, brings this to 2.7% for three seeds and 2.5% for five over ratios of the components
 from 0 to 200. Two seeds reach 4.4%, one reason why fewer than ``MIN_SEEDS`` have no p here and no verdict. Where the
 units add no variance and the seeds do, the interval is Student's over the seeds' means, with S - 1 degrees of freedom.
+
+**Looks** (see ``looks``) test at levels far below 2.5%, where an approximation made for the middle of the distribution
+does not reach: at 0.22% and three seeds it rejects a true hypothesis up to 0.78% of the time. So a verdict counts at
+most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``Effect.decisive_df``), which gives at most 0.22%.
 """
 
 import math
@@ -52,6 +56,8 @@ Table = Sequence[Numbers] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 MIN_SEEDS = 3
 """Fewer trainings of each system than these have an interval but no p: the variance between them is then a guess."""
+FEW_SEEDS = 6
+"""Below this number a verdict counts no more degrees of freedom than Student's over seeds."""
 _NO_SPREAD = 1e-12
 """Values whose range is below this part of the largest differ by rounding only."""
 
@@ -84,7 +90,7 @@ class Effect:
     interval: Interval
     """Two-sided, of the level ``LEVEL``."""
     p: float
-    """Two-sided, of the hypothesis that there is no difference."""
+    """Two-sided, of the hypothesis that there is no difference, by ``df``."""
     seeds: int
     units: int
     words: int
@@ -94,13 +100,23 @@ class Effect:
     """How many units of equal length weigh as much as these: see ``stats.effective_units``."""
     components: Components
 
+    @property
+    def decisive_df(self) -> float:
+        """Degrees of freedom that a verdict counts: see the head of this file."""
+        return min(self.df, self.seeds - 1) if self.seeds < FEW_SEEDS else self.df
+
     def p_below(self, margin: float = 0.0) -> float:
         """One-sided p of the hypothesis that the true difference is ``margin`` or more; small speaks for less."""
-        return float(stats.t.cdf(self._t(margin), self.df))
+        return float(stats.t.cdf(self._t(margin), self.decisive_df))
 
     def p_above(self, margin: float = 0.0) -> float:
         """One-sided p of the hypothesis that the true difference is ``margin`` or less; small speaks for more."""
-        return float(stats.t.sf(self._t(margin), self.df))
+        return float(stats.t.sf(self._t(margin), self.decisive_df))
+
+    def interval_at(self, level: float) -> Interval:
+        """The two-sided interval of another level, which agrees with the one-sided p at (1 - level) / 2."""
+        half = float(stats.t.ppf((1 + level) / 2, self.decisive_df)) * self.se
+        return Interval(self.difference - half, self.difference + half)
 
     def _t(self, margin: float) -> float:
         return (self.difference - margin) / self.se if self.seeds >= MIN_SEEDS else math.nan
@@ -128,7 +144,8 @@ def noninferiority(edits_a: Table, edits_b: Table, words: Numbers, margin: float
     The allowance ``margin * WER_a`` is itself estimated. Instead of taking it for known, the model is fitted to
     ``edits_b - (1 + margin) edits_a``, whose mean is below zero exactly where WER_b < (1 + margin) WER_a (Fieller 1954,
     "Some problems in interval estimation", *JRSS B* 16): the chance in A's rate is then in the standard error, and its
-    correlation with B's is used. B better than A counts as parity by itself.
+    correlation with B's is used. B better than A counts as parity by itself. A margin below zero asks for a gain: the
+    excess of -0.1 is above zero exactly where B is not 10% better.
 
     Args:
         edits_a: ``(seeds, units)`` edits of system A (the baseline).
@@ -142,12 +159,80 @@ def noninferiority(edits_a: Table, edits_b: Table, words: Numbers, margin: float
         ``p_above()`` that of its contrary.
 
     Raises:
-        ValueError: as ``difference``, or the margin is negative.
+        ValueError: as ``difference``, or the margin is not above -1.
     """
-    if not 0 <= margin < math.inf:
-        raise ValueError(f"a margin of non-inferiority is a fraction of 0 or more, such as 0.1, got {margin}")
+    if not -1 < margin < math.inf:
+        raise ValueError(f"a margin is a fraction of A's error rate above -1, such as 0.1, got {margin}")
     a, b, words = _checked(edits_a, edits_b, words)
     return _effect(b - (1 + margin) * a, words, unit)
+
+
+def beyond(edits_a: Table, edits_b: Table, words: Numbers, points: float, unit: Unit = "speaker") -> Effect:
+    """By how much B's error rate exceeds A's plus ``points`` (a fraction of the words; below zero, a gain).
+
+    Raises:
+        ValueError: as ``difference``.
+    """
+    a, b, words = _checked(edits_a, edits_b, words)
+    return _effect(b - a - points * words, words, unit)
+
+
+def trend(
+    edits: Sequence[Table], doses: Numbers, words: Numbers, unit: Unit = "speaker", minus: Table | None = None
+) -> Effect:
+    """The slope of the error rate over the dose, by least squares over the cells, with each seed and unit its own.
+
+    With cells c at the doses x_c, kappa_c = (x_c - mean x) / sum (x - mean x)^2 are the weights of the least-squares
+    slope; d_sk = sum over c of kappa_c edits_csk is the slope of one seed and one unit, and the crossed model of d says
+    how much it would differ with other seeds and other units.
+
+    Args:
+        edits: of each cell ``(seeds, units)``, all with the same seeds and units.
+        doses: of each cell; a dense model has 0.
+        words: ``(units,)`` reference words.
+        unit: what the columns are.
+        minus: ``(seeds, units)`` edits per unit of dose to be subtracted from the slope, such as another group's slope
+            or a margin; nothing if None.
+
+    Returns:
+        The change of the error rate, a fraction, per unit of dose.
+
+    Raises:
+        ValueError: as ``difference``; the doses are fewer than two, all alike, or not one for each cell.
+    """
+    tables = [_checked(table, table, words)[0] for table in edits]
+    kappa = contrast(doses)
+    if len(tables) != len(kappa) or any(table.shape != tables[0].shape for table in tables):
+        raise ValueError(
+            f"a trend needs one table for each dose, all alike in shape, got {len(tables)} for {len(kappa)}"
+        )
+    slopes = np.tensordot(kappa, np.stack(tables), axes=1)
+    if minus is not None:
+        slopes = slopes - np.asarray(minus, dtype=np.float64)
+    return _effect(slopes, np.asarray(words, dtype=np.float64), unit)
+
+
+def contrast(doses: Numbers) -> Array:
+    """The weights of the least-squares slope: they sum to zero, and their product with the doses is one.
+
+    Raises:
+        ValueError: fewer than two doses differ.
+    """
+    x = np.asarray(doses, dtype=np.float64)
+    centred = x - x.mean()
+    if x.size < 2 or not np.ptp(x) > 0:
+        raise ValueError(f"a trend needs at least two doses, got {x.tolist()}")
+    return centred / np.sum(centred**2)
+
+
+def step_down(p_values: Sequence[float], alpha: float) -> int:
+    """How many hypotheses of a fixed sequence are rejected: each at ``alpha``, up to the first that is not.
+
+    Tested in an order that was fixed beforehand, all of them together are wrong with at most ``alpha`` (Tamhane,
+    Hochberg and Dunnett 1996, "Multiple test procedures for dose finding", *Biometrics* 52, 21-37).
+    """
+    rejected = [p <= alpha for p in p_values]
+    return rejected.index(False) if False in rejected else len(rejected)
 
 
 def standard_error(
@@ -191,14 +276,15 @@ def _effect(differences: Array, words: Array, unit: Unit) -> Effect:
     """The model fitted to ``(seeds, units)`` differences of edits."""
     num_seeds, num_units = differences.shape
     mean = float(differences.sum() / (num_seeds * words.sum()))
-    values = (differences - mean * words) / words.mean() + mean
+    values = linearised(differences, words, mean)
     spread = values.max() - values.min() > _NO_SPREAD * np.abs(differences / words.mean()).max()
     se = df = p = math.nan
     interval, components = UNKNOWN, Components(math.nan, math.nan, math.nan)
     weigh_as = effective_units(words)
     if num_seeds > 1 and weigh_as > 1 and spread:
-        squares = _mean_squares(values, (1 - 1 / num_units) / (1 - words / words.sum()))
-        components = _components(*squares, num_seeds, num_units)
+        squares = mean_squares(values, leverage(words))
+        seed, within, residual = map(float, squares)
+        components = _components(seed, within, residual, num_seeds, num_units)
         se, df = (float(value) for value in standard_error(*squares, num_seeds, num_units))
         half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * se
         interval = Interval(mean - half, mean + half)
@@ -206,20 +292,36 @@ def _effect(differences: Array, words: Array, unit: Unit) -> Effect:
     return Effect(mean, se, df, interval, p, num_seeds, num_units, int(words.sum()), unit, weigh_as, components)
 
 
-def _mean_squares(values: Array, leverage: Array) -> tuple[float, float, float]:
-    """Between seeds, between units and residual, of a ``(seeds, units)`` table.
+def linearised(differences: Array, words: Array, mean: float | Array) -> Array:
+    """The values z of the head of this file, of ``(..., seeds, units)`` differences of edits.
+
+    Args:
+        differences: of edits.
+        words: ``(units,)`` reference words.
+        mean: the corpus figure of each table, with two axes of length 1 behind where there are many.
+    """
+    return (differences - mean * words) / words.mean() + mean
+
+
+def leverage(words: Array) -> Array:
+    """By what the deviations of each unit are multiplied: 1 where all are equally long."""
+    return (1 - 1 / len(words)) / (1 - words / words.sum())
+
+
+def mean_squares(values: Array, factors: Array) -> tuple[Array, Array, Array]:
+    """Between seeds, between units and residual, of ``(..., seeds, units)`` tables: ``(...)`` each.
 
     Args:
         values: see the head of this file.
-        leverage: ``(units,)`` factors of the deviations between units and in the residual.
+        factors: ``(units,)``, of the deviations between units and in the residual.
     """
-    num_seeds, num_units = values.shape
-    by_seed = values.mean(axis=1, keepdims=True) - values.mean()
-    by_unit = values.mean(axis=0, keepdims=True) - values.mean()
-    residuals = (values - values.mean() - by_seed - by_unit) * leverage
-    seed = num_units * np.sum(by_seed**2) / (num_seeds - 1)
-    unit = num_seeds * np.sum((by_unit * leverage) ** 2) / (num_units - 1)
-    return float(seed), float(unit), float(np.sum(residuals**2) / ((num_seeds - 1) * (num_units - 1)))
+    num_seeds, num_units = values.shape[-2:]
+    mean = values.mean(axis=(-2, -1), keepdims=True)
+    by_seed, by_unit = values.mean(axis=-1, keepdims=True) - mean, values.mean(axis=-2, keepdims=True) - mean
+    residuals = (values - mean - by_seed - by_unit) * factors
+    seed = num_units * np.sum(by_seed**2, axis=(-2, -1)) / (num_seeds - 1)
+    unit = num_seeds * np.sum((by_unit * factors) ** 2, axis=(-2, -1)) / (num_units - 1)
+    return seed, unit, np.sum(residuals**2, axis=(-2, -1)) / ((num_seeds - 1) * (num_units - 1))
 
 
 def _components(seed: float, unit: float, residual: float, num_seeds: int, num_units: int) -> Components:

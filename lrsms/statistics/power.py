@@ -12,7 +12,7 @@ confidence, between a quarter of the estimate and forty times it. Read an answer
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -106,6 +106,28 @@ def units_needed(components: Components, difference: float, num_seeds: int, targ
         return Requirement(number)
     left = math.sqrt(components.seed / num_seeds)
     return Requirement(None, _reason("units", f"{num_seeds} seeds", left, difference, "more seeds"))
+
+
+def likely_components(
+    components: Components, num_seeds: int, num_units: int, confidence: float = 0.8
+) -> tuple[Components, Components]:
+    """The components where the mean square between seeds is as small, and as large, as a pilot of this size allows.
+
+    That mean square is a multiple of a chi-square with S - 1 degrees of freedom; the bounds are those of its
+    two-sided interval. The other components, estimated from many more cells, are held.
+    """
+    square, freedom = components.residual + num_units * components.seed, num_seeds - 1
+    tails = (1 - confidence) / 2, (1 + confidence) / 2
+    high, low = (square * freedom / stats.chi2.ppf(tail, freedom) for tail in tails)
+    small, large = (max(0.0, float(bound - components.residual) / num_units) for bound in (low, high))
+    return replace(components, seed=small), replace(components, seed=large)
+
+
+def share_of_units(components: Components, num_seeds: int, num_units: int) -> float:
+    """Which share of the squared standard error would vanish with infinitely many units of the same kind."""
+    units = components.unit / num_units + components.residual / (num_seeds * num_units)
+    total = units + components.seed / num_seeds
+    return units / total if total else 0.0
 
 
 def _check(difference: float, target: float) -> None:

@@ -17,6 +17,8 @@ def names_in(folder: str) -> tuple[str, ...]:
 
 INITS = names_in("methods/inits")
 """The initialisations of factors."""
+METRICS = names_in("record/metrics")
+"""What is counted of each utterance."""
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:

@@ -33,7 +33,8 @@ from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_summary
 from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.models.norm import update_running_statistics
-from lrsms.record.metric import Metric, metric_of
+from lrsms.record.metric import Metric
+from lrsms.record.metrics import metric_of
 from lrsms.record.run_files import PLAN, SPECTRA, WEIGHTS, run_title
 from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors

@@ -122,7 +122,7 @@ def claims(options: argparse.Namespace) -> None:
 
     project = read_project(options.project)
     for outcome in _claims(project, options.studies, options.results, options.config_folder):
-        say(f"[{outcome.folder}] {sentence(outcome)}\n")
+        say(f"[{outcome.place.folder}] {sentence(outcome)}\n")
 
 
 def power(options: argparse.Namespace) -> None:
@@ -222,7 +222,7 @@ def _claims(project: Project, studies: list[str], results: Path, config_folder: 
     """Verdicts on the claims over these studies, or all, for the project's task, scale and corpus."""
     from lrsms.report import claims as hypotheses
     from lrsms.report import outcomes, verdict_table
-    from lrsms.report.results import folder_name
+    from lrsms.report.results import Place
 
     path = config_folder / hypotheses.FILE
     everything = hypotheses.load(path)
@@ -232,9 +232,10 @@ def _claims(project: Project, studies: list[str], results: Path, config_folder: 
         if name not in known:
             expand.named(config_folder / "studies", name, "study")
             raise ValueError(f"{path}: no claim is over study '{name}'; known: {', '.join(known)}")
-        folder = results / folder_name(project.model_copy(update={"study": name}))
+        place = Place.of(project.model_copy(update={"study": name}))
+        folder = results / place.folder
         ours = hypotheses.claims_of(everything, name, project.task)
-        decided = outcomes.verdicts(ours, folder, project.task)
+        decided = outcomes.verdicts(ours, folder, place)
         if decided and (folder / "runs.csv").is_file():
             question = read_yaml(expand.named(config_folder / "studies", name, "study")).get("question", "")
             verdict_table.write(decided, folder, question)

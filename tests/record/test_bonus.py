@@ -17,9 +17,9 @@ from lrsms.record.bonus import Choice, bonus_path, load_choices, write_choices
 from lrsms.record.record import write_record
 from lrsms.record.score import align
 from lrsms.report import aggregate, tables
-from lrsms.report.cells import summarise
 from lrsms.report.pages.material import load
 from lrsms.report.pages.run_page import run_page
+from lrsms.report.summary import summarise
 from lrsms.study import expand
 from lrsms.study.decoding import Condition, Decoder, Decoding
 from lrsms.study.project import Project

@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 
 from lrsms.record import leftout
-from lrsms.record.metric import CHARACTERS, WORDS, metric_of
-from lrsms.report import aggregate, cells, outcomes, selection, tables, verdict_table
+from lrsms.record.metrics import CHARACTERS, WORDS, metric_of
+from lrsms.report import aggregate, cells, outcomes, tables, verdict_table
 from lrsms.report.claims import Claim
 from lrsms.report.figures import material as figure_material
 from lrsms.report.figures import pareto
 from lrsms.report.pages import material as page_material
 from lrsms.report.pages.run_page import run_page
+from lrsms.report.results import Place
+from lrsms.report.summary import summarise
 from lrsms.study.expand import Experiment
 
 LEFT_OUT = {"train": {"of": 1440, "spelling": 3}, "test": {"of": 720, "recording": 2}}
@@ -76,7 +78,7 @@ def test_a_table_by_characters_says_so_wherever_it_names_the_rate(tmp_path):
 def test_the_rates_are_the_same_numbers_by_another_name(tmp_path):
     words, characters = tmp_path / "words", tmp_path / "characters"
     one, other = (
-        cells.summarise(study(path, change=change)[0]) for path, change in ((words, same), (characters, by_characters))
+        summarise(study(path, change=change)[0]) for path, change in ((words, same), (characters, by_characters))
     )
     assert [cell.scores for cell in one.cells] == [cell.scores for cell in other.cells]
     assert (one.metric, other.metric) == (WORDS, CHARACTERS)
@@ -85,7 +87,7 @@ def test_the_rates_are_the_same_numbers_by_another_name(tmp_path):
 
 def test_claims_and_figures_and_pages_by_characters_say_so(tmp_path):
     folder, experiments, records = study(tmp_path)
-    (outcome,) = outcomes.verdicts({"F1": CLAIM}, folder, "asr")
+    (outcome,) = outcomes.verdicts({"F1": CLAIM}, folder, Place("demo", "asr", "demo", "speech"))
     verdict_table.write([outcome], folder)
     for name in ("claims.md", "claims.csv", "claims.json"):
         assert "WER" not in (folder / name).read_text(), name
@@ -110,7 +112,7 @@ def test_what_is_left_out_of_a_corpus_is_said_under_its_table(tmp_path):
     assert f"- {SAID}\n" in (folder / "table.md").read_text()
     runs = aggregate.read_runs(folder)
     assert aggregate.axes_of(runs) == []
-    assert all("left_out" not in cell.axes for cell in selection.cells_of(runs, folder, None))
+    assert all("left_out" not in cell.axes for cell in cells.cells_of(runs, folder))
 
 
 @pytest.mark.parametrize("content", [{}, {"left_out": {}}, {"left_out": None}])

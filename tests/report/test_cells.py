@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lrsms.report import aggregate, cells, tables
+from lrsms.report import aggregate, tables
+from lrsms.report.summary import holm
+from lrsms.report.summary import summarise as summarise_folder
 from lrsms.statistics import effects, stats
 
 TEST = ("beam", "test")
@@ -17,7 +19,7 @@ TEST = ("beam", "test")
 def summarise(tmp_path, experiments):
     folders = (tmp_path / "records", tmp_path / "steptime")
     aggregate.aggregate(experiments, *folders, fabricate.DECODING, tmp_path / "out")
-    return cells.summarise(tmp_path / "out")
+    return summarise_folder(tmp_path / "out")
 
 
 def corpus_rate(table):
@@ -64,8 +66,8 @@ def test_holm_counts_the_comparisons_of_the_primary_key(tmp_path):
     experiments, *_ = fabricate.demo_study(tmp_path, (1, 2, 3))
     summary = summarise(tmp_path, experiments)
     p = {cell.name: cell.scores[TEST].effect.p for cell in summary.cells[1:]}
-    assert list(cells.holm(summary)) == list(p)
-    assert list(cells.holm(summary).values()) == stats.holm(list(p.values()))
+    assert list(holm(summary)) == list(p)
+    assert list(holm(summary).values()) == stats.holm(list(p.values()))
 
 
 def test_identical_systems_differ_by_nothing(tmp_path):
@@ -128,8 +130,12 @@ def test_the_validation_split_is_not_reported_and_the_last_decoder_is_primary(tm
 @pytest.mark.parametrize(
     ("seeds", "speakers", "words"),
     [
-        ((1,), fabricate.SPEAKERS, "One seed; 95% intervals: bootstrap over 12 test speakers"),
-        ((1,), ("",), "unknown speakers (test split). One seed; 95% intervals: bootstrap over 10 test utterances"),
+        ((1,), fabricate.SPEAKERS, "One seed; 95% intervals of WER: bootstrap over 12 test speakers"),
+        (
+            (1,),
+            ("",),
+            "unknown speakers (test split). One seed; 95% intervals of WER: bootstrap over 10 test utterances",
+        ),
         ((1, 2), fabricate.SPEAKERS, "2 seeds; 95% intervals: of WER, Student's t over seeds"),
         ((1, 2), fabricate.SPEAKERS, "crossed random-effects model of seeds and 12 test speakers"),
         ((1, 2), ("",), "10 test utterances (other seeds, other utterances). Speakers are unknown: utterances are"),
@@ -159,7 +165,7 @@ def test_a_speaker_with_most_of_the_words_is_said_to_weigh_more(tmp_path):
 def test_an_empty_study_is_refused(tmp_path):
     aggregate.aggregate([], tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
     with pytest.raises(ValueError, match=r"runs\.csv: has no rows"):
-        cells.summarise(tmp_path / "out")
+        summarise_folder(tmp_path / "out")
 
 
 def test_aggregates_that_do_not_belong_together_are_refused(tmp_path):
@@ -170,7 +176,7 @@ def test_aggregates_that_do_not_belong_together_are_refused(tmp_path):
     (tmp_path / "out/SHA256SUMS").unlink()  # as of before there were checksums
     path.write_text(path.read_text().splitlines()[0] + "\n")
     with pytest.raises(ValueError, match=r"speakers\.csv: no rows for run 'demo-asr-speech-dense"):
-        cells.summarise(tmp_path / "out")
+        summarise_folder(tmp_path / "out")
 
 
 def test_a_study_without_training_has_cells_without_scores(tmp_path):

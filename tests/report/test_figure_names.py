@@ -15,7 +15,15 @@ from lrsms.study.decoding import Condition
 from lrsms.study.project import Project
 
 SHIPPED = Path(__file__).parents[2] / expand.CONFIG_FOLDER
-EVERY_TRAINED = ["wer_by_parameters", "wer_by_steptime", "spectra", "stable_ranks", "loss_by_step", "valid_wer_by_step"]
+EVERY_TRAINED = [
+    "wer_by_parameters",
+    "wer_by_steptime",
+    "spectra",
+    "stable_ranks",
+    "loss_by_step",
+    "valid_wer_by_step",
+    "time_to_learn",
+]
 
 
 def names(study_name, task="asr"):

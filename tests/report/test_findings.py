@@ -7,7 +7,7 @@ import pytest
 from test_verdict_table import CLAIM, COUNTED, FASTER, OUTCOMES, PARITY, outcome
 
 from lrsms.report import findings
-from lrsms.report.verdicts import Finding
+from lrsms.report.finding import Finding
 
 CLAIMS = dict.fromkeys(("F1", "F5", "F6"), CLAIM)
 
@@ -18,10 +18,10 @@ def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
     assert list(frame["claim"]) == ["F1", "F5", "F5", "F6"]
     assert list(frame["finding"]) == ["It is on a par", "It is on a par", "", "It is on a par"]
     assert list(frame["verdict"]) == ["not run", "contradicted", "supported", "not run"]
-    assert list(frame.loc[0, "tested on":]) == ["-", "not run", "-", "-", "-"]
+    assert list(frame.loc[0, "tested on":]) == ["-", "not run", *"-------"]
     assert list(frame.loc[1, "tested on":]) == [
-        "speech, tiny, ASR", "contradicted", "WER +0.20 [-0.30, 0.70]; 1.50x fewer", "-0.50 [-0.90, -0.10]",
-        "3 seeds, 48 speakers",
+        "speech, tiny, ASR", "contradicted", "beam, clean", "1 of 4 (99.6%)", "WER +0.20 [-0.30, 0.70]; 1.50x fewer",
+        "-0.50 [-0.90, -0.10]", "3/3 against 3/3", "0.020", "3 seeds, 48 speakers",
     ]  # fmt: skip
 
 
@@ -32,13 +32,13 @@ def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
 def test_what_no_corpus_is_part_of_is_one_row(rule: Finding, places: list[str]) -> None:
     """A step is timed once for all corpora; rates of two corpora are two findings even where they are equal."""
     one = outcome(rule, name="F5")
-    other = replace(one, folder=one.folder.replace("-speech", "-song"))
+    other = replace(one, place=replace(one.place, corpus="song"))
     frame = findings.table([one, other], {"F5": CLAIM}).frame()
     assert list(frame["tested on"]) == places
 
 
 def test_a_note_says_what_a_verdict_rests_on_and_what_would_decide_it() -> None:
-    undecided = outcome(FASTER, name="F6", verdict="undecided", needs="To decide: wait.")
+    undecided = outcome(FASTER, name="F6", verdict="undecided", needs="To decide: wait.", look=None)
     note, _ = findings.table([undecided], CLAIMS).notes
     assert note == "F6, speech, tiny, ASR: not below 1.3. To decide: wait."
 

@@ -4,7 +4,8 @@ import fabricate
 import pandas as pd
 import pytest
 
-from lrsms.report import aggregate, cells, nuisance
+from lrsms.report import aggregate, nuisance
+from lrsms.report.summary import summarise
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import describe, difference
 
@@ -43,7 +44,7 @@ def make(tmp_path):
         folders = (tmp_path / "records", tmp_path / "steptime", fabricate.DECODING, tmp_path / "out")
         aggregate.aggregate(experiments, *folders)
         table = pd.read_csv(tmp_path / "out/nuisance.csv", dtype="str", keep_default_na=False)
-        return cells.summarise(tmp_path / "out"), table
+        return summarise(tmp_path / "out"), table
 
     return make
 
@@ -134,7 +135,7 @@ def test_a_study_without_nuisance_fields_leaves_no_file(make, tmp_path):
     folders = (tmp_path / "records", tmp_path / "steptime", fabricate.DECODING, tmp_path / "out")
     aggregate.aggregate([plain], *folders)
     assert not (tmp_path / "out/nuisance.csv").exists()
-    assert cells.summarise(tmp_path / "out").choices == ()
+    assert summarise(tmp_path / "out").choices == ()
 
 
 def test_a_choice_without_a_condition_of_the_valid_split_is_refused(tmp_path):
@@ -147,7 +148,7 @@ def test_a_damaged_file_of_choices_is_refused(make, tmp_path):
     make([(experiment(0.001), scores(1, 1))])
     (tmp_path / "out/nuisance.csv").write_text("a,b\n")
     with pytest.raises(ValueError, match=r"nuisance\.csv: is not as it was aggregated"):
-        cells.summarise(tmp_path / "out")
+        summarise(tmp_path / "out")
     (tmp_path / "out/SHA256SUMS").unlink()
     with pytest.raises(ValueError, match=r"nuisance\.csv: not readable .*; delete it to aggregate again"):
-        cells.summarise(tmp_path / "out")
+        summarise(tmp_path / "out")

@@ -5,14 +5,15 @@ import textwrap
 import fabricate
 import pytest
 
-from lrsms.report import aggregate, cells, series
+from lrsms.report import aggregate, series
+from lrsms.report.summary import summarise
 
 
 @pytest.fixture
 def summary(tmp_path):
     experiments = [experiment for _, experiment in fabricate.demo()]
     aggregate.aggregate(experiments, tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
-    return cells.summarise(tmp_path / "out")
+    return summarise(tmp_path / "out")
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def many(tmp_path):
     axes = [{"train.lr": run.train.lr, "model.heads": run.model.heads} for run in runs]
     experiments = [fabricate.experiment(run, varied) for run, varied in zip(runs, axes, strict=True)]
     aggregate.aggregate(experiments, tmp_path, tmp_path, fabricate.DECODING, tmp_path / "out")
-    return cells.summarise(tmp_path / "out")
+    return summarise(tmp_path / "out")
 
 
 def test_cells_that_differ_in_the_ratio_only_are_one_series_in_its_order(summary):
@@ -77,10 +78,11 @@ def test_what_coincides_stands_side_by_side_around_its_place(summary):
 
 
 def test_targets_of_several_stacks_name_each_once():
-    targets = "encoder.attention + encoder.feedforward + fusion + decoder.self_attention + audio_encoder.convolution"
+    targets = ("encoder.attention", "encoder.feedforward", "fusion", "decoder.self_attention")
+    targets += ("audio_encoder.convolution",)
     expected = "encoder attention + feedforward; fusion; decoder self attention; audio encoder convolution"
     assert series.by_stack(targets) == expected
-    assert series.by_stack("attention + feedforward") == "attention + feedforward"
+    assert series.by_stack(("attention", "feedforward")) == "attention + feedforward"
 
 
 @pytest.mark.parametrize(

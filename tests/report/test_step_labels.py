@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from test_tables import rows
 
-from lrsms.record.metric import WORDS
+from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate, tables
-from lrsms.report.cells import Summary, summarise
 from lrsms.report.figures.material import describe_devices
+from lrsms.report.summary import Summary, summarise
 from lrsms.report.verdict_table import effects
 from lrsms.report.verdicts import Compared, Threshold, judge
 from lrsms.statistics.stats import Interval

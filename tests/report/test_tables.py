@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lrsms.report import aggregate, cells, readable, tables
+from lrsms.report import aggregate, readable, tables
+from lrsms.report.summary import summarise
 from lrsms.statistics import stats
 
 
@@ -120,7 +121,7 @@ def test_nothing_finished_is_still_a_table(tmp_path):
 
 
 def test_a_comparison_is_explained_where_it_is_a_column(folder):
-    summary = cells.summarise(folder)
+    summary = summarise(folder)
     seen = set()
     for width in range(40, 200, 10):
         table = tables.readable(summary, width)
@@ -209,7 +210,7 @@ def test_an_absent_aggregate_is_refused_in_one_line(tmp_path):
 
 
 def test_step_times_are_the_dense_one_over_the_speed_up(folder):
-    summary = cells.summarise(folder)
+    summary = summarise(folder)
     dense = next(cell.step_ms for cell in summary.cells if not cell.targets)
     column = next(column for column in tables.readable(summary, 1000).columns if column.header == "step ms")
     for cell, text in zip(summary.cells, column.texts, strict=True):

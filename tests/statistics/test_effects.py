@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from lrsms.statistics.effects import Components, difference, noninferiority, standard_error
+from lrsms.statistics.effects import (
+    Components,
+    beyond,
+    contrast,
+    difference,
+    leverage,
+    linearised,
+    mean_squares,
+    noninferiority,
+    standard_error,
+    step_down,
+    trend,
+)
 from lrsms.statistics.stats import UNKNOWN, error_rate, t_interval
 
 WORDS = np.array([10, 10, 10])
@@ -223,6 +235,94 @@ def test_noninferiority_does_not_depend_on_which_errors_both_make():
     assert not excess.p_below() < 0.025
 
 
+def test_a_margin_below_zero_asks_for_a_gain():
+    a, b, words = draw(9, num_seeds=4)
+    excess = noninferiority(a, b, words, -0.1)
+    assert excess.difference == pytest.approx(error_rate(b.sum(0), words) / 4 - 0.9 * error_rate(a.sum(0), words) / 4)
+    moved = beyond(a, b, words, 0.01)
+    assert moved.difference == pytest.approx(difference(a, b, words).difference - 0.01)
+    assert moved.se == pytest.approx(difference(a, b, words).se), "a fixed allowance has no chance of its own"
+
+
+def test_an_interval_of_another_level_agrees_with_p():
+    effect = difference(*draw(4, num_seeds=7))
+    level = 1 - 2 * effect.p_below()
+    assert effect.interval_at(level).high == pytest.approx(0, abs=1e-12)
+    assert effect.interval_at(0.95) == effect.interval, "from six seeds on, a verdict counts the same freedom"
+
+
+@pytest.mark.parametrize(("num_seeds", "most"), [(3, 2), (5, 4), (6, 100)])
+def test_below_six_seeds_a_verdict_has_students_freedom_at_most(num_seeds, most):
+    effect = difference(*draw(11, num_seeds=num_seeds))
+    assert effect.decisive_df == pytest.approx(min(effect.df, most))
+
+
+def test_the_trend_is_the_slope_of_least_squares():
+    generator, words = np.random.default_rng(5), np.full(12, 100)
+    doses = [0, 1, 2, 3.06, 4.06]
+    tables = [generator.poisson(10 + 2 * dose, (4, 12)) for dose in doses]
+    rates = [table.sum() / (4 * words.sum()) for table in tables]
+    found = trend(tables, doses, words)
+    assert found.difference == pytest.approx(np.polyfit(doses, rates, 1)[0])
+    two = trend(tables[:2], doses[:2], words)
+    assert two == difference(tables[0], tables[1], words), "of two cells it is their difference"
+    assert trend(tables, doses, words, minus=np.full((4, 12), 3.0)).difference == pytest.approx(found.difference - 0.03)
+
+
+def test_the_contrast_sums_to_zero_and_has_the_slope_one():
+    doses = np.log2(1 / np.array([1, 0.75, 0.5, 0.25, 0.12, 0.06]))
+    assert contrast(doses).sum() == pytest.approx(0) and contrast(doses) @ doses == pytest.approx(1)
+    with pytest.raises(ValueError, match="two doses"):
+        contrast([1, 1])
+    with pytest.raises(ValueError, match="one table for each dose"):
+        trend([[[1, 2]]], [0, 1], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("p_values", "expected"),
+    [([0.01, 0.02, 0.03, 0.001], 2), ([0.03, 0.001], 0), ([0.01, 0.01], 2), ([math.nan], 0), ([], 0)],
+)
+def test_a_fixed_sequence_stops_at_the_first_that_fails(p_values, expected):
+    assert step_down(p_values, 0.025) == expected
+
+
+def test_many_tables_at_once_are_each_table():
+    words = np.random.default_rng(1).integers(20, 200, 9).astype(float)
+    tables = np.random.default_rng(2).normal(0, 4, (6, 5, 9))
+    means = tables.sum(axis=(1, 2)) / (5 * words.sum())
+    squares = mean_squares(linearised(tables, words, means[:, None, None]), leverage(words))
+    se, df = standard_error(*squares, 5, 9)
+    zeros = np.full((5, 9), 100.0)
+    for number, table in enumerate(tables):
+        one = difference(zeros, zeros + table, words)
+        assert (one.difference, one.se, one.df) == pytest.approx((means[number], se[number], df[number]))
+
+
+def test_the_standard_error_is_that_of_restricted_maximum_likelihood():
+    """In a balanced table whose components are all above zero, the analysis of variance is REML (Searle et al.)."""
+    reml = pytest.importorskip("statsmodels.regression.mixed_linear_model", reason="statsmodels is for development")
+    generator = np.random.default_rng(3)
+    seeds, units = 5, 12
+    table = (
+        1 + generator.normal(0, 2, (seeds, 1)) + generator.normal(0, 2, units) + generator.normal(0, 1, (seeds, units))
+    )
+    found = difference(np.full(table.shape, 50.0), 50 + table, np.full(units, 100))
+    rows, columns = np.indices(table.shape)
+    both = np.hstack([np.eye(seeds)[rows.ravel()], np.eye(units)[columns.ravel()]])
+    components = reml.VCSpec(
+        ["seed", "unit"],
+        [[[f"s{i}" for i in range(seeds)]], [[f"u{i}" for i in range(units)]]],
+        [[both[:, :seeds]], [both[:, seeds:]]],
+    )
+    model = reml.MixedLM(table.ravel() / 100, np.ones(table.size), np.zeros(table.size), exog_vc=components)
+    fitted = model.fit(reml=True, method=["lbfgs", "bfgs"], maxiter=2000)
+    assert fitted.params[0] == pytest.approx(found.difference, abs=1e-9)
+    assert fitted.bse[0] == pytest.approx(found.se, abs=1e-6)
+    expected = (found.components.seed, found.components.unit)
+    assert tuple(fitted.vcomp) == pytest.approx(expected, abs=1e-6)
+    assert fitted.scale == pytest.approx(found.components.residual, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -233,7 +333,7 @@ def test_noninferiority_does_not_depend_on_which_errors_both_make():
         (lambda: difference([[1, math.nan]], [[1, 2]], [3, 3]), "not finished"),
         (lambda: difference([[1, -1]], [[1, 2]], [3, 3]), "counts"),
         (lambda: difference([[1, 1]], [[1, 2]], [0, 0]), "reference words"),
-        (lambda: noninferiority([[1, 1]], [[1, 2]], [3, 3], -0.1), "fraction"),
+        (lambda: noninferiority([[1, 1]], [[1, 2]], [3, 3], -1.0), "fraction"),
     ],
 )
 def test_impossible_input_is_refused_in_one_line(call, message):

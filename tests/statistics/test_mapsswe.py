@@ -93,3 +93,12 @@ def test_exchanging_the_systems_changes_the_sign_only():
 def test_impossible_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_statistic_of_sctk():
+    """NIST's ``sc_stats -t mapsswe`` prints 3 segments, errors 9 and 7 and Z = 2.000 for its two test systems."""
+    a, b = ["SSSCCSSSCC", "SSSC"], ["SSCCCSSCCC", "SSSC"]
+    assert [pair for one, other in zip(a, b, strict=True) for pair in segments(one, other)] == [(3, 2), (3, 2), (3, 3)]
+    outcome = mapsswe(a, b)
+    assert (outcome.segments, outcome.errors_a, outcome.errors_b) == (3, 9, 7)
+    assert abs(outcome.z) == pytest.approx(2.0, abs=1e-12)

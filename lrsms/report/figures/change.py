@@ -38,8 +38,8 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
     unpaired: dict[str, None] = {}
     for axes, (name, condition) in zip(canvas.panels, spots, strict=False):
         scored = [pair for pair in groups[name] if len(material.scored(pair, condition)) == 2]
-        pairs = [(cell, before) for cell, before in scored if _before(material, cell, before)]
-        unpaired |= {cell.name: None for cell, before in scored if not _before(material, cell, before)}
+        pairs = [(cell, before) for cell, before in scored if _before(cell, before)]
+        unpaired |= {cell.name: None for cell, before in scored if not _before(cell, before)}
         changes = {cell.name: _change(material, before, cell, condition) for cell, before in pairs}
         cells = [cell for cell, _ in pairs]
         at = dodge(cells, lambda cell: math.log2(cell.ratio or 1), spread=0.12, near=1e-9)
@@ -81,13 +81,13 @@ def _groups(material: Material, level: Level, other: Level, reference: str) -> d
 
 
 def _change(material: Material, before: Cell, cell: Cell, condition: str) -> Estimate:
-    runs = _before(material, cell, before), material.runs[cell.name]
+    runs = _before(cell, before), cell.runs
     both = paired.pair(material.edits, [runs], (material.decoder, condition))
     change = paired.change(both)
     return Estimate(100 * change.value, Interval(100 * change.interval.low, 100 * change.interval.high))
 
 
-def _before(material: Material, cell: Cell, before: Cell) -> dict[int, str]:
+def _before(cell: Cell, before: Cell) -> dict[int, str]:
     """Runs of the other cell with this cell's seeds; none where it has not all of them, as in the table."""
-    ours, theirs = material.runs[cell.name], material.runs[before.name]
+    ours, theirs = cell.runs, before.runs
     return {seed: theirs[seed] for seed in ours} if ours.keys() <= theirs.keys() else {}

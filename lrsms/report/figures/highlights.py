@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lrsms.report.cells import Cell, Summary
+from lrsms.report.cells import Cell
 from lrsms.report.series import Look, by_targets, dense_cells, dense_labels, looks_of
+from lrsms.report.summary import Summary
 
 DENSE = Look((0.0, 0.0, 0.0), "-", "*")
 

@@ -14,11 +14,12 @@ from lrsms.base.files import read_json
 from lrsms.record.record import load_curve, load_spectra
 from lrsms.record.run_files import PLAN
 from lrsms.report import aggregate, paired
-from lrsms.report.cells import Cell, Estimate, Summary, summarise
+from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.layout import MOST_PANELS
 from lrsms.report.figures.names import figure_names
 from lrsms.report.samples import number
 from lrsms.report.series import Panel, settings, usual_settings
+from lrsms.report.summary import Summary, summarise
 from lrsms.report.tables import short_targets
 from lrsms.statistics.stats import Interval
 from lrsms.study.decoding import Decoding
@@ -45,7 +46,6 @@ class Material:
         summary: its cells.
         decoder: whose hypotheses were scored; empty where nothing is trained.
         decoding: decoders and conditions.
-        runs: for each cell the names of its runs by seed.
         edits: edits by speaker, or by utterance where speakers are unknown.
         records: folder of the runs' records.
         steptimes: by run the file of its step time, which may be absent.
@@ -55,7 +55,6 @@ class Material:
     summary: Summary
     decoder: str
     decoding: Decoding
-    runs: Mapping[str, Mapping[int, str]]
     edits: paired.Edits
     records: Path
     steptimes: Mapping[str, Path]
@@ -78,11 +77,11 @@ class Material:
 
     def spectra(self, cell: Cell) -> list[dict[str, Any]]:
         """``spectra.json`` of the cell's runs, as far as they have one."""
-        return _present(load_spectra(self.records / run) for run in self.runs[cell.name].values())
+        return _present(load_spectra(self.records / run) for run in cell.runs.values())
 
     def curves(self, cell: Cell) -> list[pd.DataFrame]:
         """``curve.csv`` of the cell's runs, as far as they have one."""
-        return _present(load_curve(self.records / run) for run in self.runs[cell.name].values())
+        return _present(load_curve(self.records / run) for run in cell.runs.values())
 
     def plan(self, cell: Cell) -> list[dict[str, Any]]:
         """The matrices of ``plan.json`` of the first of the cell's runs that has one; they do not depend on the seed.
@@ -90,7 +89,7 @@ class Material:
         Raises:
             ValueError: one line: the file is malformed.
         """
-        for run in self.runs[cell.name].values():
+        for run in cell.runs.values():
             path = self.records / run / PLAN
             if path.is_file():
                 plan = read_json(path, _REMEDY)
@@ -105,7 +104,7 @@ class Material:
         Raises:
             ValueError: one line: the file is malformed.
         """
-        path = self.steptimes.get(next(iter(self.runs[cell.name].values())))
+        path = self.steptimes.get(next(iter(cell.runs.values())))
         if path is None or not path.is_file():
             return None
         return read_json(path, _REMEDY)
@@ -132,17 +131,13 @@ def load(
     Raises:
         ValueError: one line: a file is missing or malformed, has no rows, or does not know the decoder.
     """
-    summary, table = summarise(folder), aggregate.read_runs(folder)
+    summary = summarise(folder)
     if decoder is not None and decoder not in summary.decoders:
         raise ValueError(f"{folder / 'runs.csv'}: no decoder '{decoder}'; known: {', '.join(summary.decoders)}")
-    runs: dict[str, dict[int, str]] = {}
-    for row in table[["cell", "seed", "run"]].drop_duplicates().itertuples(index=False):
-        runs.setdefault(str(row.cell), {})[int(row.seed)] = str(row.run)
     return Material(
         summary=summary,
         decoder=decoder or (summary.decoders[-1] if summary.decoders else ""),
         decoding=decoding,
-        runs=runs,
         edits=paired.by_run(aggregate.read_speakers(folder)),
         records=records,
         steptimes={one.name: steptimes / f"{one.steptime}.json" for one in experiments},

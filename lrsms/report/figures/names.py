@@ -39,6 +39,7 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding) -> list[
         "stable_ranks": trained,
         "loss_by_step": trained,
         "valid_wer_by_step": trained,
+        "time_to_learn": trained,
         "steptime": any(experiment.run != experiment.baseline for experiment in experiments),
     }
     return [name for name, wanted in asked.items() if wanted]

@@ -56,4 +56,4 @@ def draw(material: Material) -> Drawn:
 
 def _joined(roles: tuple[str, ...]) -> str:
     """Roles of one stack named once, at a length that a title can have."""
-    return textwrap.shorten(by_stack(" + ".join(roles)), 110, placeholder=" ...")
+    return textwrap.shorten(by_stack(roles), 110, placeholder=" ...")

@@ -86,7 +86,7 @@ def _panels(material: Material) -> tuple[dict[str, list[Bar]], bool]:
         once: dict[Any, Bar] = {}
         for label, cell in bars:
             if relative(cell) is not None:
-                run = next(iter(material.runs[cell.name].values()))
+                run = next(iter(cell.runs.values()))
                 alike |= material.steptimes.get(run, run) in once
                 once.setdefault(material.steptimes.get(run, run), (label, cell))
         found[name] = list(once.values())

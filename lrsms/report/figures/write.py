@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lrsms.base.files import write_atomically
-from lrsms.report.figures import change, curves, pareto, ranks, snr, spectra, steptime, wer_by_ratio
+from lrsms.report.figures import change, curves, pareto, ranks, snr, spectra, steptime, survival, wer_by_ratio
 from lrsms.report.figures.material import Drawn, Material
 from lrsms.report.figures.style import save, style
 
@@ -20,6 +20,7 @@ DRAWINGS: dict[str, Callable[[Material], Drawn]] = {
     "stable_ranks": spectra.stable_ranks,
     "loss_by_step": curves.loss,
     "valid_wer_by_step": curves.valid_wer,
+    "time_to_learn": survival.draw,
     "steptime": steptime.draw,
 }
 

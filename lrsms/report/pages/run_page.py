@@ -8,7 +8,7 @@ import yaml
 from markupsafe import Markup
 
 from lrsms.record.decoding_times import real_time_factors
-from lrsms.record.metric import WORDS, metric_of
+from lrsms.record.metrics import WORDS, metric_of
 from lrsms.record.worst import aligned_words
 from lrsms.report.pages import plan_page
 from lrsms.report.pages.chart import Line, chart

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from lrsms.report.cells import Summary
 from lrsms.report.pages.markup import Table, page
 from lrsms.report.pages.material import Material
 from lrsms.report.pages.run_page import HASHES, described
 from lrsms.report.readable import Readable
 from lrsms.report.samples import number
+from lrsms.report.summary import Summary
 from lrsms.study.fields import as_text
 from lrsms.study.project import Project
 

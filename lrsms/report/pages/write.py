@@ -7,12 +7,12 @@ from typing import Any
 
 from lrsms.base.files import write_atomically
 from lrsms.report import aggregate, tables, verdict_table
-from lrsms.report.cells import summarise
 from lrsms.report.pages.landing import WIDTH, headline, landing_rst
 from lrsms.report.pages.material import Material, load
 from lrsms.report.pages.plan_page import plan_page
 from lrsms.report.pages.run_page import run_page
 from lrsms.report.pages.study_page import facts, provenance_page, table_page
+from lrsms.report.summary import summarise
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 

@@ -1,0 +1,247 @@
+"""From a claim's words to numbers: its cells found, the runs that converged, their edits side by side."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lrsms.report import aggregate, learning, paired
+from lrsms.report.cells import Cell, cells_of
+from lrsms.report.claims import OF_RUNS, Claim, Part
+from lrsms.report.finding import Compared, Doses
+from lrsms.report.paired import Edits, Paired
+from lrsms.report.selection import matched, select
+from lrsms.statistics.convergence import Failures, bar, failed
+from lrsms.statistics.effects import Array
+from lrsms.statistics.survival import LogRank, Time, log_rank
+
+Pairs = Sequence[tuple[Cell, Cell]]
+"""The baseline and the group's cell of each pair."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Whose hypotheses are compared, under which conditions, whose edits are summed."""
+
+    decoder: str
+    conditions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.decoder}, {' + '.join(self.conditions)}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What there is of a study, as far as verdicts need it.
+
+    Attributes:
+        folder: of its tables.
+        runs: ``runs.csv``.
+        edits: by run, decoder and condition.
+        times: when runs began to learn, as far as it is known.
+    """
+
+    folder: Path
+    runs: pd.DataFrame
+    edits: Edits
+    times: Mapping[str, Time]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order of the study."""
+        return cells_of(self.runs, self.folder)
+
+    @cached_property
+    def ended(self) -> dict[str, tuple[str, float]]:
+        """By run how it ended, and its error rate on validation at the end of training (a fraction, or NaN)."""
+        rows = self.runs.drop_duplicates("run")
+        return dict(zip(rows["run"], zip(rows["status"], rows["valid_wer_end"], strict=True), strict=True))
+
+    @cached_property
+    def endpoints(self) -> list[Endpoint]:
+        """Each decoder under each condition of the test split (of all where none is), in the order of the project."""
+        decoders = [decoder for decoder in self.runs["decoder"].unique() if decoder]
+        tested = list(self.runs.loc[self.runs["split"] == "test", "condition"].unique())
+        conditions = tested or [condition for condition in self.runs["condition"].unique() if condition]
+        return [Endpoint(decoder, (condition,)) for condition in conditions for decoder in decoders]
+
+
+def read(folder: Path) -> Results:
+    """The tables of a study.
+
+    Raises:
+        ValueError: one line: a file is malformed.
+    """
+    runs, speakers = aggregate.read_runs(folder), aggregate.read_speakers(folder)
+    return Results(folder, runs, paired.by_run(speakers), learning.read(folder))
+
+
+def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None = None) -> Pairs:
+    """The pairs of a comparison; the field of a ``family`` may differ within them.
+
+    Raises:
+        ValueError: one line: a group matches no cell, or what it matches cannot be compared.
+    """
+    group = select(part.group, cells, f"{where}: 'group'")
+    if part.against == "baseline":
+        by_name = {cell.name: cell for cell in cells}
+        if dense := [cell.name for cell in group if cell.baseline not in by_name]:
+            raise ValueError(f"{where}: 'group' holds '{dense[0]}', which has no baseline in this study")
+        pairs = [(by_name[cell.baseline], cell) for cell in group]
+    else:
+        against = select(part.against, cells, f"{where}: 'against'")
+        named = {*part.group, *part.against, *([family] if family else [])}
+        pairs = matched(against, group, named, where)
+    if family is not None and family not in pairs[0][1].fields:
+        raise ValueError(f"{where}: 'family' names '{family}', which the study does not vary")
+    single = [rule for rule in part.rules if rule in ("fewer_parameters", "faster")]
+    if len(pairs) > 1 and single:
+        raise ValueError(f"{where}: rule {single[0]} compares one pair of cells, but 'group' matches {len(pairs)}")
+    before, after = pairs[0]
+    # A dense model with a speed-up of its own is not the one that steps are measured beside.
+    if "faster" in part.rules and before.baseline and before.speedup is not None:
+        raise ValueError(
+            f"{where}: '{after.name}' is compared with '{before.name}', but step times are measured beside the preset's"
+            " dense model; take rule faster out, or name a cell of the preset's dimensions"
+        )
+    return pairs
+
+
+def unique(pairs: Pairs) -> list[Cell]:
+    """The cells of the pairs, each once."""
+    return list({cell.name: cell for cell in chain.from_iterable(pairs)}.values())
+
+
+def complete_seeds(cells: Sequence[Cell], results: Results) -> list[int]:
+    """The first seeds, in their order, with which every run has ended: what looks count."""
+    done = []
+    for seed in sorted(set().union(*(cell.runs for cell in cells))):
+        if any(results.ended.get(cell.runs.get(seed, ""), ("missing",))[0] == "missing" for cell in cells):
+            break
+        done.append(seed)
+    return done
+
+
+def compare(
+    part: Part, pairs: Pairs, seeds: Sequence[int], endpoint: Endpoint, results: Results, claim: Claim
+) -> Compared:
+    """The numbers of a comparison.
+
+    Args:
+        part: rules and groups.
+        pairs: see ``pairs_of``.
+        seeds: the runs that are compared; with none, only what needs no run.
+        endpoint: whose edits are compared.
+        results: of the study.
+        claim: what the part is of.
+    """
+    before, after = pairs[0]
+    sizes = None
+    if before.parameters is not None and after.parameters is not None:
+        sizes = before.parameters, after.parameters
+    known = Compared(
+        parameters=sizes,
+        device=after.steptime_device,
+        metric=aggregate.metric_of(results.runs),
+    )
+    if after.speedup is not None:
+        known = replace(known, speedup=after.speedup.value, speedup_interval=after.speedup.interval)
+    if not seeds or not set(part.rules) & set(OF_RUNS):
+        return known
+    cells = unique(pairs)
+    dense = _dense(pairs, results) if "trend" in part.rules else None
+    if dense is not None:
+        cells = list({cell.name: cell for cell in (dense, *cells)}.values())
+    bad = _not_converged(cells, seeds, results)
+    good = [seed for seed in seeds if not any((cell.name, seed) in bad for cell in cells)]
+    edits = _Edits(results.edits, endpoint, good)
+    return replace(
+        known,
+        paired=edits.of(pairs) if good else None,
+        failures=_failures(pairs, seeds, bad),
+        by_ratio=_by_ratio(pairs, edits) if good and "onset" in part.rules else (),
+        doses=_doses(part, pairs, dense, edits, claim) if good and dense is not None else None,
+        log_rank=_log_rank(pairs, seeds, results) if "sooner" in part.rules else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Edits:
+    """Edits on the same seeds and endpoint."""
+
+    edits: Edits
+    endpoint: Endpoint
+    seeds: Sequence[int]
+
+    def of(self, pairs: Pairs) -> Paired:
+        """Of pairs of cells, summed over them and over the conditions."""
+        same = [tuple({seed: cell.runs[seed] for seed in self.seeds} for cell in pair) for pair in pairs]
+        both = [(a, b) for a, b in same]
+        decoder, conditions = self.endpoint.decoder, self.endpoint.conditions
+        return paired.pooled([paired.pair(self.edits, both, (decoder, condition)) for condition in conditions])
+
+
+def _not_converged(cells: Sequence[Cell], seeds: Sequence[int], results: Results) -> set[tuple[str, int]]:
+    ended = {(cell.name, seed): results.ended[cell.runs[seed]] for cell in cells for seed in seeds}
+    highest = bar([math.nan if status == "diverged" else final for status, final in ended.values()])
+    return {key for key, (status, final) in ended.items() if failed(final, status == "diverged", highest)}
+
+
+def _failures(pairs: Pairs, seeds: Sequence[int], bad: set[tuple[str, int]]) -> Failures:
+    groups = [{pair[side].name for pair in pairs} for side in (0, 1)]
+    counts = [sum((name, seed) in bad for name in names for seed in seeds) for names in groups]
+    runs = [len(names) * len(seeds) for names in groups]
+    return Failures(counts[0], runs[0], counts[1], runs[1])
+
+
+def _log_rank(pairs: Pairs, seeds: Sequence[int], results: Results) -> LogRank | None:
+    groups = [{cell.runs[seed] for cell in side for seed in seeds} for side in zip(*pairs, strict=True)]
+    if any(run not in results.times for group in groups for run in group):
+        return None
+    times_a, times_b = ([results.times[run] for run in sorted(group)] for group in groups)
+    return log_rank(times_a, times_b)
+
+
+def _by_ratio(pairs: Pairs, edits: _Edits) -> tuple[tuple[float, Paired], ...]:
+    by_ratio = sorted(pairs, key=lambda pair: _ratio(pair[1]))
+    return tuple((_ratio(after), edits.of([(before, after)])) for before, after in by_ratio)
+
+
+def _dense(pairs: Pairs, results: Results) -> Cell | None:
+    """The one dense model of all cells; None where there is none, or several."""
+    names = {cell.baseline for _, cell in pairs}
+    found = [cell for cell in results.cells if cell.name in names]
+    return found[0] if len(found) == len(names) == 1 else None
+
+
+def _doses(part: Part, pairs: Pairs, dense: Cell, edits: _Edits, claim: Claim) -> Doses | None:
+    """The dose-response of the group, and of the other group where there is one."""
+    group = _curve([after for _, after in pairs], dense, edits, claim)
+    other = None if part.against == "baseline" else _curve([before for before, _ in pairs], dense, edits, claim)
+    if group is None or (other is None and part.against != "baseline"):
+        return None
+    first = edits.of([(dense, pairs[0][1])])
+    dose = "halving of the ratio" if claim.dose == "halvings" else "whole model removed"
+    return Doses(*group, first.words, first.unit, dose, first.pairs, other)
+
+
+def _curve(group: Sequence[Cell], dense: Cell, edits: _Edits, claim: Claim) -> tuple[Array, tuple[float, ...]] | None:
+    doses = [0.0]
+    for cell in group:
+        if claim.dose == "halvings":
+            doses.append(math.log2(1 / _ratio(cell)))
+        elif cell.parameters is None or dense.parameters is None:
+            return None
+        else:
+            doses.append(1 - cell.parameters / dense.parameters)
+    tables = [edits.of([(dense, cell)]) for cell in group]
+    return np.stack([tables[0].edits_a, *(table.edits_b for table in tables)]), tuple(doses)
+
+
+def _ratio(cell: Cell) -> float:
+    return math.nan if cell.ratio is None else cell.ratio

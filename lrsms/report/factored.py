@@ -1,0 +1,84 @@
+"""What is factorised in a run, as four columns of ``runs.csv`` say it: they are written and read here alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lrsms.study.fields import as_text
+from lrsms.study.run import LowRank
+
+COLUMNS = ["targets", "ratio", "mapping", "init"]
+_AND = " + "
+
+
+@dataclass(frozen=True)
+class Factored:
+    """What is factorised, and how; without targets, the model is dense and nothing else is set.
+
+    Attributes:
+        targets: kinds of matrices.
+        ratio: fraction of full rank kept; None for a dense model.
+        mapping: rank mapping over depth, by its name.
+        slope: of the linear mapping; None for others.
+        ratios: of the explicit mapping, by layer; empty for others.
+        init: initialisation of the factors.
+    """
+
+    targets: tuple[str, ...] = ()
+    ratio: float | None = None
+    mapping: str = ""
+    slope: float | None = None
+    ratios: tuple[float, ...] = ()
+    init: str = ""
+
+    @classmethod
+    def of(cls, lowrank: LowRank | None) -> "Factored":
+        """What a run's configuration asks for."""
+        if lowrank is None:
+            return cls()
+        shape = lowrank.mapping, lowrank.slope, tuple(lowrank.ratios or ())
+        return cls(tuple(lowrank.targets), lowrank.ratio, *shape, lowrank.init)
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> "Factored":
+        """The inverse of ``columns``: numbers are as exact as they were written."""
+        if not row["targets"]:
+            return cls()
+        mapping, *numbers = row["mapping"].split()
+        slope = float(numbers[0]) if mapping == "linear" else None
+        ratios = tuple(map(float, numbers)) if mapping == "explicit" else ()
+        ratio = None if pd.isna(row["ratio"]) else float(row["ratio"])
+        return cls(tuple(row["targets"].split(_AND)), ratio, mapping, slope, ratios, row["init"])
+
+    def columns(self) -> dict[str, Any]:
+        """By ``COLUMNS``; a dense model has none of them."""
+        if not self.targets:
+            return {}
+        values = (joined(self.targets), self.ratio, self.shape, self.init)
+        return dict(zip(COLUMNS, values, strict=True))
+
+    @property
+    def shape(self) -> str:
+        """The mapping with its numbers, such as ``linear +0.5``; empty for a dense model."""
+        numbers = [f"{self.slope:+g}"] if self.slope is not None else []
+        return " ".join([self.mapping, *numbers, *(f"{ratio:g}" for ratio in self.ratios)])
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields of a run's configuration that this determines, and their values as text."""
+        return {
+            "lowrank": "low rank" if self.targets else "",
+            "lowrank.targets": joined(self.targets),
+            "lowrank.ratio": as_text(self.ratio),
+            "lowrank.mapping": self.mapping,
+            "lowrank.init": self.init,
+            "lowrank.slope": as_text(self.slope),
+            "lowrank.ratios": as_text(self.ratios),
+        }
+
+
+def joined(targets: tuple[str, ...]) -> str:
+    """Targets as one text: ``encoder.attention + encoder.feedforward``."""
+    return _AND.join(targets)
