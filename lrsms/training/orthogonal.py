@@ -2,9 +2,10 @@
 
 If ``X = U S V^T`` has singular values S, the nearest matrix whose singular values are all 1 is ``U V^T``. An odd
 polynomial of X leaves U and V as they are and maps each singular value s to ``a s + b s^3 + c s^5``. Jordan et al.
-(2024, "Muon: an optimizer for hidden layers in neural networks",
-kellerjordan.github.io/posts/muon) chose a, b and c so that small singular values grow fast. So the iteration does not converge to 1. After five iterations, all singular values
-that were above 0.002 of the norm lie between 0.68 and 1.21. The authors found that this trains as well as exact ones.
+(2024, "Muon: an optimizer for hidden layers in neural networks", kellerjordan.github.io/posts/muon) chose a, b and c so
+that small singular values grow fast. So the iteration does not converge to 1. After five iterations, all singular
+values that were above 0.002 of the norm lie between 0.68 and 1.21. The authors found that this trains as well as exact
+ones.
 """
 
 from collections.abc import Iterator, Sequence

@@ -78,7 +78,7 @@ def test_equal_networks_are_built_once_and_equal_plans_made_once(plan, monkeypat
     inits = ("spectral", "random", "matched", "orthogonal")
     runs = [experiment(low | {"init": init}, seed) for low in LOWRANK for init in inits for seed in range(50)]
     assert plan(runs).totals()["runs"] == 400
-    assert calls == {"build": 1, "plan": 3}  # the preset's, and one of each ratio
+    assert calls == {"build": 3, "plan": 3}  # the dense network, and one of each ratio
 
 
 def test_disk_is_two_checkpoints_and_the_weights(plan):
