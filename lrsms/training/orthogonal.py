@@ -73,6 +73,30 @@ def traffic(shape: torch.Size, iterations: int) -> int:
     return 3 * short * long + iterations * (4 * short * long + 5 * short**2)
 
 
+def spectral_norms(matrices: Sequence[Tensor], vectors: Sequence[Tensor], iterations: int) -> list[Tensor]:
+    """Estimates of the largest singular value of matrices ``(m, n)``, from below, by iterations of the power method.
+
+    Args:
+        matrices: any.
+        vectors: ``(n,)`` of each: where it begins. They are moved on to where it ends, near the first right singular
+            vector: so that little is left to do once a matrix has changed a little.
+        iterations: at least 1.
+
+    Returns:
+        A tensor of no dimension for each matrix; nothing waits for the device.
+    """
+    found: dict[int, Tensor] = {}
+    for members in _batches(matrices):
+        stack = torch.stack([matrices[index] for index in members])
+        right = torch.stack([vectors[index] for index in members]).unsqueeze(2)
+        for _ in range(iterations):
+            right = torch.nn.functional.normalize(stack.mT @ (stack @ right), dim=1)
+        for index, vector in zip(members, right.squeeze(2), strict=True):
+            vectors[index].copy_(vector)
+        found |= dict(zip(members, torch.linalg.vector_norm(stack @ right, dim=(1, 2)), strict=True))
+    return [found[index] for index in range(len(matrices))]
+
+
 def _batches(matrices: Sequence[Tensor]) -> Iterator[list[int]]:
     """Places of matrices of one shape, in lists of at most ``AT_A_TIME`` numbers, or of one matrix."""
     by_shape: dict[torch.Size, list[int]] = {}

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lrsms.training import orthogonal
-from lrsms.training.orthogonal import COEFFICIENTS, multiply_adds, newton_schulz, orthogonalise
+from lrsms.training.orthogonal import COEFFICIENTS, multiply_adds, newton_schulz, orthogonalise, spectral_norms
 
 SHAPES = [(7, 7), (5, 12), (12, 5), (1, 6), (6, 1)]
 
@@ -86,3 +86,17 @@ def test_multiply_adds_are_those_that_pytorch_counts(shape):
     with FlopCounterMode(display=False) as counter:
         orthogonalise([random(*shape)], 3)
     assert counter.get_total_flops() / 2 == multiply_adds(torch.Size(shape), 3)
+
+
+@pytest.mark.parametrize("shapes", [SHAPES, [(9, 4)] * 3])
+def test_the_power_method_finds_the_largest_singular_value_from_below(shapes):
+    matrices = [random(*shape, seed=number) for number, shape in enumerate(shapes)]
+    exact = [torch.linalg.matrix_norm(matrix, 2) for matrix in matrices]
+    vectors = [torch.ones(shape[1], dtype=torch.float64) for shape in shapes]
+    for iterations in (1, 200):
+        found = spectral_norms(matrices, vectors, iterations)
+        assert all(norm <= largest * (1 + 1e-12) for norm, largest in zip(found, exact, strict=True))
+    torch.testing.assert_close(found, exact, rtol=1e-6, atol=0)
+    for matrix, vector, largest in zip(matrices, vectors, exact, strict=True):  # and goes on from there
+        assert float((matrix @ vector).norm()) == pytest.approx(float(largest), rel=1e-6)
+    torch.testing.assert_close(spectral_norms(matrices, vectors, 1), exact, rtol=1e-6, atol=0)

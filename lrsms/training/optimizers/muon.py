@@ -37,8 +37,13 @@ def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
     cost = partial(matrix_cost, iterations=int(options["iterations"]))
     return [
         Group(of_role(model, "matrix"), cost, options={"orthogonal": True}),
-        Group(of_role(model, "vocabulary", "convolution", "vector"), adamw.cost, options={"orthogonal": False}),
+        others(model),
     ]
+
+
+def others(model: nn.Module) -> Group:
+    """What AdamW trains."""
+    return Group(of_role(model, "vocabulary", "convolution", "vector"), adamw.cost, options={"orthogonal": False})
 
 
 def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
@@ -49,10 +54,11 @@ def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, floa
 def matrix_cost(shape: torch.Size, iterations: int) -> Cost:
     """Of a matrix, whose momentum is kept.
 
-    Beside the iterations, an update reads gradient and momentum and writes the momentum; reads both and writes their
-    mean, and a copy of it; and reads and writes the weights twice, to decay and to move them by what it reads.
+    Beside the iterations, an update reads gradient and momentum and writes the momentum. It reads both and writes their
+    mean, and a copy of it. It reads and writes the direction, to scale it. It reads and writes the weights twice, to
+    decay them and to move them by the direction, which it reads.
     """
-    own = (3 + 3 + 2 + 5) * shape.numel()
+    own = (3 + 3 + 2 + 2 + 5) * shape.numel()
     return Cost(
         state=shape.numel(),
         traffic=own + orthogonal.traffic(shape, iterations),
@@ -77,17 +83,22 @@ class Muon(torch.optim.AdamW):
         for group in self.param_groups:
             moved = [each for each in group["params"] if each.grad is not None]
             if group["orthogonal"] and moved:
-                self.move(moved, group["lr"], group["weight_decay"])
+                self.move(moved, group)
                 for each in moved:
                     each.grad = None
         super().step()
 
-    def move(self, matrices: list[nn.Parameter], lr: float, decay: float) -> None:
-        """Moves matrices ``(m, n)`` against their orthogonal momenta."""
+    def move(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> None:
+        """Moves matrices ``(m, n)`` of one group against their orthogonal momenta."""
         directions = orthogonal.orthogonalise(self.averaged(matrices), self.iterations, self.dtype)
-        for matrix, direction in zip(matrices, directions, strict=True):
-            matrix.mul_(1 - lr * decay)
-            matrix.add_(direction, alpha=-lr * self.rms * max(matrix.shape) ** 0.5)
+        sizes = self.sizes(matrices, group)
+        for matrix, direction, size in zip(matrices, directions, sizes, strict=True):
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            matrix.sub_(direction * (group["lr"] * size))
+
+    def sizes(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> list[float] | list[Tensor]:
+        """The largest singular value of each matrix's update over the learning rate, if that of the direction is 1."""
+        return [self.rms * max(matrix.shape) ** 0.5 for matrix in matrices]
 
     def averaged(self, matrices: list[nn.Parameter]) -> list[Tensor]:
         """Takes the gradients into the momenta; returns Nesterov's mean of both."""

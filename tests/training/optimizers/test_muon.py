@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 from endings import Killed, killed_after, same_result
-from small import AUDIOVISUAL, SIZE, small_run
+from small import SIZE, small_run
 from torch import nn
 
 from lrsms.methods.build import build_model
@@ -18,8 +18,8 @@ CPU = torch.device("cpu")
 LOWRANK = {"targets": ["encoder.*", "decoder.*"], "ratio": 0.5}
 
 
-def muon(lowrank=None, network=None, **train_fields):
-    run = small_run(lowrank, **(network or {}))
+def muon(lowrank=None, **train_fields):
+    run = small_run(lowrank)
     return run.model_copy(update={"train": run.train.model_copy(update={"optimizer": "muon"} | train_fields)})
 
 
@@ -56,7 +56,7 @@ def written_out(weight, step_gradients, lr, decay, momentum, iterations, rms):
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.5, "iterations": 3, "rms": 1.0}], ids=["usual", "others"])
 @pytest.mark.parametrize("lowrank", [None, LOWRANK], ids=["dense", "low rank"])
 def test_over_several_steps_it_is_its_formula_for_matrices_and_adamw_for_all_else(lowrank, options):
-    run = muon(lowrank, AUDIOVISUAL, optimizer_options=options or None)
+    run = muon(lowrank, optimizer_options=options or None)
     model, start = (build_model(run, SIZE)[0].double() for _ in range(2))
     optimizer = make_optimizer(run.train, model)
     others = [start.get_parameter(name) for name, role in roles(start).items() if role != "matrix"]
@@ -116,7 +116,7 @@ def test_an_update_has_the_root_mean_square_that_is_asked_for():
     matrix = nn.Parameter(torch.zeros(64, 16))
     matrix.grad = 3 * q
     with torch.no_grad():
-        optimizer.move([matrix], lr=0.01, decay=0.0)
+        optimizer.move([matrix], {"lr": 0.01, "weight_decay": 0.0})
     a, b, c = COEFFICIENTS
     s = 0.25
     for _ in range(5):
