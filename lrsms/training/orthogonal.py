@@ -47,7 +47,7 @@ def orthogonalise(matrices: Sequence[Tensor], iterations: int, dtype: torch.dtyp
         In the shape and type of each matrix.
     """
     found: dict[int, Tensor] = {}
-    for members in _batches(matrices):
+    for members in batches(matrices):
         first = matrices[members[0]]
         is_tall = first.shape[0] > first.shape[1]
         stack = torch.stack([matrices[index].mT if is_tall else matrices[index] for index in members])
@@ -86,7 +86,7 @@ def spectral_norms(matrices: Sequence[Tensor], vectors: Sequence[Tensor], iterat
         A tensor of no dimension for each matrix; nothing waits for the device.
     """
     found: dict[int, Tensor] = {}
-    for members in _batches(matrices):
+    for members in batches(matrices):
         stack = torch.stack([matrices[index] for index in members])
         right = torch.stack([vectors[index] for index in members]).unsqueeze(2)
         for _ in range(iterations):
@@ -97,7 +97,7 @@ def spectral_norms(matrices: Sequence[Tensor], vectors: Sequence[Tensor], iterat
     return [found[index] for index in range(len(matrices))]
 
 
-def _batches(matrices: Sequence[Tensor]) -> Iterator[list[int]]:
+def batches(matrices: Sequence[Tensor]) -> Iterator[list[int]]:
     """Places of matrices of one shape, in lists of at most ``AT_A_TIME`` numbers, or of one matrix."""
     by_shape: dict[torch.Size, list[int]] = {}
     for index, matrix in enumerate(matrices):

@@ -17,13 +17,14 @@ step, while an orthogonal update moves all rows alike. Biases and norms are not 
 the front ends and the depthwise ones, which low rank leaves as they are too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lrsms.methods.linear import LowRankLinear
 from lrsms.study.run import Train
 from lrsms.training import orthogonal
 from lrsms.training.groups import Cost, Group, of_role
@@ -37,11 +38,27 @@ def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
     cost = partial(matrix_cost, iterations=int(options["iterations"]))
     return [
         Group(of_role(model, "matrix"), cost, options={"orthogonal": True}),
-        others(model),
+        _others(model),
     ]
 
 
-def others(model: nn.Module) -> Group:
+def in_pairs(model: nn.Module, options: Mapping[str, float], factor_cost: Callable[[torch.Size], Cost]) -> list[Group]:
+    """Groups where two factors move together: the factors, each U before its V^T; the other matrices; and all else."""
+    matrices = of_role(model, "matrix")
+    inner = {id(each) for each in matrices}
+    pairs = [each for module in model.modules() if isinstance(module, LowRankLinear) for each in (module.u, module.vt)]
+    factors = [each for each in pairs if id(each) in inner]
+    paired = {id(each) for each in factors}
+    dense = [each for each in matrices if id(each) not in paired]
+    cost = partial(matrix_cost, iterations=int(options["iterations"]))
+    return [
+        Group(factors, factor_cost, options={"orthogonal": True, "pairs": True}),
+        Group(dense, cost, options={"orthogonal": True, "pairs": False}),
+        _others(model),
+    ]
+
+
+def _others(model: nn.Module) -> Group:
     """What AdamW trains."""
     return Group(of_role(model, "vocabulary", "convolution", "vector"), adamw.cost, options={"orthogonal": False})
 

@@ -20,10 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lrsms.methods.linear import LowRankLinear
 from lrsms.study.run import Train
 from lrsms.training import orthogonal
-from lrsms.training.groups import Cost, Group, of_role
+from lrsms.training.groups import Cost, Group
 from lrsms.training.optimizers import muon
 
 OPTIONS = {"momentum": (0.95, 0.0, 0.999), "iterations": (5, 1, 20), "rms": (0.2, 0.001, 10.0)}
@@ -33,21 +32,7 @@ POWERS = 2
 
 def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
     """Factors in pairs, the other matrices, and all else."""
-    matrices = of_role(model, "matrix")
-    inner = {id(each) for each in matrices}
-    pairs = [each for module in model.modules() if isinstance(module, LowRankLinear) for each in (module.u, module.vt)]
-    factors = [each for each in pairs if id(each) in inner]
-    paired = {id(each) for each in factors}
-    iterations = int(options["iterations"])
-    return [
-        Group(factors, partial(factor_cost, iterations=iterations), options={"orthogonal": True, "pairs": True}),
-        Group(
-            [each for each in matrices if id(each) not in paired],
-            partial(muon.matrix_cost, iterations=iterations),
-            options={"orthogonal": True, "pairs": False},
-        ),
-        muon.others(model),
-    ]
+    return muon.in_pairs(model, options, partial(factor_cost, iterations=int(options["iterations"])))
 
 
 def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
