@@ -18,6 +18,7 @@ from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import LowRank, Run
 from lrsms.training.memory import BLOCKS, is_out_of_memory
+from lrsms.training.optimizer import update_cost
 
 TARGETS = (
     "encoder.attention",
@@ -171,7 +172,8 @@ def _estimate(step: TrainingStep, roof: Device) -> _Estimate:
     num_utterances = run.train.group_frames // FRAMES
     layers = run_layers(run, step.size, num_utterances, FRAMES, step.num_tokens)
     by_roof = layers_seconds(layers, roof, num_bytes)
-    updates = update_seconds(sum(parameter.numel() for parameter in step.model.parameters()), roof)
+    num_parameters = sum(parameter.numel() for parameter in step.model.parameters())
+    updates = update_seconds(num_parameters, update_cost(run.train, step.model), roof)
     factorised = [layer for layer in layers if layer.rank is not None]
     return _Estimate(by_roof, sum(by_roof.values()) + updates, break_even(factorised, roof, num_bytes))
 

@@ -22,11 +22,10 @@ from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment, step_shape
 from lrsms.study.run import Run
 from lrsms.training.checkpoint import KEPT
+from lrsms.training.optimizer import update_cost
 from lrsms.training.schedule import num_steps
 
 Source = Literal["recorded", "step time", "measured", "extrapolated"]
-BYTES_PER_PARAMETER = 4 * (4 * KEPT + 1)
-"""On disk, in float32: in each checkpoint the weights, AdamW's two moments and the running sum; the final weights."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def estimate(
         step_ms, hours, source = times.of_cell(members, steps)
         label = " ".join([first.cell, *(f"{name.split('.')[-1]}={value}" for name, value in first.nuisance.items())])
         done = sum(e.name in recorded for e in members)
-        disk = parameters * BYTES_PER_PARAMETER / 1e6 if first.trained else 0.0
+        disk = (_numbers_on_disk(parameters, counter.state(first.run)) * 4 / 1e6) if first.trained else 0.0
         names = tuple(e.name for e in members)
         costs.append(CellCost(label, names, done, parameters, preset / parameters, steps, step_ms, hours, source, disk))
     trains = any(e.trained for e in experiments)
@@ -157,15 +156,27 @@ def estimate(
 
 
 class _Parameters:
-    """Counts parameters on the meta device: a dense network once, then the plans made for it."""
+    """Counts parameters on the meta device: a dense network once, then the plans made for it.
+
+    What an optimizer keeps depends on the parameters' shapes, so that each distinct network is built once for it.
+    """
 
     def __init__(self) -> None:
         self.dense: dict[str, tuple[Recognizer, int]] = {}
         self.counts: dict[tuple[str, str], int] = {}
+        self.states: dict[tuple[str, str, str], int] = {}
+
+    def state(self, run: Run) -> int:
+        """Numbers that the run's optimizer keeps."""
+        optimizer = canonical_json({"name": run.train.optimizer, "options": run.train.optimizer_options})
+        key = (*_structure(run), optimizer)
+        if key not in self.states:
+            structure, _ = build_structure(run, vocabulary(run))
+            self.states[key] = update_cost(run.train, structure).state
+        return self.states[key]
 
     def count(self, run: Run) -> int:
-        model = canonical_json({"model": run.model.model_dump(exclude={"initialiser"}), "tokenizer": run.tokenizer})
-        lowrank = canonical_json(run.lowrank.model_dump(exclude={"init"}) if run.lowrank else {})
+        model, lowrank = _structure(run)
         if (model, lowrank) not in self.counts:
             if model not in self.dense:
                 structure, _ = build_structure(run.model_copy(update={"lowrank": None}), vocabulary(run))
@@ -174,6 +185,17 @@ class _Parameters:
             saved = sum(matrix.parameters_dense - matrix.parameters for matrix in make_plan(structure, run.lowrank))
             self.counts[model, lowrank] = total - saved
         return self.counts[model, lowrank]
+
+
+def _structure(run: Run) -> tuple[str, str]:
+    """What makes a run's network and its ranks, as texts."""
+    model = canonical_json({"model": run.model.model_dump(exclude={"initialiser"}), "tokenizer": run.tokenizer})
+    return model, canonical_json(run.lowrank.model_dump(exclude={"init"}) if run.lowrank else {})
+
+
+def _numbers_on_disk(parameters: int, state: int) -> int:
+    """In each checkpoint the weights, the running sum and what the optimizer keeps; and the final weights."""
+    return KEPT * (2 * parameters + state) + parameters
 
 
 class _Times:

@@ -2,7 +2,7 @@
 
 It is the sum of
 
-- weights, gradients, AdamW's two moments and the running sum of the average, in float32;
+- weights, gradients, what the optimizer keeps and the running sum of the average, in float32;
 - what a forward pass over one full group keeps for the backward pass, counted tensor by tensor on the meta device;
 - a quarter of that for what comes and goes within a step, and for the gaps between tensors;
 - what CUDA and its libraries take in every process.
@@ -22,11 +22,12 @@ from lrsms.methods.build import build_structure
 from lrsms.methods.operations import inputs_without_memory
 from lrsms.models.recognizer import Recognizer
 from lrsms.study.run import Run
+from lrsms.training.optimizer import update_cost
 
 LONGEST = 400
 """Frames of every utterance of the group: 16 s. Longer ones hardly change the sum, there being fewer in a group."""
-BYTES_PER_PARAMETER = 4 * 5
-"""Of weights, gradients, two moments and the running sum."""
+BYTES_PER_PARAMETER = 4 * 3
+"""Of weights, gradients and the running sum."""
 MARGIN = 1.25
 PROCESS_MB = 600
 """Of the CUDA context and the workspaces of its libraries."""
@@ -38,6 +39,7 @@ def device_memory_mb(run: Run) -> int:
     frames = min(LONGEST, run.train.group_frames)
     num_utterances = -(-run.train.group_frames // frames)
     states = BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in network.parameters())
+    states += 4 * update_cost(run.train, network).state
     kept = MARGIN * activation_bytes(run, network.train(), num_utterances, frames)
     return PROCESS_MB + round((states + kept) / 2**20)
 

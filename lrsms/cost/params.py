@@ -1,4 +1,7 @@
-"""Parameters of a preset, by part and by matrix: what low rank would save before anything is trained."""
+"""Parameters of a preset, by part and by matrix: what low rank would save before anything is trained.
+
+Beside them stands what the optimizer keeps for them, and what each of its updates costs.
+"""
 
 import json
 from typing import Any
@@ -9,7 +12,10 @@ from lrsms.base.terminal import open_console
 from lrsms.cost.random_data import vocabulary
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import parameters_by_part, plan_summary
+from lrsms.study.files_as_values import ADAMW
 from lrsms.study.run import Run
+from lrsms.training.groups import Cost
+from lrsms.training.optimizer import update_cost
 
 
 def show_parameters(run: Run, as_json: bool) -> None:
@@ -26,9 +32,10 @@ def show_parameters(run: Run, as_json: bool) -> None:
     parts, parts_dense = parameters_by_part(model), parameters_by_part(dense)
     summary = plan_summary(model, plan)
     assert summary["parameters_dense"] == sum(parts_dense.values())
+    optimizer = _optimizer(run, update_cost(run.train, model))
     if as_json:
         by_part = {part: {"parameters_dense": parts_dense[part], "parameters": parts[part]} for part in parts}
-        print(json.dumps({"vocabulary": size, "parts": by_part, **summary}, indent=1))
+        print(json.dumps({"vocabulary": size, "parts": by_part, "optimizer": optimizer, **summary}, indent=1))
         return
     # Wide enough for the longest name: a table that is piped into a file is not cut.
     console = open_console()
@@ -41,6 +48,23 @@ def show_parameters(run: Run, as_json: bool) -> None:
     table.add_row("total", *_pair(summary["parameters_dense"], summary["parameters"]))
     console.print(table)
     console.print(_by_kind(summary["matrices"]))
+    console.print(
+        f"Optimizer {optimizer['name']}: keeps {optimizer['state_bytes'] / 1e6:,.1f} MB; an update reads and writes"
+        f" {optimizer['update_bytes'] / 1e6:,.1f} MB and takes {optimizer['update_multiply_adds'] / 1e9:,.1f} G"
+        " multiply-adds (clipping not included).",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _optimizer(run: Run, cost: Cost) -> dict[str, Any]:
+    """The cost of a run's optimizer as plain data, its float32 numbers in bytes."""
+    return {
+        "name": run.train.optimizer or ADAMW,
+        "state_bytes": 4 * cost.state,
+        "update_bytes": 4 * cost.traffic,
+        "update_multiply_adds": cost.multiply_adds,
+    }
 
 
 def _pair(dense: int, trained: int) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
+from lrsms.training.optimizer import update_cost
 
 SECONDS = 20.0
 """About how long one shape may take."""
@@ -80,12 +81,12 @@ def measure_steps(runs: Mapping[str, Run], device: torch.device, seconds: float 
 
 
 def multiply_adds_per_step(run: Run) -> float:
-    """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames."""
-    size = vocabulary(run)
+    """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames, its update included."""
     frames = min(FRAMES, run.train.group_frames)
-    per_second = multiply_adds_per_second(run, build_structure(run, size)[0], frames, num_tokens(run))
+    structure, _ = build_structure(run, vocabulary(run))
+    per_second = multiply_adds_per_second(run, structure, frames, num_tokens(run))
     seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
-    return FORWARD_AND_BACKWARD * per_second * seconds
+    return FORWARD_AND_BACKWARD * per_second * seconds + update_cost(run.train, structure).multiply_adds
 
 
 def _parts(run: Run) -> list[Run]:

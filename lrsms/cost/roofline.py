@@ -21,11 +21,11 @@ from lrsms.methods.build import build_structure
 from lrsms.methods.linear import LowRankLinear
 from lrsms.methods.operations import inputs_without_memory
 from lrsms.study.run import Run
+from lrsms.training.groups import Cost
 
 ROOFS = ("compute", "memory", "launch")
-UPDATE_BYTES = 40
-"""Memory traffic of a parameter's update: float32 gradients read for their norm, scaled in place (12 bytes), and AdamW,
-which reads weight, gradient and both moments and writes all but the gradient (28)."""
+CLIPPING = 3
+"""Numbers of memory traffic for each gradient that is clipped: read for the norm, and scaled in place."""
 _PRODUCTS = 3
 """Forward, and the gradients by inputs and by weights."""
 _REPETITIONS = 5
@@ -96,9 +96,13 @@ def layers_seconds(layers: Sequence[Layer], device: Device, num_bytes: int) -> d
     return total
 
 
-def update_seconds(num_parameters: int, device: Device) -> float:
-    """Seconds to clip and to update parameters: memory traffic alone."""
-    return UPDATE_BYTES * num_parameters / device.bandwidth
+def update_seconds(num_parameters: int, update: Cost, device: Device) -> float:
+    """Seconds to clip and to update parameters in float32: the memory traffic of both, and the update's products.
+
+    AdamW, which has no products, is bound by traffic alone: 40 bytes for each parameter, clipping included.
+    """
+    traffic = 4 * (CLIPPING * num_parameters + update.traffic)
+    return traffic / device.bandwidth + 2 * update.multiply_adds / device.flops
 
 
 def break_even(layers: Sequence[Layer], device: Device, num_bytes: int) -> float:

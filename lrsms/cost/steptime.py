@@ -20,6 +20,7 @@ from lrsms.models.norm import update_running_statistics
 from lrsms.models.recognizer import Recognizer
 from lrsms.study.expand import step_shape
 from lrsms.study.run import Run
+from lrsms.training.optimizer import make_optimizer
 from lrsms.training.step import accumulate, clip_and_read, group_losses
 
 WARMUP_STEPS = 3
@@ -126,11 +127,8 @@ class TrainingStep:
         self.size = vocabulary(run)
         self.num_tokens = num_tokens(run)
         self.model = build_model(run, self.size)[0].to(device).train() if model is None else model
-        train = run.train
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True
-        )
-        self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(train.groups_per_step)]
+        self.optimizer = make_optimizer(run.train, self.model)
+        self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(run.train.groups_per_step)]
 
     def __call__(self) -> None:
         """Takes a step."""

@@ -83,8 +83,11 @@ class Experiment:
 
     @cached_property
     def reference(self) -> Run:
-        """The run that is timed beside this one: the baseline, with steps of the same size and precision."""
-        own = {name: getattr(self.baseline.train, name) for name in _TIMELESS_TRAIN}
+        """The run that is timed beside this one: the baseline, with steps of the same size and precision.
+
+        It keeps its own optimizer: what another one costs or saves is part of the run's speed-up.
+        """
+        own = {name: getattr(self.baseline.train, name) for name in (*_TIMELESS_TRAIN, *_OPTIMIZER)}
         return self.baseline.model_copy(update={"train": self.run.train.model_copy(update=own)})
 
 
@@ -93,6 +96,7 @@ _TIMELESS_TRAIN = {
     *("snapshots", "average", "augment", "noise", "modality_dropout"),
 }
 """Fields of training that do not change the time of a step on random data."""
+_OPTIMIZER = ("optimizer", "optimizer_options")
 _TIMELESS: dict[str, Any] = {
     **dict.fromkeys(("scale", "corpus", "seed"), True),
     "model": {"initialiser"},

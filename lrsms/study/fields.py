@@ -27,7 +27,7 @@ def value_of(run: Run, field: str) -> Any:
     """The value of a dotted field; None in a section that is off."""
     value: Any = run
     for part in field.split("."):
-        value = getattr(value, part, None)
+        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
     return value
 
 

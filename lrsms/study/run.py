@@ -7,13 +7,13 @@ names.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from lrsms.base.strict import Frozen, digest
 from lrsms.study import bounds
 from lrsms.study.bounds import Momentum, Name, Share, Width
 from lrsms.study.corpus import Corpus
-from lrsms.study.files_as_values import INITS, one_of
+from lrsms.study.files_as_values import ADAMW, INITS, one_of, own_options, unless_adamw
 
 Task = Literal["asr", "vsr", "avsr"]
 Modality = Literal["audio", "video"]
@@ -180,7 +180,12 @@ class Train(Frozen):
     group_frames: bounds.Frames
     """Largest number of frames, padding included, in a group of utterances (a micro-batch)."""
     groups_per_step: bounds.Groups
+    optimizer: Annotated[str | None, AfterValidator(unless_adamw)] = None
+    """A file in ``lrsms/training/optimizers``; None: ``adamw``, which is the same run by either name."""
+    optimizer_options: dict[str, int | float | None] | None = None
+    """What the optimizer's file has of its own, by name; its defaults where it is not given, or None."""
     lr: bounds.LearningRate
+    """The largest learning rate, of which a group of parameters may take a share."""
     betas: tuple[Momentum, Momentum]
     weight_decay: bounds.Decay
     warmup: Share
@@ -199,6 +204,14 @@ class Train(Frozen):
     noise: Noise | None = None
     modality_dropout: Annotated[float, Field(gt=0, le=1)] | None = None
     """Probability that one of the two modalities of a training utterance is absent; both are equally likely."""
+
+    @field_validator("optimizer_options")
+    @classmethod
+    def _are_of_the_optimizer(cls, given: dict[str, float | None] | None, info: ValidationInfo) -> object:
+        """A default that is written out is the same run."""
+        if given is None or "optimizer" not in info.data:
+            return None
+        return own_options(info.data["optimizer"] or ADAMW, given)
 
     @model_validator(mode="after")
     def _is_a_schedule(self) -> Self:

@@ -42,6 +42,7 @@ from lrsms.training.distributed import Ranks
 from lrsms.training.ending import Session, end, has_ended
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, out_of_memory
+from lrsms.training.optimizer import make_optimizer, set_learning_rate
 from lrsms.training.resume import resume
 from lrsms.training.schedule import Group, num_steps, steps
 from lrsms.training.state import capture
@@ -92,9 +93,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
     model, plan = build_model(run, prepared.tokenizer.size)
     model.to(device).train()
     memory = Memory(model, run)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True
-    )
+    optimizer = make_optimizer(run.train, model)
     total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
     begun = resume(folder, run, prepared, model, optimizer, total_weights, ranks)
     session = Session(begun.step, ranks, begun.sessions)
@@ -138,8 +137,7 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
                     if not is_finite(row):
                         diverged_at = done + 1
                         break
-                    for group in optimizer.param_groups:
-                        group["lr"] = lr
+                    set_learning_rate(optimizer, lr)
                     optimizer.step()
                     optimizer.zero_grad(set_to_none=True)
                     update_running_statistics(model)

@@ -6,7 +6,7 @@ from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lrsms.cost.memory import BYTES_PER_PARAMETER, PROCESS_MB, activation_bytes, device_memory_mb, saved_bytes
+from lrsms.cost.memory import PROCESS_MB, activation_bytes, device_memory_mb, saved_bytes
 from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.operations import inputs_without_memory
 from lrsms.study.run import Run
@@ -73,12 +73,24 @@ def test_more_frames_keep_more_by_a_square():
     assert third - 2 * second + first >= 2 * 40 * 40 * run.model.layers * run.model.heads * 4
 
 
-def test_a_job_needs_its_states_what_it_keeps_and_a_margin():
-    run = small(group_frames=2000)
-    network, _ = build_structure(run, 32)  # characters, blank and end
-    states = BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in network.parameters())
+@pytest.mark.parametrize("optimizer", [None, "muon"])
+def test_a_job_needs_its_states_what_it_keeps_and_a_margin(optimizer):
+    """Weights, gradients and the running sum; and AdamW's two moments of each, or Muon's one of matrices."""
+    run = small(group_frames=2000, dim=512)
+    run = run.model_copy(update={"train": run.train.model_copy(update={"optimizer": optimizer})})
+    network, plan = build_structure(run, 32)  # characters, blank and end
+    states = 4 * 5 * sum(parameter.numel() for parameter in network.parameters())
+    if optimizer == "muon":
+        inner = [matrix for matrix in plan if matrix.name not in ("ctc", "decoder.output")]
+        states -= 4 * sum(matrix.rows * matrix.columns for matrix in inner)
     bytes_kept = activation_bytes(run, network.train(), 5, 400)
     assert device_memory_mb(run) == PROCESS_MB + round((states + 1.25 * bytes_kept) / 2**20)
+
+
+def test_muon_needs_less_memory_than_adamw():
+    run = small(dim=256)
+    muon = run.model_copy(update={"train": run.train.model_copy(update={"optimizer": "muon"})})
+    assert device_memory_mb(muon) < device_memory_mb(run)
 
 
 def test_a_group_shorter_than_an_utterance_is_one_utterance():

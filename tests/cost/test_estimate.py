@@ -78,12 +78,16 @@ def test_equal_networks_are_built_once_and_equal_plans_made_once(plan, monkeypat
     inits = ("spectral", "random", "matched", "orthogonal")
     runs = [experiment(low | {"init": init}, seed) for low in LOWRANK for init in inits for seed in range(50)]
     assert plan(runs).totals()["runs"] == 400
-    assert calls == {"build": 1, "plan": 3}  # the preset's, and one of each ratio
+    assert calls == {"build": 3, "plan": 3}  # the dense network, and one of each ratio
 
 
 def test_disk_is_two_checkpoints_and_the_weights(plan):
     (cell,) = plan([experiment()]).cells
     assert cell.disk_mb == pytest.approx(cell.parameters * 4 * (2 * 4 + 1) / 1e6)
+    low, low_muon = (plan([experiment(LOWRANK[0], optimizer=name)]).cells[0] for name in (None, "muon"))
+    _, matrices = build_structure(experiment(LOWRANK[0]).run, NUM_CHARACTERS + 2)
+    inner = sum(m.parameters - m.bias for m in matrices if m.name not in ("ctc", "decoder.output"))
+    assert low.disk_mb - low_muon.disk_mb == pytest.approx(2 * 4 * inner / 1e6), "one moment of matrices, not two"
 
 
 def test_what_is_not_known_is_not_guessed(plan):
@@ -201,6 +205,14 @@ def test_the_work_of_a_step_grows_with_its_frames():
     one, two = (rate.multiply_adds_per_step(experiment(groups_per_step=n).run) for n in (1, 2))
     assert two == 2 * one
     assert rate.multiply_adds_per_step(small_run(LOWRANK[1])) < rate.multiply_adds_per_step(small_run())
+
+
+def test_muons_products_are_work_that_does_not_grow_with_the_frames():
+    adamw, one, two = (
+        rate.multiply_adds_per_step(experiment(groups_per_step=number, optimizer=name).run)
+        for number, name in ((1, None), (1, "muon"), (2, "muon"))
+    )
+    assert two - one == pytest.approx(adamw) and one - adamw > 0
 
 
 def test_the_estimate_is_printed_as_a_table_and_as_json(plan, capsys):

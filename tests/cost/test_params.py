@@ -113,6 +113,35 @@ def test_totals_equal_their_closed_forms(capsys, targets, ratio, change, million
     assert sum(counts["parameters"] for counts in result["parts"].values()) == result["parameters"]
 
 
+def test_adamw_keeps_two_numbers_for_each_parameter_and_muon_one_for_those_of_inner_matrices(capsys):
+    """Inner: all but the embedding, both heads, the convolutions, norms and biases."""
+    adamw, muon = params(capsys), params(capsys, "--set", "train.optimizer=muon")
+    assert adamw["optimizer"] == {
+        "name": "adamw",
+        "state_bytes": 4 * 2 * TOTAL,
+        "update_bytes": 4 * 7 * TOTAL,
+        "update_multiply_adds": 0,
+    }
+    inner = [matrix for matrix in muon["matrices"] if matrix["name"] not in ("ctc", "decoder.output")]
+    numbers = sum(len(matrix["layers"]) * matrix["rows"] * matrix["columns"] for matrix in inner)
+    assert muon["optimizer"]["state_bytes"] == 4 * (2 * TOTAL - numbers)
+    # 5 (2 m^2 n + m^3) of each, m <= n.
+    assert muon["optimizer"]["update_multiply_adds"] == sum(
+        5 * len(x["layers"]) * (2 * short**2 * long + short**3)
+        for x in inner
+        for short, long in [sorted((x["rows"], x["columns"]))]
+    )
+
+
+def test_low_rank_makes_muons_products_cheaper(capsys):
+    """At a quarter of full rank each iteration costs less than a tenth: 2 r^2 (m + n) + 2 r^3 for 2 m^2 n + m^3."""
+    muon = ["--set", "train.optimizer=muon"]
+    dense = params(capsys, *muon)["optimizer"]["update_multiply_adds"]
+    everything = "encoder.*, decoder.self_attention, decoder.cross_attention, decoder.feedforward"
+    low = params(capsys, *muon, f"lowrank.targets=[{everything}]", "lowrank.ratio=0.25")["optimizer"]
+    assert low["update_multiply_adds"] < dense / 10
+
+
 def test_attention_above_half_rank_grows(capsys):
     assert params(capsys, *settings("encoder.attention", 0.75))["parameters"] == 260_743_922
 
@@ -139,6 +168,7 @@ def test_prints_tables_for_people(capsys):
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if "total" in line)
     assert "243,049,202" in row and "225,354,482" in row and "1.08" in row
+    assert "Optimizer adamw: keeps 1,802.8 MB; an update reads and writes" in text
     row = next(line for line in text.splitlines() if "encoder.blocks.*.attention.qkv.q" in line)
     assert [cell.strip() for cell in row.split("│")[2:6]] == ["12", "768 x 768", "384.0", "192"]
 

@@ -20,6 +20,7 @@ from lrsms.cost.roofline import (
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
 from lrsms.study.frames import FRAMES_PER_SECOND
+from lrsms.training.optimizers import adamw, muon
 
 COMPUTE = Device(flops=1e12, bandwidth=math.inf, launch_seconds=0.0)
 MEMORY = Device(flops=math.inf, bandwidth=1e9, launch_seconds=0.0)
@@ -78,8 +79,17 @@ def test_layers_break_even_together_between_their_own():
     assert one < break_even(layers, COMPUTE, BYTES) < other
 
 
-def test_an_update_is_ten_numbers_of_traffic():
-    assert update_seconds(25, MEMORY) == pytest.approx(25 * 10 * 4 / 1e9)
+def test_an_update_of_adamw_is_ten_numbers_of_traffic():
+    weights = torch.Size((5, 5))
+    assert update_seconds(25, adamw.cost(weights), MEMORY) == pytest.approx(25 * 10 * 4 / 1e9)
+    assert update_seconds(25, adamw.cost(weights), COMPUTE) == 0
+
+
+def test_an_update_of_muon_is_bound_by_its_products_where_arithmetic_is_dear():
+    """Of a square matrix 2 m^3 + m^3 multiply-adds in each of five iterations."""
+    assert update_seconds(25, muon.matrix_cost(torch.Size((5, 5)), 5), COMPUTE) == pytest.approx(
+        2 * 5 * 3 * 5**3 / 1e12
+    )
 
 
 @pytest.mark.parametrize("network", [{}, AUDIOVISUAL])

@@ -145,20 +145,63 @@ def test_a_step_time_is_shared_by_what_cannot_change_it(load):
 
 
 def test_a_new_field_of_training_or_of_a_run_changes_the_step_time_unless_it_is_said_not_to():
-    """Else one optimizer would be shown with the time of another."""
-    train = create_model("NewTrain", __base__=Train, optimizer=(str | None, None))
+    train = create_model("NewTrain", __base__=Train, sparsity=(str | None, None))
     new_run = create_model("NewRun", __base__=Run, train=(train, ...), compiled=(bool | None, None))
     old = fabricate.run({"ratio": 0.5})
 
-    def steptime(optimizer: str | None = None, compiled: bool | None = None) -> str:
+    def steptime(sparsity: str | None = None, compiled: bool | None = None) -> str:
         dense, lowrank = (
-            new_run(**dict(run) | {"train": train(**dict(run.train), optimizer=optimizer), "compiled": compiled})
+            new_run(**dict(run) | {"train": train(**dict(run.train), sparsity=sparsity), "compiled": compiled})
             for run in (fabricate.run(), old)
         )
         return Experiment(lowrank, dense, "new", {}).steptime
 
     assert steptime() == fabricate.experiment(old).steptime
-    assert len({steptime(), steptime("muon"), steptime("sgd"), steptime(compiled=True)}) == 4
+    assert len({steptime(), steptime("some"), steptime("more"), steptime(compiled=True)}) == 4
+
+
+def test_each_optimizer_is_timed_by_itself_beside_the_baseline_with_its_own(load):
+    """Else one optimizer would be shown with the time of another, and none with what it costs."""
+    experiments = load(
+        [
+            {"train.optimizer": [None, "muon"]},
+            {"train.optimizer": ["muon"], "train.optimizer_options.iterations": [3]},
+            {"train.optimizer": [None, "muon"], "lowrank.ratio": [0.5]},
+        ]
+    )
+    assert len({e.steptime for e in experiments}) == len(experiments) == 5
+    assert {e.reference.train.optimizer for e in experiments} == {None}
+    assert {e.reference.train.optimizer_options for e in experiments} == {None}
+    before = load([{}, {"lowrank.ratio": [0.5]}])
+    assert [e.steptime for e in before] == [experiments[0].steptime, experiments[3].steptime]
+
+
+def test_adamw_by_name_is_the_run_that_names_none_and_so_is_a_default_that_is_written_out(load):
+    (unnamed,), (named,) = load([{}]), load([{"train.optimizer": ["adamw"]}])
+    assert unnamed.name == named.name
+    (muon,) = load([{"train.optimizer": ["muon"]}])
+    for options in ({"momentum": 0.95}, {"iterations": 5, "rms": None}):
+        (same,) = load([{"train.optimizer": ["muon"], "train.optimizer_options": [options]}])
+        assert same.name == muon.name != unnamed.name
+
+
+def test_an_option_of_an_optimizer_is_an_axis(load):
+    experiments = load([{"train.optimizer": ["muon"], "train.optimizer_options.momentum": [None, 0.8, 0.9]}])
+    assert [e.axes["train.optimizer_options.momentum"] for e in experiments] == [None, 0.8, 0.9]
+    assert [e.cell for e in experiments] == [
+        "optimizermuon",
+        "optimizermuon-momentum0.8",
+        "optimizermuon-momentum0.9",
+    ]
+
+
+def test_the_kept_step_times_have_the_names_that_studies_give_them():
+    names = set()
+    for task, study in itertools.product(("asr", "vsr", "avsr"), ("lrsms", "attention", "feedforward", "pair")):
+        content = read_yaml(SHIPPED / "config.yaml") | {"study": study, "task": task, "scale": "tiny"}
+        names |= {e.steptime for e in expand.load(parse(Project, content, "x"), SHIPPED)}
+    kept = {path.stem for path in (SHIPPED.parents[1] / "results/steptime").glob("*.json")}
+    assert kept and kept <= names
 
 
 def test_what_is_left_out_of_a_step_time_are_fields():
@@ -188,6 +231,23 @@ def test_the_baseline_is_the_preset(load):
         ([{"seed": [1], "seed, train.lr": [[2, 0.1]]}], "grid 1: 'seed' is given twice"),
         ([{"lowrank": [None], "lowrank.ratio": [0.5]}], "grid 1: 'lowrank.ratio' lies inside 'lowrank'"),
         ([{"lowrank.ratio": [1.5]}], "grid 1: 'lowrank.ratio' is 1.5: input should be less than or equal to 1"),
+        ([{"train.optimizer": ["moun"]}], "grid 1: 'train.optimizer': there is no 'moun'; did you mean 'muon'?"),
+        (
+            [{"train.optimizer_options.momentum": [0.9]}],
+            "grid 1: 'train.optimizer_options': optimizer 'adamw' has no option 'momentum'; it has none",
+        ),
+        (
+            [{"train.optimizer": ["muon"], "train.optimizer_options.momentun": [0.9]}],
+            "optimizer 'muon' has no option 'momentun'; did you mean 'momentum'?",
+        ),
+        (
+            [{"train.optimizer": ["muon"], "train.optimizer_options.momentum": [1.5]}],
+            "grid 1: 'train.optimizer_options': 'momentum' is 1.5, but must be from 0 to 0.999",
+        ),
+        (
+            [{"train.optimizer": ["muon"], "train.optimizer_options.iterations": [2.5]}],
+            "'iterations' is 2.5, but must be a whole number",
+        ),
         ([{"model.heads": [5]}], "grid 1: 'model': 'dim' must be a multiple of 'heads', got 16 and 5"),
         (
             [{"corpus.name": ["a", "b"]}],

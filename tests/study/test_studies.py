@@ -115,6 +115,24 @@ def test_mappings_compare_at_equal_parameters(task):
     assert all(len(set(counts)) == 1 for counts in by_ratio.values())
 
 
+def test_optimizers_are_compared_at_the_same_learning_rates_dense_and_low_rank():
+    """Those of AdamW at the preset's learning rate are the runs of `lrsms`."""
+    experiments = load("optimizer", "tiny", "asr")
+    cells = {}
+    for experiment in experiments:
+        cells.setdefault(experiment.cell, set()).add((experiment.run.train.lr, experiment.run.seed))
+    lowrank = "encoder.attention+encoder.feedforward+decoder.self_attention+decoder.cross_attention+decoder.feedforward"
+    lowrank += "-0.25-linear-slope0.5"
+    assert set(cells) == {"dense", "optimizermuon", lowrank, f"{lowrank}-optimizermuon"}
+    assert {frozenset(found) for found in cells.values()} == {
+        frozenset(itertools.product((5e-4, 1e-3, 2e-3, 4e-3), (1, 2, 3)))
+    }
+    digests = {e.digest for e in experiments}
+    known = [e for e in load("lrsms", "tiny", "asr") if e.run.model == e.baseline.model]
+    assert len(known) == 6 and all(e.digest in digests for e in known)
+    assert len({e.steptime for e in experiments}) == 4
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_a_file_says_which_finding_it_tests_and_what_is_our_reading(name):
     text = " ".join((SHIPPED / f"studies/{name}.yaml").read_text().replace("#", " ").split()).lower()

@@ -126,16 +126,19 @@ def assert_same_course(one: Path, other: Path, tolerance: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("task", "steps"), [("asr", 50), ("avsr", 8)])
+@pytest.mark.parametrize(
+    ("task", "steps", "optimizer"), [("asr", 50, None), ("avsr", 8, None), ("asr", 20, "muon"), ("avsr", 8, "muon")]
+)
 def test_the_number_of_devices_is_no_part_of_the_result_in_float64(
-    task, steps, make_lowrank, both, corpora, resolve_run, tmp_path
+    task, steps, optimizer, make_lowrank, both, corpora, resolve_run, tmp_path
 ):
     """Of three groups in a step, so that some ranks have two and some none, and groups that lack a modality."""
     fields = {"train__modality_dropout": 0.9} if task == "avsr" else {}
+    fields |= {"train__optimizer": optimizer} if optimizer else {}
     run = make_lowrank(task, train__steps=steps, train__groups_per_step=3, **fields)
     folders = {size: resolve_run(run, tmp_path / str(size)) for size in (1, 2, 4)}
     for size, folder in folders.items():
-        finish(start([*TORCHRUN, str(size), DOUBLE], folder, both.folder.parent if fields else corpora))
+        finish(start([*TORCHRUN, str(size), DOUBLE], folder, both.folder.parent if task == "avsr" else corpora))
     for size in (2, 4):
         assert_same_course(folders[size], folders[1], 1e-9)
         weights, expected = (load_file(folders[n] / "weights.safetensors") for n in (size, 1))

@@ -57,6 +57,36 @@ def test_a_run_of_every_initialisation_goes_on_to_the_same_bits(fields, make_run
     assert same_result(folder, whole)
 
 
+OPTIMIZERS = {
+    "SGD with momentum": lambda groups: torch.optim.SGD(groups, momentum=0.9, nesterov=True),
+    "AdamW with amsgrad": lambda groups: torch.optim.AdamW(groups, amsgrad=True),
+    "RMSprop": lambda groups: torch.optim.RMSprop(groups, momentum=0.5, centered=True),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_run_with_any_optimizer_of_pytorch_goes_on_to_the_same_bits(
+    make, make_lowrank, make_folder, prepared, monkeypatch
+):
+    """Interrupted twice, with two groups of parameters at rates of their own."""
+
+    def two_groups(_, model):
+        first, *others = model.parameters()
+        return make([{"params": [first], "lr_share": 0.5, "lr": 1e-3}, {"params": others, "lr_share": 1.0, "lr": 1e-3}])
+
+    monkeypatch.setattr(training, "make_optimizer", two_groups)
+    run = make_lowrank(train__steps=4, train__snapshots=1, train__average=1, train__lr=1e-3)
+    folder, whole = make_folder(run), make_folder(run)
+    train(run, prepared, whole, CPU)
+    for steps in (2, 3):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            killed_after(patch, steps)
+            train(run, prepared, folder, CPU, checkpoint_seconds=0)
+    train(run, prepared, folder, CPU)
+    assert [session["start"] for session in outcome(folder)["sessions"]] == [0, 2, 3]
+    assert same_result(folder, whole)
+
+
 @pytest.mark.parametrize("name", ["write_tensors", "macs_per_second", "end", "save_checkpoint"])
 def test_a_run_that_was_killed_at_its_very_end_is_not_lost(
     trained_lowrank, make_lowrank, make_folder, prepared, monkeypatch, name

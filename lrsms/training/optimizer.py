@@ -1,0 +1,78 @@
+"""The optimizer of a run, made and measured by one function each: every file of ``optimizers``, by its name."""
+
+import importlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import torch
+from torch import nn
+
+from lrsms.study.files_as_values import ADAMW, all_options
+from lrsms.study.files_as_values import OPTIMIZERS as NAMES
+from lrsms.study.run import Train
+from lrsms.training import optimizers
+from lrsms.training.groups import Cost, Group
+
+Options = Mapping[str, float]
+
+
+class Kind(Protocol):
+    """A file of ``optimizers``."""
+
+    def groups(self, model: nn.Module, options: Options) -> list[Group]:
+        """Every parameter of the model in one group; also of a model on the meta device."""
+
+    def build(self, groups: list[dict[str, Any]], train: Train, options: Options) -> torch.optim.Optimizer:
+        """The optimizer of these groups, which have ``params``, ``lr``, ``weight_decay`` and options of their own."""
+
+
+OPTIMIZERS = {name: cast(Kind, importlib.import_module(f"{optimizers.__name__}.{name}")) for name in NAMES}
+
+
+def make_optimizer(train: Train, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of a run for a model as it is now; one whose structure changes needs another.
+
+    Raises:
+        ValueError: the optimizer's file leaves a parameter out, or has it twice.
+    """
+    kind, options = _of_run(train)
+    groups = kind.groups(model, options)
+    _check_groups(train, model, groups)
+    return kind.build([_param_group(train, group) for group in groups if group.parameters], train, options)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Sets the learning rate of this step, of which each group takes its share."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_share"]
+
+
+def update_cost(train: Train, model: nn.Module) -> Cost:
+    """What the optimizer of a run keeps for a model, and what each update of it costs; on the meta device too."""
+    kind, options = _of_run(train)
+    costs = (group.cost(each.shape) for group in kind.groups(model, options) for each in group.parameters)
+    return sum(costs, Cost())
+
+
+def _of_run(train: Train) -> tuple[Kind, dict[str, float]]:
+    name = train.optimizer or ADAMW
+    return OPTIMIZERS[name], all_options(name, train.optimizer_options)
+
+
+def _param_group(train: Train, group: Group) -> dict[str, Any]:
+    return {
+        "params": list(group.parameters),
+        "lr": train.lr * group.lr,
+        "lr_share": group.lr,
+        "weight_decay": train.weight_decay * group.decay,
+        **group.options,
+    }
+
+
+def _check_groups(train: Train, model: nn.Module, groups: list[Group]) -> None:
+    found = Counter(id(parameter) for group in groups for parameter in group.parameters)
+    for name, parameter in model.named_parameters():
+        if (times := found[id(parameter)]) != 1:
+            file = f"lrsms/training/optimizers/{train.optimizer or ADAMW}.py"
+            raise ValueError(f"{file}: '{name}' is in {times} groups; each parameter belongs in exactly one")

@@ -1,0 +1,128 @@
+"""Muon: momentum made orthogonal (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
+
+Of a matrix ``W (m, n)`` with gradient G, momentum M and learning rate lr, with O as ``training.orthogonal`` makes it::
+
+    M <- mu M + (1 - mu) G
+    O  = nearly U V^T of (1 - mu) G + mu M        (Nesterov's momentum)
+    W <- (1 - lr decay) W - lr rms sqrt(max(m, n)) O
+
+An orthogonal matrix has numbers of root mean square ``1 / sqrt(max(m, n))``, so that those of an update have ``rms``
+times the learning rate. Updates of AdamW have 0.2 to 0.4 times it, so that 0.2 serves both kinds of parameters with one
+learning rate and one decay (Liu et al. 2025, "Muon is scalable for LLM training", arXiv 2502.16982, section 2.2).
+
+A factor of a low-rank matrix is a matrix like any other: each factor is made orthogonal by itself.
+
+AdamW trains everything else. The embedding and the two heads have a row for each token, and most tokens are rare in a
+step, while an orthogonal update moves all rows alike. Biases and norms are not matrices. The convolutions are those of
+the front ends and the depthwise ones, which low rank leaves as they are too.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lrsms.methods.linear import LowRankLinear
+from lrsms.study.run import Train
+from lrsms.training import orthogonal
+from lrsms.training.groups import Cost, Group, of_role
+from lrsms.training.optimizers import adamw
+
+OPTIONS = {"momentum": (0.95, 0.0, 0.999), "iterations": (5, 1, 20), "rms": (0.2, 0.001, 10.0)}
+
+
+def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
+    """Matrices, which are made orthogonal, and all else."""
+    cost = partial(matrix_cost, iterations=int(options["iterations"]))
+    return [
+        Group(of_role(model, "matrix"), cost, options={"orthogonal": True}),
+        _others(model),
+    ]
+
+
+def in_pairs(model: nn.Module, options: Mapping[str, float], factor_cost: Callable[[torch.Size], Cost]) -> list[Group]:
+    """Groups where two factors move together: the factors, each U before its V^T; the other matrices; and all else."""
+    matrices = of_role(model, "matrix")
+    inner = {id(each) for each in matrices}
+    pairs = [each for module in model.modules() if isinstance(module, LowRankLinear) for each in (module.u, module.vt)]
+    factors = [each for each in pairs if id(each) in inner]
+    paired = {id(each) for each in factors}
+    dense = [each for each in matrices if id(each) not in paired]
+    cost = partial(matrix_cost, iterations=int(options["iterations"]))
+    return [
+        Group(factors, factor_cost, options={"orthogonal": True, "pairs": True}),
+        Group(dense, cost, options={"orthogonal": True, "pairs": False}),
+        _others(model),
+    ]
+
+
+def _others(model: nn.Module) -> Group:
+    """What AdamW trains."""
+    return Group(of_role(model, "vocabulary", "convolution", "vector"), adamw.cost, options={"orthogonal": False})
+
+
+def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
+    """``Muon``, whose products have the precision of the run's."""
+    return Muon(groups, train, options)
+
+
+def matrix_cost(shape: torch.Size, iterations: int) -> Cost:
+    """Of a matrix, whose momentum is kept.
+
+    Beside the iterations, an update reads gradient and momentum and writes the momentum. It reads both and writes their
+    mean, and a copy of it. It reads and writes the direction, to scale it. It reads and writes the weights twice, to
+    decay them and to move them by the direction, which it reads.
+    """
+    own = (3 + 3 + 2 + 2 + 5) * shape.numel()
+    return Cost(
+        state=shape.numel(),
+        traffic=own + orthogonal.traffic(shape, iterations),
+        multiply_adds=orthogonal.multiply_adds(shape, iterations),
+    )
+
+
+class Muon(torch.optim.AdamW):
+    """Updates groups that are ``orthogonal`` as above, and the others as AdamW does.
+
+    ``step`` leaves matrices without their gradients: by this AdamW passes over them.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> None:
+        super().__init__(groups, train.lr, train.betas, weight_decay=train.weight_decay, fused=True)
+        self.momentum, self.iterations, self.rms = options["momentum"], int(options["iterations"]), options["rms"]
+        self.dtype = torch.bfloat16 if train.precision == "bfloat16" else None
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Moves the parameters that have a gradient."""
+        for group in self.param_groups:
+            moved = [each for each in group["params"] if each.grad is not None]
+            if group["orthogonal"] and moved:
+                self.move(moved, group)
+                for each in moved:
+                    each.grad = None
+        super().step()
+
+    def move(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> None:
+        """Moves matrices ``(m, n)`` of one group against their orthogonal momenta."""
+        directions = orthogonal.orthogonalise(self.averaged(matrices), self.iterations, self.dtype)
+        sizes = self.sizes(matrices, group)
+        for matrix, direction, size in zip(matrices, directions, sizes, strict=True):
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            matrix.sub_(direction * (group["lr"] * size))
+
+    def sizes(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> list[float] | list[Tensor]:
+        """The largest singular value of each matrix's update over the learning rate, if that of the direction is 1."""
+        return [self.rms * max(matrix.shape) ** 0.5 for matrix in matrices]
+
+    def averaged(self, matrices: list[nn.Parameter]) -> list[Tensor]:
+        """Takes the gradients into the momenta; returns Nesterov's mean of both."""
+        gradients = [each.grad for each in matrices if each.grad is not None]
+        for each in matrices:
+            if "momentum" not in self.state[each]:
+                self.state[each]["momentum"] = torch.zeros_like(each)
+        momenta = [self.state[each]["momentum"] for each in matrices]
+        torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+        return list(torch._foreach_lerp(gradients, momenta, self.momentum))
