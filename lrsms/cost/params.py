@@ -28,7 +28,8 @@ def show_parameters(run: Run, as_json: bool) -> None:
     assert summary["parameters_dense"] == sum(parts_dense.values())
     if as_json:
         by_part = {part: {"parameters_dense": parts_dense[part], "parameters": parts[part]} for part in parts}
-        print(json.dumps({"vocabulary": size, "parts": by_part, **summary}, indent=1))
+        course = {"course": run.course} if run.course else {}
+        print(json.dumps({"vocabulary": size, "parts": by_part, **course, **summary}, indent=1))
         return
     # Wide enough for the longest name: a table that is piped into a file is not cut.
     console = open_console()
@@ -41,6 +42,10 @@ def show_parameters(run: Run, as_json: bool) -> None:
     table.add_row("total", *_pair(summary["parameters_dense"], summary["parameters"]))
     console.print(table)
     console.print(_by_kind(summary["matrices"]))
+    if run.course:
+        console.print(
+            f"The network is {run.course}. The tables count what it ends as.", soft_wrap=True, highlight=False
+        )
 
 
 def _pair(dense: int, trained: int) -> tuple[str, str, str]:

@@ -1,19 +1,25 @@
 """What makes one memory of what was heard and what was seen."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrsms.models.layers import Block
 from lrsms.models.norm import MaskedBatchNorm
 
 
-class Fusion(nn.Module):
+class Fusion(Block):
     """Auto-AVSR's: ``out(relu(norm(hidden([audio; video]))))`` at every frame, with batch norm over the valid ones.
 
     Args:
         dim: width D of each modality and of the output.
         inner: width between the two matrices.
     """
+
+    roles: ClassVar[Mapping[str, str]] = {"hidden": "fusion", "out": "fusion"}
 
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from lrsms.record.metric import METRICS, WORDS, Metric
 from lrsms.record.metric import metric_of as metric_of_unit
 from lrsms.record.score import COUNTS
 from lrsms.report import comparable, nuisance, pairs, remarks, sums
+from lrsms.report.courses import describe_courses
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
@@ -95,6 +96,7 @@ def aggregate(
             data.
     """
     about_data = comparable.compare(experiments, records, decoding.scores)
+    about_courses = describe_courses(experiments, steptimes)
     baselines = _baselines(experiments)
     steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
     keys = _keys(decoding)
@@ -138,7 +140,7 @@ def aggregate(
     too_alike = others.warnings()
     for remark in (*too_alike, *about_data):
         warnings.warn(remark, stacklevel=2)
-    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data], folder)
+    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data, *about_courses], folder)
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)

@@ -66,6 +66,11 @@ def describe(varied: Mapping[str, Any]) -> str:
     return "-".join(words) or "dense"
 
 
+def short_name(field: str) -> str:
+    """What a dotted field is called in tables and legends: its last part, and ``method`` of ``lowrank.method.name``."""
+    return field.removesuffix(".name").split(".")[-1]
+
+
 def as_text(value: Any) -> str:
     """A field's value as people write it; nothing for None."""
     if value is None:

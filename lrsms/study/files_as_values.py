@@ -1,11 +1,16 @@
 """Fields whose values are files: ``lrsms/methods/inits/orthogonal.py`` is the value ``orthogonal`` of ``lowrank.init``.
 
-Whoever adds a file adds a value. The names are known without importing the files, which need PyTorch.
+Whoever adds a file adds a value. The names are known without importing the files, which need PyTorch. Files of methods
+are imported, since they say which parameters a method has; they need PyTorch only when the method acts.
 """
 
+import importlib
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_args
+
+from lrsms.study.method import Method
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -17,6 +22,28 @@ def names_in(folder: str) -> tuple[str, ...]:
 
 INITS = names_in("methods/inits")
 """The initialisations of factors."""
+
+
+def methods_in(folder: str) -> dict[str, type[Method]]:
+    """The methods of a folder of this package, by name: of each file, the class that it defines.
+
+    Raises:
+        ImportError: one line: a file has not one such class, or its class has another name.
+    """
+    found: dict[str, type[Method]] = {}
+    for name in names_in(folder):
+        module = importlib.import_module(f"{_PACKAGE.name}.{folder.replace('/', '.')}.{name}")
+        own = [it for it in vars(module).values() if isinstance(it, type) and it.__module__ == module.__name__]
+        methods = [it for it in own if issubclass(it, Method)]
+        if len(methods) != 1 or get_args(methods[0].model_fields["name"].annotation) != (name,):
+            raise ImportError(f'{module.__file__}: must define one Method, with the field name: Literal["{name}"]')
+        found[name] = methods[0]
+    return found
+
+
+METHODS = methods_in("methods/variants")
+"""What becomes of planned matrices; ``plain`` is what None stands for."""
+PLAIN = METHODS["plain"].model_validate({})
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:

@@ -5,15 +5,17 @@ profile. A new optional field defaults to None, which is left out of the digest,
 runs.
 """
 
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lrsms.base.strict import Frozen, digest
 from lrsms.study import bounds
 from lrsms.study.bounds import Momentum, Name, Share, Width
 from lrsms.study.corpus import Corpus
-from lrsms.study.files_as_values import INITS, one_of
+from lrsms.study.files_as_values import INITS, METHODS, PLAIN, one_of
+from lrsms.study.method import Method
 
 Task = Literal["asr", "vsr", "avsr"]
 Modality = Literal["audio", "video"]
@@ -99,6 +101,21 @@ class Model(Frozen):
         return self
 
 
+def _named_method(value: Any) -> Any:
+    """Refuses a method that there is not, with the nearest name; plain low rank by its name is None."""
+    if value is not None and not isinstance(value, Method):
+        if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
+            raise ValueError(f"must be a mapping with a name, such as {{name: {max(METHODS)}}}")
+        one_of(tuple(METHODS))(name)
+    return None if value == {"name": PLAIN.name} else value
+
+
+if TYPE_CHECKING:
+    AnyMethod = Method
+else:
+    AnyMethod = Union[tuple(METHODS.values())]  # noqa: UP007 (there are as many as there are files)
+
+
 class LowRank(Frozen):
     """Which matrices are factorised, at which ranks, and how their factors start."""
 
@@ -122,6 +139,19 @@ class LowRank(Frozen):
     """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
     multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
     """Ranks are multiples of this (8 suits tensor cores)."""
+    method: Annotated[AnyMethod | None, Field(discriminator="name"), BeforeValidator(_named_method)] = None
+    """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
+    that it has; None: plain low rank."""
+
+    @property
+    def acting_method(self) -> Method:
+        """The method, plain low rank included."""
+        return self.method or PLAIN
+
+    @model_validator(mode="after")
+    def _fits_its_method(self) -> Self:
+        self.acting_method.refuse(self)
+        return self
 
     @model_validator(mode="after")
     def _mapping_has_its_parameters(self) -> Self:
@@ -257,11 +287,54 @@ class Run(Frozen):
             raise ValueError(
                 f"'train.augment.video_masks' and 'flip' are for video, which task '{self.task}' does not have"
             )
+        if self.train.steps is not None:
+            self.changes_at(self.train.steps)
         if self.train.noise is not None and "audio" not in self.model.modalities:
             raise ValueError(f"'train.noise' is for audio, which task '{self.task}' does not have")
         if self.train.modality_dropout is not None and self.task != "avsr":
             raise ValueError(f"'train.modality_dropout' is for task 'avsr', got '{self.task}'")
         return self
+
+    @property
+    def num_phases(self) -> int:
+        """Structures that the network has, one after another: 1 where it never changes."""
+        return 1 + len(self._changes)
+
+    @property
+    def phase_shares(self) -> list[float]:
+        """The share of training that each phase takes; they sum to 1."""
+        return [after - before for before, after in pairwise((0.0, *self._changes, 1.0))]
+
+    @property
+    def course(self) -> str:
+        """How the network changes during training, in words; empty where it does not."""
+        return "" if self.lowrank is None else self.lowrank.acting_method.describe()
+
+    @property
+    def _changes(self) -> tuple[float, ...]:
+        return () if self.lowrank is None else self.lowrank.acting_method.changes()
+
+    def changes_at(self, total: int) -> list[int]:
+        """The steps after which the structure of the network changes, of ``total``; none of most runs.
+
+        Raises:
+            ValueError: one line: a phase would have no step, or the final weights would be a mean over snapshots of
+                different structures.
+        """
+        steps = [round(share * total) for share in self._changes]
+        if not steps:
+            return steps
+        assert self.lowrank is not None
+        what = f"'lowrank.method' is '{self.lowrank.acting_method.name}', whose network changes after step {steps[-1]}"
+        if any(before >= after for before, after in pairwise((0, *steps, total))):
+            raise ValueError(f"{what} of {total}: each of its phases needs a step; train longer, or change the share")
+        first = self.train.snapshot_steps(total)[-self.train.average]
+        if first < steps[-1]:
+            raise ValueError(
+                f"{what} of {total}, but 'train.average' begins at the snapshot of step {first}: snapshots of different"
+                " structures have no mean; average fewer, or change earlier"
+            )
+        return steps
 
     @property
     def digest(self) -> str:

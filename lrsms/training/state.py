@@ -1,5 +1,8 @@
 """The state of a run: its model, the sum of its snapshots, and whatever its optimizer holds, of whichever kind it is.
 
+A checkpoint says after which step it was written, and a run's configuration says which structure the network has then:
+so ``State.at`` builds what a checkpoint fits into, also where the structure changes during training.
+
 An optimizer's kernels may walk a parameter and its moments as they lie in memory. So what has a parameter's shape comes
 back laid out as the parameter is, which need not be row by row: factors from an SVD are not.
 """
@@ -7,17 +10,90 @@ back laid out as the parameter is, which need not be row by row: factors from an
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lrsms.methods.build import build_model, change_structure
+from lrsms.methods.plan import Matrix
+from lrsms.models.recognizer import Recognizer
+from lrsms.study.run import Run
 from lrsms.training.checkpoint import Checkpoint
+from lrsms.training.optimizer import build_optimizer
+from lrsms.training.step import take_step
 
 _NO_OPTIONS = ("params", "param_names", "foreach", "fused", "capturable", "differentiable")
 """Keys of an optimizer's groups that are no options, or say how it computes, which is up to the present device."""
 _ADAMW = ("step", "exp_avg", "exp_avg_sq")
 """State of the only optimizer that there was before checkpoints held a note of theirs."""
+
+
+@dataclass
+class State:
+    """A run in training.
+
+    Attributes:
+        run: the run.
+        model: its network, in the structure of the present step.
+        plan: of the network that it ends as.
+        optimizer: of the model's parameters.
+        total_weights: the sum of the snapshots so far that are averaged, by the names of the model's state dict.
+        step: how many steps lie behind it.
+        total: how many steps training takes.
+    """
+
+    run: Run
+    model: Recognizer
+    plan: list[Matrix]
+    optimizer: torch.optim.Optimizer
+    total_weights: dict[str, Tensor]
+    step: int
+    total: int
+
+    @classmethod
+    def at(cls, run: Run, size: int, device: torch.device, step: int, total: int) -> "State":
+        """The structure that a run has after ``step`` of ``total`` steps; at step 0 with its initial weights.
+
+        Raises:
+            ValueError: one line: low rank does not fit the network, or its changes do not fit the training.
+        """
+        phase = sum(change <= step for change in run.changes_at(total))
+        model, plan = build_model(run, size, phase)
+        model.to(device).train()
+        return cls(run, model, plan, build_optimizer(model, run), zeros_of(model), step, total)
+
+    def update(self, lr: float) -> None:
+        """Moves the weights by the gradients of a whole step, and changes the structure if this is the step for it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        take_step(self.run, self.model, self.plan, self.optimizer, self.step, self.total)
+        self.step += 1
+        if self.step in (changes := self.run.changes_at(self.total)):
+            self._change(1 + changes.index(self.step))
+
+    def _change(self, phase: int) -> None:
+        """Goes on in the structure of ``phase``; the sum of snapshots is of the last structure alone."""
+        assert self.run.lowrank is not None
+        before = dict(self.model.named_parameters())
+        change_structure(self.model, self.plan, self.run, phase)
+        earlier, self.optimizer = self.optimizer, build_optimizer(self.model, self.run)
+        self.total_weights = zeros_of(self.model)
+        if self.run.lowrank.acting_method.keeps_moments:
+            for name, parameter in self.model.named_parameters():
+                if name in before and before[name].shape == parameter.shape and before[name] in earlier.state:
+                    self.optimizer.state[parameter] = earlier.state[before[name]]
+
+    def add_snapshot(self) -> None:
+        """Adds the present weights to the sum of snapshots."""
+        for name, tensor in self.model.state_dict().items():
+            self.total_weights[name] += tensor
+
+
+def zeros_of(model: nn.Module) -> dict[str, Tensor]:
+    """The sum of no snapshot."""
+    return {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
 
 
 def capture(
