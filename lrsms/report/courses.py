@@ -38,7 +38,7 @@ def _describe(experiment: Experiment, path: Path) -> str:
     each = ", then ".join(
         f"{step:.4g} ms for {share:.0%} of the steps" for share, step in zip(shares, phases, strict=True)
     )
-    return f"{said} A step takes {each}: over a whole training {baseline / mean:.2f} times as fast as the baseline."
+    return f"{said} A step takes {each}: over a whole training {baseline / mean:.2f} times as fast as the baseline's."
 
 
 def _milliseconds(path: Path, num_phases: int) -> tuple[float, list[float]]:

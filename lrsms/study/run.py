@@ -107,7 +107,7 @@ def _named_method(value: Any) -> Any:
         if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
             raise ValueError(f"must be a mapping with a name, such as {{name: {max(METHODS)}}}")
         one_of(tuple(METHODS))(name)
-    return None if value == {"name": PLAIN.name} else value
+    return None if value == {"name": str(PLAIN)} else value
 
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ class Run(Frozen):
         if not steps:
             return steps
         assert self.lowrank is not None
-        what = f"'lowrank.method' is '{self.lowrank.acting_method.name}', whose network changes after step {steps[-1]}"
+        what = f"'lowrank.method' is '{self.lowrank.acting_method}', whose network changes after step {steps[-1]}"
         if any(before >= after for before, after in pairwise((0, *steps, total))):
             raise ValueError(f"{what} of {total}: each of its phases needs a step; train longer, or change the share")
         first = self.train.snapshot_steps(total)[-self.train.average]

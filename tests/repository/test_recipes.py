@@ -31,10 +31,11 @@ RECIPES = {
         r"^### (A new .+?)\n(.*?)(?=^##)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL
     )
 }
-CONFIGURATION, FIELD, INIT, CORPUS, CONDITION, CLAIM = (
+CONFIGURATION, FIELD, INIT, METHOD, CORPUS, CONDITION, CLAIM = (
     "A new axis by configuration alone",
     "A new axis by one field",
     "A new initialisation of the factors",
+    "A new method that acts in time",
     "A new corpus",
     "A new test condition",
     "A new claim",
@@ -79,7 +80,12 @@ def run(root: Path, command: str) -> str:
 
 SHIPPED = (("lrsms", "asr", "tiny"), ("init", "asr", "paper"), ("attention", "avsr", "mini"), ("pair", "asr", "demo"))
 """Study, task and scale."""
-ADDED = (("qkv", "avsr", "mini"), ("lr_end", "asr", "tiny"), ("randomized", "asr", "tiny"))
+ADDED = (
+    ("qkv", "avsr", "mini"),
+    ("lr_end", "asr", "tiny"),
+    ("randomized", "asr", "tiny"),
+    ("semi_orthogonal", "vsr", "tiny"),
+)
 _NAMES = f"""
 import json
 from pathlib import Path
@@ -103,7 +109,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recipes") / "copy"
     for folder in ("lrsms", "workflow", "tests"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "test_*"))
-    for name in ("methods/test_init.py", "data/corpora/test_corpora.py"):
+    for name in ("methods/test_init.py", "methods/variants/test_every_method.py", "data/corpora/test_corpora.py"):
         shutil.copy(ROOT / "tests" / name, root / "tests" / name)
     shutil.copy(ROOT / "pyproject.toml", root)
     for title in RECIPES:
@@ -120,7 +126,7 @@ def names(copy: Path) -> dict[str, list[str]]:
 
 
 def test_every_recipe_is_tested_here() -> None:
-    assert list(RECIPES) == [CONFIGURATION, FIELD, INIT, CORPUS, CONDITION, CLAIM]
+    assert list(RECIPES) == [CONFIGURATION, FIELD, INIT, METHOD, CORPUS, CONDITION, CLAIM]
     assert all(commands(title) for title in RECIPES)
 
 
@@ -138,12 +144,13 @@ def test_new_axes_and_methods_are_runs(names) -> None:
     assert sum("lr_end0.1" in name for name in names["lr_end"]) == 6
     assert set(names["lr_end"]) & set(names["lrsms"]), "the dense baseline is the one of the other studies"
     assert sum("randomized" in name for name in names["randomized"]) == 3
+    assert sum("semi_orthogonal" in name for name in names["semi_orthogonal"]) == 6
 
 
 def test_the_tests_of_the_recipes_pass(copy: Path) -> None:
     tested = [command for title in RECIPES for command in commands(title) if "pytest" in command]
     files = [word for command in tested for word in command.split() if word.endswith(".py")]
-    assert len(tested) == 3
+    assert len(tested) == 4
     run(copy, f".venv/bin/python -m pytest {' '.join(files)}")
 
 

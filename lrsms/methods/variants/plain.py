@@ -1,30 +1,11 @@
-"""Plain low rank: each planned matrix is ``U V^T`` from the first step on. Without ``lowrank.method``, a run is this."""
+"""Plain low rank: factors from the first step on, trained as any weights are. It is what ``lowrank.method`` None means."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from lrsms.study.method import Method, Planned
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from lrsms.study.run import Run
+from lrsms.methods.product import Product
 
 
-class Plain(Method):
-    """Factors that start as ``lowrank.init`` says, and are trained as any other weights are."""
+class Plain(Product):
+    """Factors that start as ``lowrank.init`` says."""
 
     name: Literal["plain"] = "plain"
-
-    def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
-        """Replaces every matrix that has a rank by its initial factors."""
-        from lrsms.methods.factorize import factorize
-
-        assert run.lowrank is not None
-        factorize(model, plan, run.lowrank.init, run.model.initialiser, run.seed)
-
-    def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
-        """Those of ``U V^T``, which is never formed."""
-        from lrsms.methods.spectra import factor_singular_values
-
-        return factor_singular_values(weights[f"{matrix.name}.u"], weights[f"{matrix.name}.vt"])

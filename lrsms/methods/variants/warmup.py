@@ -7,7 +7,7 @@ optimizer begins anew with the factors, while the learning rate goes on along it
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from lrsms.methods.variants.plain import Plain
+from lrsms.methods.product import Product
 from lrsms.study.bounds import InnerShare
 from lrsms.study.method import Planned
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from lrsms.study.run import LowRank, Run
 
 
-class Warmup(Plain):
+class Warmup(Product):
     """``W``, and after ``share`` of the steps the ``U V^T`` of rank r that is nearest to it."""
 
-    name: Literal["warmup"]  # type: ignore[assignment]
+    name: Literal["warmup"]
     share: InnerShare
     """Share of the steps that are taken at full rank."""
 

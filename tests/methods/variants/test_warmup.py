@@ -1,8 +1,6 @@
 """Facts about warm-up at full rank: its counts are those of what it ends as, no bit depends on interruptions."""
 
 import json
-import subprocess
-import sys
 
 import nano
 import pytest
@@ -220,11 +218,6 @@ def test_plain_low_rank_by_its_name_is_the_run_without_a_method(make_lowrank, ma
     named = make_run(**nano.SPECTRAL, lowrank__method={"name": "plain"})
     assert named == make_lowrank() and named.digest == make_lowrank().digest
     assert make_lowrank().num_phases == 1 and make_lowrank().changes_at(8) == []
-
-
-def test_no_method_loads_torch_before_it_acts():
-    code = "import sys, lrsms.study.run; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.slow
