@@ -151,7 +151,7 @@ def estimate(
         label = " ".join([first.cell, *(f"{name.split('.')[-1]}={value}" for name, value in first.nuisance.items())])
         done = sum(e.name in recorded for e in members)
         disk = counter.most(first.run) * BYTES_PER_PARAMETER / 1e6 if first.trained else 0.0
-        course = first.run.course if first.trained else ""
+        course = first.run.method.describe() if first.trained else ""
         names = tuple(e.name for e in members)
         fewer = preset / parameters
         costs.append(CellCost(label, names, done, parameters, fewer, steps, step_ms, hours, source, disk, course))

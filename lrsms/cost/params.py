@@ -28,7 +28,7 @@ def show_parameters(run: Run, as_json: bool) -> None:
     assert summary["parameters_dense"] == sum(parts_dense.values())
     if as_json:
         by_part = {part: {"parameters_dense": parts_dense[part], "parameters": parts[part]} for part in parts}
-        course = {"course": run.course} if run.course else {}
+        course = {"course": run.method.describe()} if run.method.describe() else {}
         print(json.dumps({"vocabulary": size, "parts": by_part, **course, **summary}, indent=1))
         return
     # Wide enough for the longest name: a table that is piped into a file is not cut.
@@ -42,9 +42,11 @@ def show_parameters(run: Run, as_json: bool) -> None:
     table.add_row("total", *_pair(summary["parameters_dense"], summary["parameters"]))
     console.print(table)
     console.print(_by_kind(summary["matrices"]))
-    if run.course:
+    if run.method.describe():
         console.print(
-            f"The network is {run.course}. The tables count what it ends as.", soft_wrap=True, highlight=False
+            f"The network is {run.method.describe()}. The tables count what it ends as.",
+            soft_wrap=True,
+            highlight=False,
         )
 
 

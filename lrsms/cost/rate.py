@@ -98,7 +98,7 @@ def mean_over_phases(run: Run, values: Sequence[float]) -> float:
     """The mean over the steps of a training of what has one value in each of its phases."""
     if len(values) == 1:
         return values[0]
-    return math.fsum(share * value for share, value in zip(run.phase_shares, values, strict=True))
+    return math.fsum(share * value for share, value in zip(run.method.phase_shares, values, strict=True))
 
 
 def _parts(run: Run) -> list[Run]:

@@ -63,7 +63,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     phases = {}
     if earlier:
         medians = [statistics.median(each) for each in (*times[len(steps) :], times[len(steps) - 1])]
-        shares = zip(run.phase_shares, medians, strict=True)
+        shares = zip(run.method.phase_shares, medians, strict=True)
         phases = {"phases": [{"share": share, "median_ms": median} for share, median in shares]}
     times = times[: len(steps)]
     return {

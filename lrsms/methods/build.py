@@ -53,8 +53,7 @@ def change_structure(model: nn.Module, plan: Sequence[Matrix], run: Run, phase: 
     Each parameter comes to lie in memory in the order of its indices. An optimizer walks it as it lies, and a run that
     goes on from a checkpoint gets there with other weights, whose decomposition may have left them in another order.
     """
-    assert run.lowrank is not None
-    run.lowrank.acting_method.change(model, plan, run, phase)
+    run.method.change(model, plan, run, phase)
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()
 
@@ -63,7 +62,7 @@ def _in_phase(model: Recognizer, run: Run, phase: int) -> tuple[Recognizer, list
     assert 0 <= phase < run.num_phases
     plan = make_plan(model, run.lowrank)
     if run.lowrank is not None:
-        run.lowrank.acting_method.start(model, plan, run)
+        run.method.start(model, plan, run)
         for number in range(1, phase + 1):
             change_structure(model, plan, run, number)
     return model, plan

@@ -96,7 +96,6 @@ def aggregate(
             data.
     """
     about_data = comparable.compare(experiments, records, decoding.scores)
-    about_courses = describe_courses(experiments, steptimes)
     baselines = _baselines(experiments)
     steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
     keys = _keys(decoding)
@@ -140,7 +139,9 @@ def aggregate(
     too_alike = others.warnings()
     for remark in (*too_alike, *about_data):
         warnings.warn(remark, stacklevel=2)
-    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data, *about_courses], folder)
+    remarks.write(
+        [*(f"Warning: {line}" for line in too_alike), *about_data, *describe_courses(experiments, steptimes)], folder
+    )
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)

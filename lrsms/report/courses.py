@@ -20,20 +20,18 @@ def describe_courses(experiments: Sequence[Experiment], steptimes: Path) -> list
     Raises:
         ValueError: one line: a step time file is malformed.
     """
-    first_of = {experiment.cell: experiment for experiment in reversed(experiments) if experiment.run.course}
+    first_of = {experiment.cell: experiment for experiment in reversed(experiments) if experiment.run.method.describe()}
     cells = dict.fromkeys(experiment.cell for experiment in experiments if experiment.cell in first_of)
     return [_describe(first_of[cell], steptimes / f"{first_of[cell].steptime}.json") for cell in cells]
 
 
 def _describe(experiment: Experiment, path: Path) -> str:
-    said = (
-        f"'{experiment.cell}' is {experiment.run.course}; its parameters, multiply-adds and step time are those of the"
-        " network that it ends as."
-    )
+    said = f"'{experiment.cell}' is {experiment.run.method.describe()}; its parameters, multiply-adds and step time are"
+    said += " those of the network that it ends as."
     if not path.is_file():
         return said
     baseline, phases = _milliseconds(path, experiment.run.num_phases)
-    shares = experiment.run.phase_shares
+    shares = experiment.run.method.phase_shares
     mean = sum(share * step for share, step in zip(shares, phases, strict=True))
     each = ", then ".join(
         f"{step:.4g} ms for {share:.0%} of the steps" for share, step in zip(shares, phases, strict=True)

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, Union, get_args
 
 from lrsms.study.method import Method
 
@@ -44,6 +44,10 @@ def methods_in(folder: str) -> dict[str, type[Method]]:
 METHODS = methods_in("methods/variants")
 """What becomes of planned matrices; ``plain`` is what None stands for."""
 PLAIN = METHODS["plain"].model_validate({})
+if TYPE_CHECKING:
+    AnyMethod = Method
+else:
+    AnyMethod = Union[tuple(METHODS.values())]  # noqa: UP007 (there are as many as there are files)
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
@@ -57,3 +61,16 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
         return name
 
     return known
+
+
+def named_method(value: Any) -> Any:
+    """A validator for data that are to become a method; plain low rank by its name becomes None.
+
+    Raises:
+        ValueError: one line: there is no method of this name, with the nearest one, or there is no name.
+    """
+    if value is not None and not isinstance(value, Method):
+        if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
+            raise ValueError(f"must be a mapping with a name, such as {{name: {max(METHODS)}}}")
+        one_of(tuple(METHODS))(name)
+    return None if value == {"name": str(PLAIN)} else value

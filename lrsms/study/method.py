@@ -10,6 +10,7 @@ before and after every update of the weights. Each part between two changes is a
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from lrsms.base.strict import Frozen
@@ -84,6 +85,32 @@ class Method(Frozen):
     def changes(self) -> tuple[float, ...]:
         """Shares of the training's steps, rising, after which the structure changes; none by default."""
         return ()
+
+    @property
+    def phase_shares(self) -> list[float]:
+        """The share of the training that each phase takes; they sum to 1."""
+        return [after - before for before, after in pairwise((0.0, *self.changes(), 1.0))]
+
+    def changes_at(self, total: int, first_averaged: int) -> list[int]:
+        """The steps after which the structure changes.
+
+        Args:
+            total: steps of the training.
+            first_averaged: step of the first snapshot that counts in the final weights.
+
+        Raises:
+            ValueError: one line: a phase would have no step, or snapshots of different structures would be averaged.
+        """
+        steps = [round(share * total) for share in self.changes()]
+        what = f"'lowrank.method' is '{self}', whose network changes after step {', '.join(map(str, steps))} of {total}"
+        if any(before >= after for before, after in pairwise((0, *steps, total))):
+            raise ValueError(f"{what}: each of its phases needs a step; train longer, or change the share")
+        if steps and first_averaged < steps[-1]:
+            raise ValueError(
+                f"{what}, but 'train.average' begins at the snapshot of step {first_averaged}: snapshots of different"
+                " structures have no mean; average fewer, or change earlier"
+            )
+        return steps
 
     # What it does. ``plan`` is of the whole network; matrices without a rank stay dense.
 

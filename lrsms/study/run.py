@@ -5,8 +5,7 @@ profile. A new optional field defaults to None, which is left out of the digest,
 runs.
 """
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -14,7 +13,7 @@ from lrsms.base.strict import Frozen, digest
 from lrsms.study import bounds
 from lrsms.study.bounds import Momentum, Name, Share, Width
 from lrsms.study.corpus import Corpus
-from lrsms.study.files_as_values import INITS, METHODS, PLAIN, one_of
+from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, named_method, one_of
 from lrsms.study.method import Method
 
 Task = Literal["asr", "vsr", "avsr"]
@@ -101,21 +100,6 @@ class Model(Frozen):
         return self
 
 
-def _named_method(value: Any) -> Any:
-    """Refuses a method that there is not, with the nearest name; plain low rank by its name is None."""
-    if value is not None and not isinstance(value, Method):
-        if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
-            raise ValueError(f"must be a mapping with a name, such as {{name: {max(METHODS)}}}")
-        one_of(tuple(METHODS))(name)
-    return None if value == {"name": str(PLAIN)} else value
-
-
-if TYPE_CHECKING:
-    AnyMethod = Method
-else:
-    AnyMethod = Union[tuple(METHODS.values())]  # noqa: UP007 (there are as many as there are files)
-
-
 class LowRank(Frozen):
     """Which matrices are factorised, at which ranks, and how their factors start."""
 
@@ -139,7 +123,7 @@ class LowRank(Frozen):
     """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
     multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
     """Ranks are multiples of this (8 suits tensor cores)."""
-    method: Annotated[AnyMethod | None, Field(discriminator="name"), BeforeValidator(_named_method)] = None
+    method: Annotated[AnyMethod | None, Field(discriminator="name"), BeforeValidator(named_method)] = None
     """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
     that it has; None: plain low rank."""
 
@@ -296,23 +280,14 @@ class Run(Frozen):
         return self
 
     @property
+    def method(self) -> Method:
+        """What becomes of its matrices; of a dense run, as of plain low rank, there is nothing to tell over time."""
+        return PLAIN if self.lowrank is None else self.lowrank.acting_method
+
+    @property
     def num_phases(self) -> int:
         """Structures that the network has, one after another: 1 where it never changes."""
-        return 1 + len(self._changes)
-
-    @property
-    def phase_shares(self) -> list[float]:
-        """The share of training that each phase takes; they sum to 1."""
-        return [after - before for before, after in pairwise((0.0, *self._changes, 1.0))]
-
-    @property
-    def course(self) -> str:
-        """How the network changes during training, in words; empty where it does not."""
-        return "" if self.lowrank is None else self.lowrank.acting_method.describe()
-
-    @property
-    def _changes(self) -> tuple[float, ...]:
-        return () if self.lowrank is None else self.lowrank.acting_method.changes()
+        return 1 + len(self.method.changes())
 
     def changes_at(self, total: int) -> list[int]:
         """The steps after which the structure of the network changes, of ``total``; none of most runs.
@@ -321,20 +296,9 @@ class Run(Frozen):
             ValueError: one line: a phase would have no step, or the final weights would be a mean over snapshots of
                 different structures.
         """
-        steps = [round(share * total) for share in self._changes]
-        if not steps:
-            return steps
-        assert self.lowrank is not None
-        what = f"'lowrank.method' is '{self.lowrank.acting_method}', whose network changes after step {steps[-1]}"
-        if any(before >= after for before, after in pairwise((0, *steps, total))):
-            raise ValueError(f"{what} of {total}: each of its phases needs a step; train longer, or change the share")
-        first = self.train.snapshot_steps(total)[-self.train.average]
-        if first < steps[-1]:
-            raise ValueError(
-                f"{what} of {total}, but 'train.average' begins at the snapshot of step {first}: snapshots of different"
-                " structures have no mean; average fewer, or change earlier"
-            )
-        return steps
+        if self.num_phases == 1:
+            return []
+        return self.method.changes_at(total, self.train.snapshot_steps(total)[-self.train.average])
 
     @property
     def digest(self) -> str:

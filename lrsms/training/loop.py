@@ -3,7 +3,7 @@
 A run's folder holds::
 
     config.json            the run; refused if its content does not hash to the folder's name
-    plan.json              every matrix, its role and its rank
+    plan.json              every matrix, its role and its rank, of the network that training ends with
     metrics.jsonl          loss, learning rate and gradient norm of every step; validation at snapshots
     timings.jsonl          milliseconds, waiting for data and frames of every step: apart, since timings never repeat
     checkpoints/           the newest two, from which an interrupted run goes on; of a run that has ended, how it did

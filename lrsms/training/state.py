@@ -75,12 +75,11 @@ class State:
 
     def _change(self, phase: int) -> None:
         """Goes on in the structure of ``phase``; the sum of snapshots is of the last structure alone."""
-        assert self.run.lowrank is not None
         before = dict(self.model.named_parameters())
         change_structure(self.model, self.plan, self.run, phase)
         earlier, self.optimizer = self.optimizer, build_optimizer(self.model, self.run)
         self.total_weights = zeros_of(self.model)
-        if self.run.lowrank.acting_method.keeps_moments:
+        if self.run.method.keeps_moments:
             for name, parameter in self.model.named_parameters():
                 if name in before and before[name].shape == parameter.shape and before[name] in earlier.state:
                     self.optimizer.state[parameter] = earlier.state[before[name]]

@@ -97,13 +97,10 @@ def take_step(
         step: counted from 0.
         total: steps of the training.
     """
-    method = None if run.lowrank is None else run.lowrank.acting_method
-    if method is not None:
-        method.before_step(model, plan, step, total)
+    run.method.before_step(model, plan, step, total)
     optimizer.step()
-    if method is not None:
-        with torch.no_grad():
-            method.after_step(model, plan, optimizer, step, total)
+    with torch.no_grad():
+        run.method.after_step(model, plan, optimizer, step, total)
     optimizer.zero_grad(set_to_none=True)
     update_running_statistics(model)
 

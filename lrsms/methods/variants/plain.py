@@ -1,4 +1,4 @@
-"""Plain low rank: factors from the first step on, trained as any weights are. It is what ``lowrank.method`` None means."""
+"""Plain low rank: factors from the first step on, trained as any weights are. ``lowrank.method`` None means this."""
 
 from typing import Literal
 

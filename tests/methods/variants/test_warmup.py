@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 from torch import nn
 
+from lrsms.base.strict import parse
 from lrsms.cost.memory import device_memory_mb
 from lrsms.decoding.decode import decode
 from lrsms.methods.build import build_model, build_structure, change_structure
@@ -18,6 +19,7 @@ from lrsms.methods.factorize import dense_weight, merge
 from lrsms.methods.linear import LowRankLinear
 from lrsms.methods.operations import multiply_adds_per_second, plan_summary
 from lrsms.report.validity.outcome import check_outcome, check_plan
+from lrsms.study.run import Run
 from lrsms.training.interrupt import Interrupted
 from lrsms.training.loop import train
 from lrsms.training.state import State
@@ -74,7 +76,7 @@ def test_what_a_run_leaves_is_what_a_record_may_say(whole, make_warmup, prepared
     assert (tmp_path / "hypotheses.jsonl").stat().st_size > 0
 
 
-@pytest.mark.parametrize("steps", [2, CHANGE, CHANGE + 1, 7])
+@pytest.mark.parametrize("steps", [2, CHANGE, pytest.param(CHANGE + 1, marks=pytest.mark.slow), 7])
 def test_killed_before_at_and_after_the_switch_it_goes_on_to_the_same_bits(
     whole, make_warmup, make_folder, prepared, monkeypatch, steps
 ):
@@ -88,7 +90,9 @@ def test_killed_before_at_and_after_the_switch_it_goes_on_to_the_same_bits(
     assert outcome(folder)["resumed_at"] == steps
 
 
-@pytest.mark.parametrize("calls", range(7, 13))
+@pytest.mark.parametrize(
+    "calls", [9, 10, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (7, 8, 11, 12, 13))]
+)
 def test_asked_to_stop_around_the_switch_it_goes_on_to_the_same_bits(whole, make_warmup, make_folder, prepared, calls):
     """Between the last step at full rank, its validation and the first step of low rank."""
     asked = iter(range(calls))
@@ -212,6 +216,13 @@ def test_with_a_length_in_epochs_it_is_refused_when_the_length_is_known(make_war
     run = make_warmup(lowrank__method__share=0.7, **epochs)
     with pytest.raises(ValueError, match=r"changes after step 4 of 6, but 'train\.average' begins at the snapshot of"):
         train(run, prepared, make_folder(run), CPU)
+
+
+def test_its_configuration_comes_back_as_it_was_and_is_no_run_of_plain_low_rank(make_warmup, make_lowrank):
+    run = make_warmup()
+    again = parse(Run, json.loads(json.dumps(run.model_dump(mode="json", exclude_none=True))), "config.json")
+    assert again == run and again.digest == run.digest
+    assert len({each.digest for each in (run, make_lowrank(), make_warmup(lowrank__method__share=0.25))}) == 3
 
 
 def test_plain_low_rank_by_its_name_is_the_run_without_a_method(make_lowrank, make_run):
