@@ -16,7 +16,8 @@ from lrsms.methods.operations import multiply_adds_per_second
 from lrsms.models.recognizer import Recognizer, reset_buffers
 from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.study.frames import FRAMES_PER_SECOND
-from lrsms.study.run import LowRank, Run
+from lrsms.study.lowrank import LowRank
+from lrsms.study.run import Run
 from lrsms.training.memory import BLOCKS, is_out_of_memory
 from lrsms.training.optimizer import update_cost
 

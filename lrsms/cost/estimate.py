@@ -12,7 +12,7 @@ import torch
 from lrsms.base.devices import device_name
 from lrsms.base.strict import canonical_json
 from lrsms.cost.random_data import vocabulary
-from lrsms.cost.rate import measure_steps
+from lrsms.cost.rate import mean_over_phases, measure_steps
 from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.methods.build import build_structure
 from lrsms.methods.plan import make_plan
@@ -39,11 +39,13 @@ class CellCost:
         parameters: of the model; a vocabulary of characters is taken as usual.
         times_fewer: the preset's parameters over these.
         steps: length of training; None where it is in epochs of a corpus that is not prepared yet.
-        step_ms: milliseconds of a training step on this device; None while unknown.
+        step_ms: milliseconds of a training step on this device, the mean over the training where its network changes;
+            None while unknown.
         hours: of one run's training on this device, decoding not included; None while unknown.
         source: what the time rests on: records of this cell; a step time file; steps measured now; or multiply-adds at
             the rate of a smaller step measured now.
         disk_mb: of one run's checkpoints and weights.
+        course: how the network changes during training, in words; empty where it does not.
     """
 
     cell: str
@@ -56,6 +58,7 @@ class CellCost:
     hours: float | None
     source: Source | None
     disk_mb: float
+    course: str = ""
 
     @property
     def pending(self) -> int:
@@ -146,9 +149,11 @@ def estimate(
         step_ms, hours, source = times.of_cell(members, steps)
         label = " ".join([first.cell, *(f"{name.split('.')[-1]}={value}" for name, value in first.nuisance.items())])
         done = sum(e.name in recorded for e in members)
-        disk = (_numbers_on_disk(parameters, counter.state(first.run)) * 4 / 1e6) if first.trained else 0.0
+        disk = counter.on_disk(first.run) * 4 / 1e6 if first.trained else 0.0
+        course = first.run.method.describe() if first.trained else ""
         names = tuple(e.name for e in members)
-        costs.append(CellCost(label, names, done, parameters, preset / parameters, steps, step_ms, hours, source, disk))
+        fewer = preset / parameters
+        costs.append(CellCost(label, names, done, parameters, fewer, steps, step_ms, hours, source, disk, course))
     trains = any(e.trained for e in experiments)
     prepared = dict.fromkeys(first.run.prepared for first, *_ in cells.values() if first.trained)
     sizes = {name: _megabytes(folders.corpora / name) for name in prepared}
@@ -186,16 +191,23 @@ class _Parameters:
             self.counts[model, lowrank] = total - saved
         return self.counts[model, lowrank]
 
+    def on_disk(self, run: Run) -> int:
+        """Numbers in the checkpoints of the run's largest phase, and in its final weights.
+
+        A checkpoint holds the weights, the running sum and what the optimizer keeps.
+        """
+        held = [2 * self.count(run) + self.state(run)]
+        for phase in range(run.num_phases - 1):
+            structure, _ = build_structure(run, vocabulary(run), phase)
+            parameters = sum(parameter.numel() for parameter in structure.parameters())
+            held.append(2 * parameters + update_cost(run.train, structure).state)
+        return KEPT * max(held) + self.count(run)
+
 
 def _structure(run: Run) -> tuple[str, str]:
     """What makes a run's network and its ranks, as texts."""
     model = canonical_json({"model": run.model.model_dump(exclude={"initialiser"}), "tokenizer": run.tokenizer})
     return model, canonical_json(run.lowrank.model_dump(exclude={"init"}) if run.lowrank else {})
-
-
-def _numbers_on_disk(parameters: int, state: int) -> int:
-    """In each checkpoint the weights, the running sum and what the optimizer keeps; and the final weights."""
-    return KEPT * (2 * parameters + state) + parameters
 
 
 class _Times:
@@ -209,8 +221,8 @@ class _Times:
         """Takes the step time files that were measured on this device."""
         for experiment in experiments:
             content = _read(self.folders.steptimes / f"{experiment.steptime}.json")
-            if self._is_here(content) and isinstance(content.get("median_ms"), int | float):
-                self.steps[_shape(experiment.run)] = float(content["median_ms"]), "step time"
+            if self._is_here(content) and (medians := _phase_medians(content, experiment.run)):
+                self.steps[_shape(experiment.run)] = mean_over_phases(experiment.run, medians), "step time"
 
     def measure(self, runs: Iterable[Run]) -> None:
         """Measures the steps that are not known yet, each shape once."""
@@ -235,6 +247,16 @@ class _Times:
         """Whether a number was measured on this device; on a processor, with as many threads."""
         same_threads = self.device.type == "cuda" or content.get("threads") == torch.get_num_threads()
         return same_threads and content.get("device") == self.name
+
+
+def _phase_medians(content: Mapping[str, Any], run: Run) -> list[float]:
+    """Milliseconds of a step in each phase of a run's training, from a step time file; empty where it lacks any."""
+    try:
+        medians = [phase["median_ms"] for phase in content["phases"]] if run.num_phases > 1 else [content["median_ms"]]
+    except (LookupError, TypeError):
+        return []
+    known = len(medians) == run.num_phases and all(type(median) in (int, float) for median in medians)
+    return [float(median) for median in medians] if known else []
 
 
 def _shape(run: Run) -> str:

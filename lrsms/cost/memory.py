@@ -34,14 +34,21 @@ PROCESS_MB = 600
 
 
 def device_memory_mb(run: Run) -> int:
-    """Megabytes (2^20 bytes) of device memory that training ``run`` takes at most; decoding takes less."""
-    network, _ = build_structure(run, vocabulary(run))
+    """Megabytes (2^20 bytes) of device memory that training ``run`` takes at most; decoding takes less.
+
+    Where the network changes during training, this is the phase that takes most.
+    """
+    return PROCESS_MB + max(round(_phase_bytes(run, phase) / 2**20) for phase in range(run.num_phases))
+
+
+def _phase_bytes(run: Run, phase: int) -> float:
+    network, _ = build_structure(run, vocabulary(run), phase)
     frames = min(LONGEST, run.train.group_frames)
     num_utterances = -(-run.train.group_frames // frames)
     states = BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in network.parameters())
     states += 4 * update_cost(run.train, network).state
     kept = MARGIN * activation_bytes(run, network.train(), num_utterances, frames)
-    return PROCESS_MB + round((states + kept) / 2**20)
+    return states + kept
 
 
 def activation_bytes(run: Run, network: Recognizer, num_utterances: int, frames: int) -> int:

@@ -35,7 +35,9 @@ def show_parameters(run: Run, as_json: bool) -> None:
     optimizer = _optimizer(run, update_cost(run.train, model))
     if as_json:
         by_part = {part: {"parameters_dense": parts_dense[part], "parameters": parts[part]} for part in parts}
-        print(json.dumps({"vocabulary": size, "parts": by_part, "optimizer": optimizer, **summary}, indent=1))
+        course = {"course": run.method.describe()} if run.method.describe() else {}
+        content = {"vocabulary": size, "parts": by_part, "optimizer": optimizer, **course, **summary}
+        print(json.dumps(content, indent=1))
         return
     # Wide enough for the longest name: a table that is piped into a file is not cut.
     console = open_console()
@@ -55,6 +57,12 @@ def show_parameters(run: Run, as_json: bool) -> None:
         soft_wrap=True,
         highlight=False,
     )
+    if run.method.describe():
+        console.print(
+            f"The network is {run.method.describe()}. The tables count what it ends as.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _optimizer(run: Run, cost: Cost) -> dict[str, Any]:

@@ -4,10 +4,11 @@ The step's multiply-adds over the rate (multiply-adds per second) of a smaller s
 whole; such a number is labelled extrapolated, since a device's rate depends on the size of its work.
 """
 
+import math
 import statistics
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -81,12 +82,25 @@ def measure_steps(runs: Mapping[str, Run], device: torch.device, seconds: float 
 
 
 def multiply_adds_per_step(run: Run) -> float:
-    """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames, its update included."""
+    """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames, its update included.
+
+    Where the network changes during training, this is the mean over its steps.
+    """
+    size = vocabulary(run)
     frames = min(FRAMES, run.train.group_frames)
-    structure, _ = build_structure(run, vocabulary(run))
-    per_second = multiply_adds_per_second(run, structure, frames, num_tokens(run))
+    structures = [build_structure(run, size, phase)[0] for phase in range(run.num_phases)]
+    of_phases = [multiply_adds_per_second(run, structure, frames, num_tokens(run)) for structure in structures]
+    updates = [update_cost(run.train, structure).multiply_adds for structure in structures]
+    per_second = mean_over_phases(run, of_phases)
     seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
-    return FORWARD_AND_BACKWARD * per_second * seconds + update_cost(run.train, structure).multiply_adds
+    return FORWARD_AND_BACKWARD * per_second * seconds + mean_over_phases(run, updates)
+
+
+def mean_over_phases(run: Run, values: Sequence[float]) -> float:
+    """The mean over the steps of a training of what has one value in each of its phases."""
+    if len(values) == 1:
+        return values[0]
+    return math.fsum(share * value for share, value in zip(run.method.phase_shares, values, strict=True))
 
 
 def _parts(run: Run) -> list[Run]:
@@ -97,10 +111,15 @@ def _parts(run: Run) -> list[Run]:
 
 
 def _time(run: Run, device: torch.device, seconds: float) -> float:
-    """Median milliseconds of a few training steps, fewer where they are slow."""
+    """Median milliseconds of a few training steps, fewer where they are slow; the mean over the phases of training."""
     if run.lowrank is not None:  # the time is the same, and no matrix need be decomposed
         run = run.model_copy(update={"lowrank": run.lowrank.model_copy(update={"init": "random"})})
-    step = TrainingStep(run, device)
+    of_phases = [_time_phase(run, phase, device, seconds / run.num_phases) for phase in range(run.num_phases)]
+    return mean_over_phases(run, of_phases)
+
+
+def _time_phase(run: Run, phase: int, device: torch.device, seconds: float) -> float:
+    step = TrainingStep(run, device, phase=phase)
     times = [timed(step, device)]
     began = time.monotonic()
     while len(times) < 1 + STEPS and time.monotonic() - began < seconds:

@@ -16,12 +16,11 @@ from lrsms.cost.random_data import FRAMES, num_tokens, random_batch, vocabulary
 from lrsms.data.batch import network_inputs
 from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.operations import multiply_adds_per_second
-from lrsms.models.norm import update_running_statistics
 from lrsms.models.recognizer import Recognizer
 from lrsms.study.expand import step_shape
 from lrsms.study.run import Run
 from lrsms.training.optimizer import make_optimizer
-from lrsms.training.step import accumulate, clip_and_read, group_losses
+from lrsms.training.step import accumulate, clip_and_read, group_losses, take_step
 
 WARMUP_STEPS = 3
 MIN_PAIRS = 8
@@ -43,22 +42,36 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     one, the device synchronised, for about ``seconds``, and on until the speed-up is known to within ``PRECISION`` or
     ``PATIENCE`` is over. Their parts are timed apart from that, since waiting for the device between them slows a step.
 
+    Where the network of the run changes during training, ``run_ms`` is of the last of its phases, and ``phases`` says
+    how long a step of each takes, and for which share of the training.
+
     Returns:
         The content of the measurement's file: milliseconds of every step of both, in pairs; the baseline itself has no
-        other to be paired with. Peak memory is of the run alone; None on a CPU, which does not count its memory.
+        other to be paired with. Peak memory is of the run alone, in all of its phases; None on a CPU, which does not
+        count its memory.
     """
     same = step_shape(run) == step_shape(baseline)
+    for phase in range(run.num_phases - 1):
+        TrainingStep(run, device, phase=phase)()  # gone again at once; the device remembers the peak
     first = TrainingStep(run, device)
     first()
     memory = peak_memory_mb(device) if device.type == "cuda" else None
     steps = [first] if same else [TrainingStep(baseline, device), first]
-    times = in_turns(steps, device, seconds, PATIENCE * seconds)
+    earlier = [TrainingStep(run, device, phase=phase) for phase in range(run.num_phases - 1)]
+    times = in_turns([*steps, *earlier], device, seconds, PATIENCE * seconds)
     parts = [parts_of(step, device) for step in steps]
+    phases = {}
+    if earlier:
+        medians = [statistics.median(each) for each in (*times[len(steps) :], times[len(steps) - 1])]
+        shares = zip(run.method.phase_shares, medians, strict=True)
+        phases = {"phases": [{"share": share, "median_ms": median} for share, median in shares]}
+    times = times[: len(steps)]
     return {
         "baseline": same,
         "baseline_ms": times[0],
         "run_ms": [] if same else times[1],
         "median_ms": statistics.median(times[-1]),
+        **phases,
         "baseline_parts": parts[0],
         "run_parts": None if same else parts[1],
         "parameters": sum(parameter.numel() for parameter in first.model.parameters()),
@@ -78,7 +91,8 @@ def in_turns(
 ) -> list[list[float]]:
     """Milliseconds of every step of each, measured in turns for about ``seconds``; as many of each.
 
-    With ``patience``, two steps are measured for up to as many seconds, until the interval of their ratio is narrow.
+    With ``patience``, they are measured for up to as many seconds, until the interval of the ratio of the first two is
+    narrow.
     """
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(WARMUP_STEPS):
@@ -108,7 +122,7 @@ def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
 
     if len(times) < 2:
         return True
-    first, second = times
+    first, second, *_ = times
     ratio, interval = median_ratio(first, second)
     return max(ratio - interval.low, interval.high - ratio) <= PRECISION * ratio
 
@@ -120,13 +134,18 @@ class TrainingStep:
         run: what is trained.
         device: where.
         model: the run's network, in training mode, on that device; None: as the run initialises it.
+        phase: in which the network is, where it changes during training; None: the last.
     """
 
-    def __init__(self, run: Run, device: torch.device, model: Recognizer | None = None) -> None:
+    def __init__(
+        self, run: Run, device: torch.device, model: Recognizer | None = None, phase: int | None = None
+    ) -> None:
         self.run, self.device = run, device
         self.size = vocabulary(run)
         self.num_tokens = num_tokens(run)
-        self.model = build_model(run, self.size)[0].to(device).train() if model is None else model
+        phase = run.num_phases - 1 if phase is None else phase
+        self.plan = build_structure(run, self.size, phase)[1]
+        self.model = build_model(run, self.size, phase)[0].to(device).train() if model is None else model
         self.optimizer = make_optimizer(run.train, self.model)
         self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(run.train.groups_per_step)]
 
@@ -137,9 +156,7 @@ class TrainingStep:
     def update(self, losses: Mapping[str, Tensor]) -> None:
         """Clips the gradients, reads the losses, moves the weights and ends the step."""
         clip_and_read(self.model, losses, self.run.train.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        update_running_statistics(self.model)
+        take_step(self.run, self.model, self.plan, self.optimizer, step=0, total=1)
 
 
 def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""Low rank: for which matrices (``plan``), as what (``linear``), from which start (``inits``); ``factorize`` acts."""
+"""Low rank: which matrices (``plan``), from which start (``inits``), as what (``variants``); ``build`` joins them."""

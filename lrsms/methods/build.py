@@ -1,37 +1,68 @@
-"""From a run's configuration to its network: the dense model, its plan, and the factorised model."""
+"""From a run's configuration to its network in each phase of its training: the dense model, its plan, and the method.
+
+A phase is a part of the training in which the structure of the network stays the same (see ``study.method``). Most runs
+have one.
+"""
+
+from collections.abc import Sequence
 
 import torch
+from torch import nn
 
-from lrsms.methods.factorize import factorize
 from lrsms.methods.plan import Matrix, make_plan
 from lrsms.models.recognizer import Recognizer, build
 from lrsms.study.run import Run
 
 
-def build_model(run: Run, size: int) -> tuple[Recognizer, list[Matrix]]:
-    """The model of a run at step 0, float32 on the CPU, and its plan.
+def build_model(run: Run, size: int, phase: int = 0) -> tuple[Recognizer, list[Matrix]]:
+    """The network of a run in one of its phases, float32 on the CPU, and the plan of what it ends as.
 
-    Dense first: one seed gives every low-rank variant bit-identical untouched weights.
+    In phase 0 it has its initial weights; later, what these become without any training. Dense first: one seed gives
+    every low-rank variant bit-identical untouched weights.
 
     Args:
         run: the run.
         size: vocabulary size V of its tokenizer.
+        phase: from 0 to ``run.num_phases - 1``.
 
     Raises:
         ValueError: a low-rank target matches nothing or a rank leaves [1, full].
     """
-    model = build(run.model, size, run.seed)
-    plan = make_plan(model, run.lowrank)
-    if run.lowrank is not None:
-        factorize(model, plan, run.lowrank.init, run.model.initialiser, run.seed)
-    return model, plan
+    return _in_phase(build(run.model, size, run.seed), run, phase)
 
 
-def build_structure(run: Run, size: int) -> tuple[Recognizer, list[Matrix]]:
-    """The same network on the meta device: shapes and names without memory, at once even at paper scale."""
+def build_structure(run: Run, size: int, phase: int | None = None) -> tuple[Recognizer, list[Matrix]]:
+    """The same network on the meta device: shapes and names without memory, at once even at paper scale.
+
+    Args:
+        run: the run.
+        size: vocabulary size V of its tokenizer.
+        phase: None: the last one, which is what is decoded.
+
+    Raises:
+        ValueError: as ``build_model``.
+    """
     with torch.device("meta"):
         model = Recognizer(run.model, size)
+    return _in_phase(model, run, run.num_phases - 1 if phase is None else phase)
+
+
+def change_structure(model: nn.Module, plan: Sequence[Matrix], run: Run, phase: int) -> None:
+    """Makes the network of ``phase``, 1 or more, out of that of the phase before it, in place.
+
+    Each parameter comes to lie in memory in the order of its indices. An optimizer walks it as it lies, and a run that
+    goes on from a checkpoint gets there with other weights, whose decomposition may have left them in another order.
+    """
+    run.method.change(model, plan, run, phase)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.contiguous()
+
+
+def _in_phase(model: Recognizer, run: Run, phase: int) -> tuple[Recognizer, list[Matrix]]:
+    assert 0 <= phase < run.num_phases
     plan = make_plan(model, run.lowrank)
     if run.lowrank is not None:
-        factorize(model, plan, run.lowrank.init, run.model.initialiser, run.seed)
+        run.method.start(model, plan, run)
+        for number in range(1, phase + 1):
+            change_structure(model, plan, run, number)
     return model, plan

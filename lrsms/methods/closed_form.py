@@ -9,11 +9,12 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from lrsms.methods.plan import Matrix, is_fused, named_matrix, summary, with_ranks
-from lrsms.study.run import LowRank, Modality, Model, Run
+from lrsms.methods.plan import Matrix, is_fused, summary, with_ranks
+from lrsms.study.lowrank import LowRank
+from lrsms.study.run import Modality, Model, Run
 
-Shape = tuple[str, int, int, bool]
-"""Name, rows, columns, and whether there is a bias."""
+Shape = tuple[str, str, int, int, bool]
+"""Of a matrix in a block: name and role within it, rows, columns, and whether there is a bias."""
 
 _KERNEL_3X3 = 9
 _WAVE_STEM = 80
@@ -54,65 +55,79 @@ def multiply_adds_bounds(run: Run, size: int) -> tuple[float, float]:
     matrices, plan = _plan(run.model, run.lowrank, size)
     model = run.model
     once = [matrix for matrix in matrices if not matrix.name.startswith("decoder.")]
-    least = sum(matrix.parameters - matrix.bias for matrix in once)
+    least = sum(matrix.operations for matrix in once)
     places = sum(_convolved(model, modality)[0] * _convolved(model, modality)[1] for modality in model.modalities)
     attended = 8 * run.train.group_frames * model.dim * (2 * model.layers + 2 * model.decoder_layers)
-    most = places + 4 * plan["parameters"] + attended
+    parameters = plan["parameters"] + sum(max(0, matrix.operations - matrix.parameters) for matrix in matrices)
+    most = places + 4 * parameters + attended
     return float(FRAMES_PER_SECOND * least), float(FRAMES_PER_SECOND * most)
 
 
 @lru_cache(1024)  # a study has many runs of one structure
 def _plan(model: Model, lowrank: LowRank | None, size: int) -> tuple[list[Matrix], dict[str, Any]]:
-    layers = {"encoder": model.layers, "audio_encoder": model.layers, "video_encoder": model.layers}
-    layers |= {"decoder": model.decoder_layers}
-    dense = [
-        named_matrix(name, layers[name.split(".")[0]] if ".blocks." in name else 1, rows, columns, rows * bias)
-        for name, rows, columns, bias in _matrices(model, size, is_fused(lowrank))
-    ]
-    plan = with_ranks(dense, lowrank)
+    plan = with_ranks(list(_matrices(model, size, is_fused(lowrank))), lowrank)
     return plan, summary(_others(model, size) + sum(matrix.parameters for matrix in plan), plan)
 
 
-def _matrices(model: Model, size: int, fused: bool) -> Iterator[Shape]:
+def _matrices(model: Model, size: int, fused: bool) -> Iterator[Matrix]:
     """Every matrix of the dense network, in its order."""
     dim = model.dim
     for modality in model.modalities:
         prefix = f"{modality}_" if len(model.modalities) > 1 else ""
-        yield f"{prefix}frontend.projection", dim, _convolved(model, modality)[2], True
-        for layer in range(model.layers):
-            block = f"{prefix}encoder.blocks.{layer}"
-            yield from _feedforward(f"{block}.feedforward_in", model)
-            yield from _self_attention(f"{block}.attention", dim, fused)
-            yield f"{block}.attention.position", dim, dim, False
-            yield f"{block}.attention.out", dim, dim, True
-            yield f"{block}.convolution.expand", 2 * dim, dim, True
-            yield f"{block}.convolution.contract", dim, dim, True
-            yield from _feedforward(f"{block}.feedforward_out", model)
+        yield _outside(f"{prefix}frontend.projection", dim, _convolved(model, modality)[2])
+        yield from _stack(f"{prefix}encoder", model.layers, list(_conformer_block(model, fused)))
     if model.fusion is not None:
-        yield "fusion.hidden", model.fusion, 2 * dim, True
-        yield "fusion.out", dim, model.fusion, True
-    yield "ctc", size, dim, True
-    for layer in range(model.decoder_layers):
-        block = f"decoder.blocks.{layer}"
-        yield from _self_attention(f"{block}.self_attention", dim, fused)
-        yield f"{block}.self_attention.out", dim, dim, True
-        for part in ("q", "k", "v", "out"):
-            yield f"{block}.cross_attention.{part}", dim, dim, True
-        yield from _feedforward(f"{block}.feedforward", model)
+        yield _outside("fusion.hidden", model.fusion, 2 * dim, role="fusion")
+        yield _outside("fusion.out", dim, model.fusion, role="fusion")
+    yield _outside("ctc", size, dim)
+    yield from _stack("decoder", model.decoder_layers, list(_decoder_block(model, fused)))
     if model.decoder_layers:
-        yield "decoder.output", size, dim, True
+        yield _outside("decoder.output", size, dim)
+
+
+def _outside(name: str, rows: int, columns: int, role: str = "") -> Matrix:
+    """A matrix in no stack, with a bias."""
+    return Matrix(name, role or name, "", 0, 1, rows, columns, rows)
+
+
+def _stack(stack: str, layers: int, block: list[Shape]) -> Iterator[Matrix]:
+    """The matrices of ``layers`` equal blocks."""
+    for layer in range(layers):
+        for part, role, rows, columns, bias in block:
+            name, kind = (f"{stack}.blocks.{place}.{part}" for place in (layer, "*"))
+            yield Matrix(name, f"{stack}.{role}", stack, layer, layers, rows, columns, rows * bias, kind=kind)
+
+
+def _conformer_block(model: Model, fused: bool) -> Iterator[Shape]:
+    dim = model.dim
+    yield from _feedforward("feedforward_in", model)
+    yield from _self_attention("attention", dim, fused)
+    yield "attention.position", "attention", dim, dim, False
+    yield "attention.out", "attention", dim, dim, True
+    yield "convolution.expand", "convolution", 2 * dim, dim, True
+    yield "convolution.contract", "convolution", dim, dim, True
+    yield from _feedforward("feedforward_out", model)
+
+
+def _decoder_block(model: Model, fused: bool) -> Iterator[Shape]:
+    dim = model.dim
+    yield from _self_attention("self_attention", dim, fused)
+    yield "self_attention.out", "self_attention", dim, dim, True
+    for part in ("q", "k", "v", "out"):
+        yield f"cross_attention.{part}", "cross_attention", dim, dim, True
+    yield from _feedforward("feedforward", model)
 
 
 def _feedforward(name: str, model: Model) -> Iterator[Shape]:
-    yield f"{name}.expand", model.feedforward, model.dim, True
-    yield f"{name}.contract", model.dim, model.feedforward, True
+    yield f"{name}.expand", "feedforward", model.feedforward, model.dim, True
+    yield f"{name}.contract", "feedforward", model.dim, model.feedforward, True
 
 
 def _self_attention(name: str, dim: int, fused: bool) -> Iterator[Shape]:
     if fused:
-        yield f"{name}.qkv", 3 * dim, dim, True
+        yield f"{name}.qkv", name, 3 * dim, dim, True
     else:
-        yield from ((f"{name}.qkv.{part}", dim, dim, True) for part in "qkv")
+        yield from ((f"{name}.qkv.{part}", name, dim, dim, True) for part in "qkv")
 
 
 def _others(model: Model, size: int) -> int:

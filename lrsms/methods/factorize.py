@@ -10,17 +10,17 @@ from lrsms.base.random_streams import stream
 from lrsms.methods.factors import Factors
 from lrsms.methods.init import INITS
 from lrsms.methods.linear import LowRankLinear, LowRankQKV
-from lrsms.methods.plan import Matrix
 from lrsms.models.initial import Scheme
 from lrsms.models.layers import QKV
+from lrsms.study.method import Planned
 
 
 @torch.no_grad()
-def factorize(model: nn.Module, plan: Sequence[Matrix], init: str, scheme: Scheme, seed: int) -> None:
+def factorize(model: nn.Module, plan: Sequence[Planned], init: str, scheme: Scheme, seed: int) -> None:
     """Replaces, in place, every matrix of the plan that has a rank; all other weights keep their bits.
 
     Args:
-        model: the dense model that the plan was made for.
+        model: the dense model that the plan was made for, with its initial or its trained weights.
         plan: from ``make_plan``.
         init: name of the initialisation of the factors.
         scheme: the dense initialiser, which ``random`` and ``matched`` use for factors too.
@@ -35,7 +35,7 @@ def factorize(model: nn.Module, plan: Sequence[Matrix], init: str, scheme: Schem
 
 
 def all_factors(
-    weights: Sequence[Tensor], matrices: Sequence[Matrix], init: str, scheme: Scheme, seed: int
+    weights: Sequence[Tensor], matrices: Sequence[Planned], init: str, scheme: Scheme, seed: int
 ) -> list[Factors]:
     """``initial_factors`` of each matrix, as many at a time as PyTorch has processor threads, one thread each.
 
@@ -49,20 +49,30 @@ def all_factors(
         torch.set_num_threads(threads)
 
 
-def initial_factors(weight: Tensor, matrix: Matrix, init: str, scheme: Scheme, seed: int) -> Factors:
-    """``U (m, r)`` and ``V^T (r, n)`` of one matrix; on the meta device, their shapes only."""
+def initial_factors(weight: Tensor, matrix: Planned, init: str, scheme: Scheme, seed: int) -> Factors:
+    """``U (m, r)`` and ``V^T (r, n)`` of one matrix, on its device; on the meta device, their shapes only.
+
+    They are worked out on the CPU: a device has another SVD, and no gain from many small ones at a time.
+    """
     assert matrix.rank is not None and weight.shape == (matrix.rows, matrix.columns)
     if weight.is_meta:
         return weight.new_empty(matrix.rows, matrix.rank), weight.new_empty(matrix.rank, matrix.columns)
-    u, vt = INITS[init](weight, matrix.rank, scheme, stream(seed, "factors", matrix.name))
+    u, vt = INITS[init](weight.cpu(), matrix.rank, scheme, stream(seed, "factors", matrix.name))
     # Optimizers walk a parameter as it lies in memory. A copy is in one piece, also where a slice was not; its rows and
     # columns lie as they did.
-    return u.clone(), vt.clone()
+    return u.clone().to(weight.device), vt.clone().to(weight.device)
 
 
 @torch.no_grad()
 def merge(model: nn.Module) -> None:
-    """Replaces, in place, every factorised matrix by the dense matrix of the same function."""
+    """Replaces, in place, every factorised matrix by the dense matrix of the same function.
+
+    A method whose module is no matrix, for it is not linear, has it derive from ``LowRankLinear`` and refuse
+    ``product``.
+
+    Raises:
+        ValueError: a module stands for no matrix.
+    """
     for name, module in list(model.named_modules()):
         if isinstance(module, LowRankQKV):
             dense = QKV(module.vt.shape[1])

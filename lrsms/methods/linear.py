@@ -25,7 +25,7 @@ class LowRankLinear(nn.Module):
         return F.linear(F.linear(x, self.vt), self.u, self.bias)
 
     def product(self) -> Tensor:
-        """``U V^T (m, n)``, in float64 to lose nothing in the sum over r."""
+        """``U V^T (m, n)``, in float64 to lose nothing in the sum over r; what is no matrix raises ValueError here."""
         return (self.u.double() @ self.vt.double()).to(self.u.dtype)
 
     def extra_repr(self) -> str:

@@ -8,14 +8,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from lrsms.methods.ranks import ranks_over_depth
-from lrsms.study.run import LowRank
+from lrsms.study.files_as_values import PLAIN
+from lrsms.study.lowrank import LowRank
+from lrsms.study.method import Method
 
 if TYPE_CHECKING:
     from torch import nn
-
-_BLOCK = re.compile(r"(?P<stack>\w+)\.blocks\.(?P<layer>\d+)\.(?P<part>\w+)\.(?P<rest>.+)")
-_PARTS = {"feedforward_in": "feedforward", "feedforward_out": "feedforward"}
-_FUSION = "fusion"  # both of its matrices share this role
 
 
 @dataclass(frozen=True)
@@ -24,14 +22,16 @@ class Matrix:
 
     Attributes:
         name: module name, ``encoder.blocks.0.attention.qkv.q``.
-        role: what a target names, ``encoder.attention``; outside a stack of blocks ``fusion`` or the name itself.
+        role: what a target names, ``encoder.attention``, as its block says; of a matrix in no block, its name.
         stack: the stack of blocks it belongs to, ``encoder``; empty outside.
-        layer: its block's index in the stack; 0 outside.
+        layer: its block's index in the stack, blocks of stacks within it counted through; 0 outside.
         layers: number of blocks in the stack; 1 outside.
         rows: m, outputs.
         columns: n, inputs.
         bias: number of bias parameters, which low rank keeps.
         rank: r, or None where the matrix stays dense.
+        kind: the name with ``*`` for the layer: matrices of one kind share a rank budget over depth. Empty: the name.
+        method: what becomes of the matrix, if it has a rank.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Matrix:
     columns: int
     bias: int
     rank: int | None = None
+    kind: str = ""
+    method: Method = PLAIN
 
-    @property
-    def kind(self) -> str:
-        """The name with its layer left out: matrices of one kind share a rank budget over depth."""
-        return re.sub(r"\.blocks\.\d+\.", ".blocks.*.", self.name)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or self.name)
 
     @property
     def parameters_dense(self) -> int:
@@ -56,10 +56,18 @@ class Matrix:
 
     @property
     def parameters(self) -> int:
-        """The factors, r (m + n), and the bias; where there is no rank, the dense matrix."""
+        """Numbers that the method leaves when training ends, r (m + n) of plain low rank, and the bias; where there is
+        no rank, the dense matrix."""
         if self.rank is None:
             return self.parameters_dense
-        return self.rank * (self.rows + self.columns) + self.bias
+        return self.method.parameters(self.rows, self.columns, self.rank) + self.bias
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds for one vector, when training ends."""
+        if self.rank is None:
+            return self.rows * self.columns
+        return self.method.operations(self.rows, self.columns, self.rank)
 
     @property
     def break_even(self) -> float:
@@ -73,12 +81,9 @@ def by_kind(plan: Sequence[Matrix]) -> list[dict[str, Any]]:
     An entry has their name (with ``*`` for the layer), role, shape and break-even rank, the layers and the rank at each
     (None where it stays dense), and the sums of their parameters, dense and as trained.
     """
-    kinds: dict[str, list[Matrix]] = {}
-    for matrix in plan:
-        kinds.setdefault(matrix.kind, []).append(matrix)
     return [
         {
-            "name": kind,
+            "name": members[0].kind,
             "role": members[0].role,
             "rows": members[0].rows,
             "columns": members[0].columns,
@@ -88,8 +93,16 @@ def by_kind(plan: Sequence[Matrix]) -> list[dict[str, Any]]:
             "parameters_dense": sum(matrix.parameters_dense for matrix in members),
             "parameters": sum(matrix.parameters for matrix in members),
         }
-        for kind, members in kinds.items()
+        for members in kinds_of(plan)
     ]
+
+
+def kinds_of(plan: Sequence[Matrix]) -> list[list[Matrix]]:
+    """The matrices of each kind and shape, in the order of the plan."""
+    kinds: dict[tuple[str, int, int], list[Matrix]] = {}
+    for matrix in plan:
+        kinds.setdefault((matrix.kind, matrix.rows, matrix.columns), []).append(matrix)
+    return list(kinds.values())
 
 
 def summary(parameters: int, plan: Sequence[Matrix]) -> dict[str, Any]:
@@ -117,6 +130,8 @@ def make_plan(model: "nn.Module", lowrank: LowRank | None) -> list[Matrix]:
     Raises:
         ValueError: a target matches nothing, or a rank would leave [1, full].
     """
+    from lrsms.methods.matrices import list_matrices  # here alone: who checks a record needs the ranks, and no PyTorch
+
     return with_ranks(list_matrices(model, fused=is_fused(lowrank)), lowrank)
 
 
@@ -129,7 +144,8 @@ def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
     """The same matrices of a dense model, those that a target matches with their rank.
 
     Raises:
-        ValueError: a target matches nothing, or a rank would leave [1, full].
+        ValueError: one line: a target matches nothing or is ambiguous, a rank would leave [1, full], or a mapping over
+            depth reaches a matrix that has none.
     """
     if lowrank is None:
         return matrices
@@ -138,69 +154,74 @@ def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
     chosen = [matrix for matrix in matrices if any(_matches(matrix, target) for target in lowrank.targets)]
     if fused and not any(matrix.name.endswith(".qkv") for matrix in chosen):
         raise ValueError(f"'lowrank.qkv' is 'fused', but the targets {list(lowrank.targets)} reach no q, k and v")
+    if lowrank.mapping != "uniform":
+        _check_depth(lowrank, chosen)
     ranks: dict[str, int] = {}
-    for kind in dict.fromkeys(matrix.kind for matrix in chosen):
-        members = [matrix for matrix in chosen if matrix.kind == kind]
+    for members in kinds_of(chosen):
         full = min(members[0].rows, members[0].columns)
         depths = [matrix.layer for matrix in members]
-        values = ranks_over_depth(lowrank, full, depths, members[0].layers, kind)
+        values = ranks_over_depth(lowrank, full, depths, members[0].layers, members[0].kind)
         ranks |= {matrix.name: rank for matrix, rank in zip(members, values, strict=True)}
-    return [replace(matrix, rank=ranks.get(matrix.name)) for matrix in matrices]
-
-
-def list_matrices(model: "nn.Module", fused: bool = False) -> list[Matrix]:
-    """Every ``nn.Linear`` of the model; with ``fused``, each ``QKV`` as one."""
-    from torch import nn  # here alone: who checks a record needs the ranks, and no PyTorch
-
-    from lrsms.models.layers import QKV
-
-    matrices = []
-    fused_names: list[str] = []
-    for name, module in model.named_modules():
-        if fused and isinstance(module, QKV):
-            fused_names.append(name)
-            linears = [module.q, module.k, module.v]
-        elif isinstance(module, nn.Linear) and not any(name.startswith(f"{parent}.") for parent in fused_names):
-            linears = [module]
-        else:
-            continue
-        block = _BLOCK.fullmatch(name)
-        layers = len(model.get_submodule(f"{block['stack']}.blocks")) if block else 1  # type: ignore[arg-type]
-        rows = sum(linear.out_features for linear in linears)
-        bias = sum(linear.out_features for linear in linears if linear.bias is not None)
-        matrices.append(named_matrix(name, layers, rows, linears[0].in_features, bias))
-    return matrices
-
-
-def named_matrix(name: str, layers: int, rows: int, columns: int, bias: int) -> Matrix:
-    """A dense matrix, whose name says its role and its place; ``layers``: the blocks of its stack, 1 outside."""
-    if block := _BLOCK.fullmatch(name):
-        role = f"{block['stack']}.{_PARTS.get(block['part'], block['part'])}"
-        return Matrix(name, role, block["stack"], int(block["layer"]), layers, rows, columns, bias)
-    role = _FUSION if name.startswith(f"{_FUSION}.") else name
-    return Matrix(name, role, "", 0, layers, rows, columns, bias)
+    return [replace(matrix, rank=ranks.get(matrix.name), method=lowrank.acting_method) for matrix in matrices]
 
 
 def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
     for target in targets:
         if not any(_matches(matrix, target) for matrix in matrices):
-            known = sorted({handle for matrix in matrices for handle in _handles(matrix)})
+            known = sorted({handle for matrix in matrices for handle in _handles(matrix).values()})
             near = get_close_matches(target, known, n=1)
             roles = sorted({matrix.role for matrix in matrices if matrix.role != matrix.name})
             hint = f"did you mean '{near[0]}'?" if near else f"roles: {', '.join(roles)}"
             raise ValueError(f"'lowrank.targets': '{target}' matches no matrix; {hint}")
+
+    for target in targets:
+        _check_is_clear(target, matrices)
+
+
+def _check_is_clear(target: str, matrices: Sequence[Matrix]) -> None:
+    """A target without wildcards means a name, or a role, but not the name of one matrix and the role of others."""
+    ways: dict[str, Matrix] = {}
+    for matrix in matrices:
+        way = next((way for way, handle in _handles(matrix).items() if handle == target), None)
+        if way is not None and _matches(matrix, target):
+            ways.setdefault(way, matrix)
+    if len(ways) > 1:
+        (one, first), (other, second) = list(ways.items())[:2]
+        raise ValueError(
+            f"'lowrank.targets': '{target}' is ambiguous: it is the {one} of '{first.name}' and the {other} of"
+            f" '{second.name}'; use names or a pattern, such as '{first.kind}'"
+        )
+
+
+def _check_depth(lowrank: LowRank, chosen: Sequence[Matrix]) -> None:
+    """A mapping over depth needs matrices that have a depth, and a budget that its layers can share."""
+    for matrix in chosen:
+        if not matrix.stack:
+            raise ValueError(
+                f"'lowrank.mapping' is '{lowrank.mapping}', but '{matrix.name}' is in no stack of blocks and has no"
+                " depth; leave it out of 'lowrank.targets', or use mapping 'uniform'"
+            )
+    shapes: dict[str, Matrix] = {}
+    for matrix in chosen:
+        first = shapes.setdefault(matrix.kind, matrix)
+        if (first.rows, first.columns) != (matrix.rows, matrix.columns):
+            raise ValueError(
+                f"'lowrank.mapping' is '{lowrank.mapping}', but '{first.name}' is {first.rows} x {first.columns} and"
+                f" '{matrix.name}' is {matrix.rows} x {matrix.columns}: matrices of different shapes share no budget of"
+                " ranks; name those of one shape, or use mapping 'uniform'"
+            )
 
 
 def _matches(matrix: Matrix, target: str) -> bool:
     if matrix.role == matrix.name and target.split(".")[1:] == ["*"]:
         # ``decoder.*`` means the roles of the decoder's blocks, not its vocabulary projection.
         return False
-    return any(fnmatchcase(handle, target) for handle in _handles(matrix))
+    return any(fnmatchcase(handle, target) for handle in _handles(matrix).values())
 
 
-def _handles(matrix: Matrix) -> list[str]:
+def _handles(matrix: Matrix) -> dict[str, str]:
     """What a target may call the matrix by; ``encoder.*`` also means ``audio_encoder.*`` and ``video_encoder.*``."""
-    handles = [matrix.name, matrix.role]
+    handles = {"name": matrix.name, "role": matrix.role}
     if matrix.name.endswith(".position"):
-        handles.append(f"{matrix.role}.position")
-    return handles + [re.sub("^(audio|video)_", "", handle) for handle in handles]
+        handles["part of a role"] = f"{matrix.role}.position"
+    return handles | {f"{way}, of each modality": re.sub("^(audio|video)_", "", it) for way, it in handles.items()}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 
 
 def uniform_rank(ratio: float, full: int, multiple: int = 1) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lrsms.base.files import write_atomically
-from lrsms.methods.plan import Matrix
+from lrsms.methods.plan import Matrix, kinds_of
 
 POINTS = 33
 """Singular values kept of each matrix, at most."""
@@ -38,16 +38,13 @@ def spectra(weights: Mapping[str, Tensor], plan: Sequence[Matrix]) -> dict[str, 
     Returns:
         ``energy``, ``indices`` (of R, a text as JSON's keys are) and ``matrices``; numbers to 3 or 4 digits.
     """
-    kinds: dict[str, list[Matrix]] = {}
-    for matrix in plan:
-        kinds.setdefault(matrix.kind, []).append(matrix)
     entries, sizes = [], set()
-    for kind, members in kinds.items():
+    for members in kinds_of(plan):
         found = [singular_values(weights, matrix) for matrix in members]
         sizes |= {len(values) for values in found}
         entries.append(
             {
-                "name": kind,
+                "name": members[0].kind,
                 "role": members[0].role,
                 "rows": members[0].rows,
                 "columns": members[0].columns,
@@ -73,8 +70,7 @@ def write_spectra(path: Path, content: Mapping[str, Any]) -> None:
 def singular_values(weights: Mapping[str, Tensor], matrix: Matrix) -> Tensor:
     """All min(m, n) singular values of a dense matrix ``(m, n)``, the r of a factorised one; float64, largest first.
 
-    The others of a product of rank r are 0. With U = Q_u R_u and V = Q_v R_v, those of U V^T are those of R_u R_v^T,
-    which is no larger than r x r: the product itself is never formed.
+    The others of a product of rank r are 0.
     """
     if matrix.rank is None:
         parts = [f"{matrix.name}.{part}.weight" for part in "qkv"]
@@ -82,8 +78,17 @@ def singular_values(weights: Mapping[str, Tensor], matrix: Matrix) -> Tensor:
         weight = torch.cat([weights[part] for part in parts]) if fused else weights[f"{matrix.name}.weight"]
         assert weight.shape == (matrix.rows, matrix.columns), matrix.name
         return torch.linalg.svdvals(_exact(weight))
-    u, vt = _exact(weights[f"{matrix.name}.u"]), _exact(weights[f"{matrix.name}.vt"])
-    assert u.shape == (matrix.rows, matrix.rank) and vt.shape == (matrix.rank, matrix.columns), matrix.name
+    return matrix.method.singular_values(weights, matrix)
+
+
+def factor_singular_values(u: Tensor, vt: Tensor) -> Tensor:
+    """The r singular values of ``U (m, r) V^T (r, n)``; float64, largest first.
+
+    With U = Q_u R_u and V = Q_v R_v, they are those of R_u R_v^T, which is no larger than r x r: the product itself is
+    never formed.
+    """
+    u, vt = _exact(u), _exact(vt)
+    assert u.shape[1] == vt.shape[0], (u.shape, vt.shape)
     return torch.linalg.svdvals(torch.linalg.qr(u, mode="r").R @ torch.linalg.qr(vt.T, mode="r").R.T)
 
 

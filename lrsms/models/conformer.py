@@ -5,13 +5,15 @@ Every matrix is a named ``nn.Linear`` that is called as a module, pointwise conv
 """
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrsms.models.dropout import Dropout
-from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
+from lrsms.models.layers import QKV, Block, FeedForward, Stack, layer_norm, sinusoids
 from lrsms.models.norm import MaskedBatchNorm
 
 
@@ -31,7 +33,7 @@ class ConformerEncoder(nn.Module):
         super().__init__()
         self.scale = math.sqrt(dim)
         self.dropout = Dropout(dropout)
-        self.blocks = nn.ModuleList(ConformerBlock(dim, heads, feedforward, kernel, dropout) for _ in range(layers))
+        self.blocks = Stack(ConformerBlock(dim, heads, feedforward, kernel, dropout) for _ in range(layers))
         self.norm = layer_norm(dim)
 
     def forward(self, x: Tensor, padding_mask: Tensor) -> Tensor:
@@ -43,8 +45,15 @@ class ConformerEncoder(nn.Module):
         return self.norm(x)
 
 
-class ConformerBlock(nn.Module):
+class ConformerBlock(Block):
     """Half a feed-forward, attention, convolution, half a feed-forward, each pre-norm and residual; then a norm."""
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "feedforward_in": "feedforward",
+        "attention": "attention",
+        "convolution": "convolution",
+        "feedforward_out": "feedforward",
+    }
 
     def __init__(self, dim: int, heads: int, feedforward: int, kernel: int, dropout: float) -> None:
         super().__init__()

@@ -5,16 +5,16 @@ Equal to Auto-AVSR's (github.com/mpc001/auto_avsr) to the parameter and the logi
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lrsms.models.dropout import Dropout
-from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
+from lrsms.models.layers import QKV, Block, FeedForward, Stack, layer_norm, sinusoids
 
 KeyValue = tuple[Tensor, Tensor]
 """Keys and values of one attention, each ``(B, heads, T, dim / heads)``."""
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
         # seconds.
         self.embedding = nn.Embedding.from_pretrained(torch.empty(size, dim).uniform_(-1, 1), freeze=False)
         self.dropout = Dropout(dropout)
-        self.blocks = nn.ModuleList(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
+        self.blocks = Stack(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
         self.norm = layer_norm(dim)
         self.output = nn.Linear(dim, size)
 
@@ -130,8 +130,14 @@ class Decoder(nn.Module):
         return self.dropout(x)
 
 
-class DecoderBlock(nn.Module):
+class DecoderBlock(Block):
     """Self-attention, attention to the memory and feed-forward, each with a norm before it and a residual around it."""
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "self_attention": "self_attention",
+        "cross_attention": "cross_attention",
+        "feedforward": "feedforward",
+    }
 
     def __init__(self, dim: int, heads: int, feedforward: int, dropout: float) -> None:
         super().__init__()

@@ -1,13 +1,17 @@
 """The fusion of audio and video into one memory."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrsms.models.layers import Block
 from lrsms.models.norm import MaskedBatchNorm
 
 
-class Fusion(nn.Module):
+class Fusion(Block):
     """Auto-AVSR's fusion: ``out(relu(norm(hidden([audio; video]))))`` at every frame, with batch norm over valid
     frames.
 
@@ -15,6 +19,8 @@ class Fusion(nn.Module):
         dim: width D of each modality and of the output.
         inner: width between the two matrices.
     """
+
+    roles: ClassVar[Mapping[str, str]] = {"hidden": "fusion", "out": "fusion"}
 
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()

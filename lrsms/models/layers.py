@@ -1,6 +1,8 @@
 """Layers of both the Conformer encoder and the Transformer decoder, as in Auto-AVSR (github.com/mpc001/auto_avsr)."""
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,25 @@ from lrsms.models.dropout import Dropout
 def layer_norm(dim: int) -> nn.LayerNorm:
     """Auto-AVSR's epsilon: with PyTorch's default of 1e-5 the logits would differ."""
     return nn.LayerNorm(dim, eps=1e-12)
+
+
+class Block(nn.Module):
+    """A part of the network that says which roles its matrices play: what a low-rank target names.
+
+    A matrix of the block plays the role ``<stack>.<role>``, where ``stack`` is the module that holds the block's stack;
+    outside a stack it is ``<parent>.<role>``, or ``<role>`` where the block lies at the top of the network.
+    """
+
+    roles: ClassVar[Mapping[str, str]]
+    """The role of each direct child that holds matrices. Several children may share one."""
+
+
+class Stack(nn.ModuleList):
+    """Blocks one after another: the axis of depth along which ranks may vary.
+
+    A stack may hold modules with stacks of their own. All of their blocks then lie on the one axis of the outermost
+    stack, in the order in which they are held.
+    """
 
 
 class QKV(nn.Module):

@@ -23,6 +23,7 @@ from lrsms.record.metrics import METRICS, WORDS
 from lrsms.record.metrics import metric_of as metric_of_unit
 from lrsms.record.score import COUNTS
 from lrsms.report import comparable, factored, learning, nuisance, pairs, remarks, sums
+from lrsms.report.courses import describe_courses
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
@@ -144,7 +145,9 @@ def aggregate(
     too_alike = others.warnings()
     for remark in (*too_alike, *about_data):
         warnings.warn(remark, stacklevel=2)
-    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data], folder)
+    remarks.write(
+        [*(f"Warning: {line}" for line in too_alike), *about_data, *describe_courses(experiments, steptimes)], folder
+    )
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     pairs.write(runs, records, decoding, folder)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lrsms.study.fields import as_text
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 
 COLUMNS = ["targets", "ratio", "mapping", "init"]
 _AND = " + "

@@ -13,6 +13,7 @@ import seaborn as sns
 from lrsms.report.cells import Cell
 from lrsms.report.summary import Summary
 from lrsms.report.tables import short_targets
+from lrsms.study.fields import short_name
 
 LABEL_WIDTH = 48
 """Characters of a legend's line that fit into one column."""
@@ -233,4 +234,4 @@ def _by_ratio(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 
 
 def _named(axis: str, value: str) -> str:
-    return f"{axis.split('.')[-1].replace('_', ' ')} {value}" if value else ""
+    return f"{short_name(axis).replace('_', ' ')} {value}" if value else ""

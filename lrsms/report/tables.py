@@ -19,6 +19,7 @@ from lrsms.report.factored import joined
 from lrsms.report.paired import Key
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
 from lrsms.report.summary import Summary, holm, summarise
+from lrsms.study.fields import short_name
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
@@ -145,8 +146,8 @@ def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
         notes.append(f"All low-rank rows: {', '.join(same)}.")
     for axis in cells[0].axes:
         texts = [cell.axes[axis] for cell in cells]
-        leaf = axis.split(".")[-1]
-        unique = sum(other.split(".")[-1] == leaf for other in cells[0].axes) == 1
+        leaf = short_name(axis)
+        unique = sum(short_name(other) == leaf for other in cells[0].axes) == 1
         columns.append(Column(leaf if unique else axis, tuple(texts), numeric=False))
     if len({cell.seeds for cell in cells}) > 1:
         columns.append(Column("seeds", tuple(str(cell.seeds) for cell in cells)))

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lrsms.base.strict import canonical_json
-from lrsms.study.run import LowRank, Run
+from lrsms.study.lowrank import LowRank
+from lrsms.study.run import Run
 
 
 def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -64,6 +65,11 @@ def describe(varied: Mapping[str, Any]) -> str:
         )
         words.append(text if speaks else f"{field.split('.')[-1]}{text}")
     return "-".join(words) or "dense"
+
+
+def short_name(field: str) -> str:
+    """What a dotted field is called in tables and legends: its last part, and ``method`` of ``lowrank.method.name``."""
+    return field.removesuffix(".name").split(".")[-1]
 
 
 def as_text(value: Any) -> str:

@@ -1,14 +1,19 @@
 """Fields whose values are files: ``lrsms/methods/inits/orthogonal.py`` is the value ``orthogonal`` of ``lowrank.init``.
 
-To add a value, add a file. The names, and the options that a file has of its own, are known without importing the
-files, which need PyTorch.
+To add a value, add a file. The names, and the options that an optimizer's file has, are known without importing the
+files, which need PyTorch. Files of methods are imported, since they say which parameters a method has; they need
+PyTorch only when the method acts.
 """
 
 import ast
+import importlib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, get_args
+
+from lrsms.study.method import Method
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -26,6 +31,32 @@ OPTIMIZERS = names_in("training/optimizers")
 """The optimizers."""
 ADAMW = "adamw"
 """The optimizer of a run that names none."""
+
+
+def methods_in(folder: str) -> dict[str, type[Method]]:
+    """The methods of a folder of this package, by name: of each file, the class that it defines.
+
+    Raises:
+        ImportError: one line: a file has not one such class, or its class has another name.
+    """
+    found: dict[str, type[Method]] = {}
+    for name in names_in(folder):
+        module = importlib.import_module(f"{_PACKAGE.name}.{folder.replace('/', '.')}.{name}")
+        own = [it for it in vars(module).values() if isinstance(it, type) and it.__module__ == module.__name__]
+        methods = [it for it in own if issubclass(it, Method)]
+        if len(methods) != 1 or get_args(methods[0].model_fields["name"].annotation) != (name,):
+            raise ImportError(f'{module.__file__}: must define one Method, with the field name: Literal["{name}"]')
+        found[name] = methods[0]
+    return found
+
+
+METHODS = methods_in("methods/variants")
+"""What becomes of planned matrices; ``plain`` is what None stands for."""
+PLAIN = METHODS["plain"].model_validate({})
+if TYPE_CHECKING:
+    AnyMethod = Method
+else:
+    AnyMethod = Union[tuple(METHODS.values())]  # noqa: UP007 (there are as many as there are files)
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
@@ -85,3 +116,16 @@ def _options_of(optimizer: str) -> dict[str, tuple[float, float, float]]:
             options: dict[str, tuple[float, float, float]] = ast.literal_eval(node.value)
             return options
     return {}
+
+
+def named_method(value: Any) -> Any:
+    """A validator for data that are to become a method; plain low rank by its name becomes None.
+
+    Raises:
+        ValueError: one line: there is no method of this name, with the nearest one, or there is no name.
+    """
+    if value is not None and not isinstance(value, Method):
+        if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
+            raise ValueError(f"must be a mapping with a name, such as {{name: {max(METHODS)}}}")
+        one_of(tuple(METHODS))(name)
+    return None if value == {"name": str(PLAIN)} else value

@@ -13,7 +13,14 @@ from lrsms.base.strict import Frozen, digest
 from lrsms.study import bounds
 from lrsms.study.bounds import Momentum, Name, Share, Width
 from lrsms.study.corpus import Corpus
-from lrsms.study.files_as_values import ADAMW, INITS, one_of, own_options, unless_adamw
+from lrsms.study.files_as_values import (
+    ADAMW,
+    PLAIN,
+    own_options,
+    unless_adamw,
+)
+from lrsms.study.lowrank import LowRank
+from lrsms.study.method import Method
 
 Task = Literal["asr", "vsr", "avsr"]
 Modality = Literal["audio", "video"]
@@ -96,45 +103,6 @@ class Model(Frozen):
                 f"'layers', 'decoder_layers', 'dim' and 'feedforward' make more than {weights:.1g} weights; at most"
                 f" {MOST_WEIGHTS:.0g}"
             )
-        return self
-
-
-class LowRank(Frozen):
-    """Which matrices are factorised, their ranks, and how their factors are initialised."""
-
-    targets: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
-        "encoder.attention",
-        "encoder.feedforward",
-    )
-    """Roles (``encoder.attention``), groups of roles (``encoder.*``) or globs over matrix names."""
-    ratio: Annotated[float, Field(gt=0, le=1)]
-    """Fraction of full rank that is kept, averaged over depth."""
-    mapping: Literal["uniform", "linear", "explicit"] = "uniform"
-    slope: Annotated[float, Field(gt=-1, lt=1)] | None = None
-    """For the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
-    ratios: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=1000)] | None = (
-        None
-    )
-    """For the explicit mapping: one ratio per layer, whose average is ``ratio``."""
-    init: Annotated[str, AfterValidator(one_of(INITS))] = "spectral"
-    """How the factors are initialised: a file in ``lrsms/methods/inits``."""
-    qkv: Literal["separate", "fused"] = "separate"
-    """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
-    multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
-    """Ranks are multiples of this (8 suits tensor cores)."""
-
-    @model_validator(mode="after")
-    def _mapping_has_its_parameters(self) -> Self:
-        if (self.mapping == "linear") != (self.slope is not None):
-            raise ValueError("'slope' is needed by, and only by, mapping 'linear'")
-        if (self.mapping == "explicit") != (self.ratios is not None):
-            raise ValueError("'ratios' is needed by, and only by, mapping 'explicit'")
-        if self.ratios is not None:
-            mean = sum(self.ratios) / len(self.ratios)
-            if abs(mean - self.ratio) > 1e-3:
-                raise ValueError(
-                    f"'ratios' average {mean:.4g} but 'ratio' is {self.ratio:.4g}; set ratio to the average"
-                )
         return self
 
 
@@ -270,11 +238,34 @@ class Run(Frozen):
             raise ValueError(
                 f"'train.augment.video_masks' and 'flip' are for video, which task '{self.task}' does not have"
             )
+        if self.train.steps is not None:
+            self.changes_at(self.train.steps)
         if self.train.noise is not None and "audio" not in self.model.modalities:
             raise ValueError(f"'train.noise' is for audio, which task '{self.task}' does not have")
         if self.train.modality_dropout is not None and self.task != "avsr":
             raise ValueError(f"'train.modality_dropout' is for task 'avsr', got '{self.task}'")
         return self
+
+    @property
+    def method(self) -> Method:
+        """What becomes of its matrices; of a dense run, as of plain low rank, there is nothing to tell over time."""
+        return PLAIN if self.lowrank is None else self.lowrank.acting_method
+
+    @property
+    def num_phases(self) -> int:
+        """Structures that the network has, one after another: 1 where it never changes."""
+        return 1 + len(self.method.changes())
+
+    def changes_at(self, total: int) -> list[int]:
+        """The steps after which the structure of the network changes, of ``total``; none of most runs.
+
+        Raises:
+            ValueError: one line: a phase would have no step, or the final weights would be a mean over snapshots of
+                different structures.
+        """
+        if self.num_phases == 1:
+            return []
+        return self.method.changes_at(total, self.train.snapshot_steps(total)[-self.train.average])
 
     @property
     def digest(self) -> str:

@@ -3,7 +3,7 @@
 A run's folder holds::
 
     config.json            the run; refused if its content does not hash to the folder's name
-    plan.json              every matrix, its role and its rank
+    plan.json              every matrix, its role and its rank, of the network that training ends with
     metrics.jsonl          loss, learning rate and gradient norm of every step; validation at snapshots
     timings.jsonl          milliseconds, waiting for data and frames of every step: apart, since timings never repeat
     checkpoints/           the newest two, from which an interrupted run goes on; of a run that has ended, how it did
@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,9 @@ from lrsms.base.progress import progress
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, training_batch
 from lrsms.data.prepared import Item, Prepared
-from lrsms.methods.build import build_model, build_structure
+from lrsms.methods.build import build_structure
 from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_summary
 from lrsms.methods.spectra import spectra, write_spectra
-from lrsms.models.norm import update_running_statistics
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import metric_of
 from lrsms.record.run_files import PLAN, SPECTRA, WEIGHTS, run_title
@@ -42,10 +42,9 @@ from lrsms.training.distributed import Ranks
 from lrsms.training.ending import Session, end, has_ended
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, out_of_memory
-from lrsms.training.optimizer import make_optimizer, set_learning_rate
 from lrsms.training.resume import resume
 from lrsms.training.schedule import Group, num_steps, steps
-from lrsms.training.state import capture
+from lrsms.training.state import State, capture
 from lrsms.training.step import clip_and_read, summed_step
 from lrsms.training.steplog import log, open_log, sync, waited_share
 from lrsms.training.validation import validate
@@ -83,106 +82,120 @@ def train(
 
 
 def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop) -> None:
-    device = ranks.device
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
     total = num_steps(frames, run.train, run.seed)
     snapshots = run.train.snapshot_steps(total)
     averaged = snapshots[-run.train.average :]
 
-    model, plan = build_model(run, prepared.tokenizer.size)
-    model.to(device).train()
-    memory = Memory(model, run)
-    optimizer = make_optimizer(run.train, model)
-    total_weights = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
-    begun = resume(folder, run, prepared, model, optimizer, total_weights, ranks)
+    state, begun = resume(folder, run, prepared, total, ranks)
     session = Session(begun.step, ranks, begun.sessions)
-    row = begun.row
-    summary = plan_summary(model, plan)
+    memory = Memory(state.model, run)
+    plan = plan_summary(build_structure(run, prepared.tokenizer.size)[0], state.plan)
     if ranks.first:
-        write_json(folder / PLAN, summary)
+        write_json(folder / PLAN, plan)
 
-    def load(groups: list[Group]) -> Work:
-        mine = ranks.share(groups)
-        batches = (training_batch(prepared, [items[i] for i in g.members], run, g.epoch) for g in mine)
-        return Work(groups, [batch.for_device(device) for batch in batches])
-
-    def save(step: int, unvalidated: Mapping[str, float] | None = None) -> None:
+    def save(unvalidated: Mapping[str, float] | None = None) -> None:
         sync(metrics, timings)
-        extra = {
-            **prepared.identity,
-            "sessions": session.content(memory.recomputing),
-            "row": unvalidated,
-        }
-        save_checkpoint(folder / "checkpoints", capture(step, model, optimizer, total_weights, extra))
+        extra = {**prepared.identity, "sessions": session.content(memory.recomputing), "row": unvalidated}
+        checkpoint = capture(state.step, state.model, state.optimizer, state.total_weights, extra)
+        save_checkpoint(folder / "checkpoints", checkpoint)
 
-    done = begun.step
-    loader = load_ahead(steps(frames, run.train, run.seed, done), load)
-    diverged_at = None
+    row, diverged_at = begun.row, None
+    loader = load_ahead(steps(frames, run.train, run.seed, state.step), partial(Work.load, run, prepared, items, ranks))
     next_checkpoint = time.monotonic() + checkpoint_seconds
     logs = (folder / name if ranks.first else Path(os.devnull) for name in ("metrics.jsonl", "timings.jsonl"))
-    metrics, timings = (open_log(path, done) for path in logs)
-    reports = progress(run_title(folder), done) if ranks.first else nullcontext(_no_report)
+    metrics, timings = (open_log(path, state.step) for path in logs)
+    reports = progress(run_title(folder), state.step) if ranks.first else nullcontext(_no_report)
     with closing(loader), metrics, timings, reports as show:
         try:
-            while row is not None or done < total:
-                if row is None:
+            while row is not None or state.step < total:
+                if row is None:  # otherwise the last step is still to be validated
                     began = time.perf_counter()
                     work = next(loader)
                     waited = time.perf_counter() - began
-                    lr = learning_rate(run.train, done, total)
-                    totals = summed_step(model, run, work.batches, done, work.num_utterances, ranks, memory, stop)
-                    losses, norm = clip_and_read(model, totals, run.train.clip)
-                    row = {"step": done + 1, "epoch": work.groups[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
+                    row = train_step(state, work, ranks, memory, stop)
                     if not is_finite(row):
-                        diverged_at = done + 1
+                        diverged_at = state.step + 1
                         break
-                    set_learning_rate(optimizer, lr)
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                    update_running_statistics(model)
-                    done += 1
                     elapsed = time.perf_counter() - began
-                    num_frames = sum(frames[index] for group in work.groups for index in group.members)
-                    log(timings, {"step": done, "ms": elapsed * 1e3, "waited_ms": waited * 1e3, "frames": num_frames})
-
-                if done in snapshots:
-                    row |= validate(model, run, prepared, valid, device, ranks, stop)
+                    log(timings, {"step": state.step, **milliseconds(elapsed, waited), "frames": work.frames(frames)})
+                if state.step in snapshots:
+                    row |= validate(state.model, run, prepared, valid, ranks.device, ranks, stop)
                     if not is_finite(row):
-                        diverged_at = done
+                        diverged_at = state.step
                         break
-                    if done in averaged:
-                        for name, tensor in model.state_dict().items():
-                            total_weights[name] += tensor
+                    if state.step in averaged:
+                        state.add_snapshot()
                 log(metrics, row)
                 with suppress(BrokenPipeError):  # nobody listens any more
-                    show(done, total, note(row, metric_of(run.corpus.unit)))
+                    show(state.step, total, note(row, metric_of(run.corpus.unit)))
                 row = None
-                if ranks.first and (time.monotonic() >= next_checkpoint or done == total):
+                if ranks.first and (time.monotonic() >= next_checkpoint or state.step == total):
                     before = time.monotonic()
-                    save(done)
+                    save()
                     after = time.monotonic()
                     # At most a twentieth of the time.
                     next_checkpoint = after + checkpoint_seconds * max(1.0, (after - before) / 3)
         except Interrupted:
-            if ranks.first and (done, row) != (begun.step, begun.row):
-                save(done, row)
+            if ranks.first and (state.step, row) != (begun.step, begun.row):
+                save(row)
             ranks.wait()  # who leaves has the others ended
-            raise Interrupted(f"{folder}: interrupted after step {done} of {total}; run it again to go on") from None
+            raise Interrupted(
+                f"{folder}: interrupted after step {state.step} of {total}; run it again to go on"
+            ) from None
+    if ranks.first:
+        if diverged_at is None:
+            write_weights(folder, state, plan, len(averaged))
+        end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory))
 
-    if not ranks.first:
-        return
-    if diverged_at is None:
-        weights = {name: tensor / len(averaged) for name, tensor in total_weights.items()}
-        buffers = {name for name, _ in model.named_buffers()}
-        check_plan(summary, plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
-        write_tensors(folder / WEIGHTS, weights)
-        write_spectra(folder / SPECTRA, spectra(weights, plan))
-    else:
+
+def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: Stop) -> dict[str, float]:
+    """Takes the next step, and returns what is logged of it; where that is not finite, the weights have not moved.
+
+    Raises:
+        Interrupted: at all ranks, if one was asked to stop; the state is as it was before the step.
+        ValueError: the step does not fit into the device's memory.
+    """
+    run, step = state.run, state.step
+    lr = learning_rate(run.train, step, state.total)
+    totals = summed_step(state.model, run, work.batches, step, work.num_utterances, ranks, memory, stop)
+    losses, norm = clip_and_read(state.model, totals, run.train.clip)
+    row = {"step": step + 1, "epoch": work.groups[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
+    if is_finite(row):
+        state.update(lr)
+    return row
+
+
+def write_weights(folder: Path, state: State, plan: Mapping[str, Any], num_averaged: int) -> None:
+    """Writes the mean over the averaged snapshots, and its spectra.
+
+    Raises:
+        ValueError: one line: the weights are not those of ``plan``, the content of ``plan.json``.
+    """
+    weights = {name: tensor / num_averaged for name, tensor in state.total_weights.items()}
+    buffers = {name for name, _ in state.model.named_buffers()}
+    check_plan(plan, state.plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
+    write_tensors(folder / WEIGHTS, weights)
+    write_spectra(folder / SPECTRA, spectra(weights, state.plan))
+
+
+def outcome(
+    run: Run,
+    prepared: Prepared,
+    folder: Path,
+    items: Sequence[Item],
+    total: int,
+    diverged_at: int | None,
+    session: Session,
+    memory: Memory,
+) -> dict[str, Any]:
+    """How the training of a run ended, in ``total`` steps or at ``diverged_at``: what ``run.json`` says of it."""
+    if diverged_at is not None:
         for name in (WEIGHTS, SPECTRA):
             (folder / name).unlink(missing_ok=True)  # of an earlier training
-    sessions = session.content(memory.recomputing)
-    outcome = {
+    device, sessions = session.ranks.device, session.content(memory.recomputing)
+    return {
         "status": "finished" if diverged_at is None else "diverged",
         "diverged_at": diverged_at,
         "steps": total,
@@ -198,7 +211,11 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
         "provenance": session.origin,
         "sessions": sessions,
     }
-    end(folder, outcome)
+
+
+def milliseconds(elapsed: float, waited: float) -> dict[str, float]:
+    """Of the seconds that a step took, and of those that it waited for its data."""
+    return {"ms": elapsed * 1e3, "waited_ms": waited * 1e3}
 
 
 @dataclass(frozen=True)
@@ -208,10 +225,21 @@ class Work:
     groups: Sequence[Group]
     batches: list[Batch]
 
+    @classmethod
+    def load(cls, run: Run, prepared: Prepared, items: Sequence[Item], ranks: Ranks, groups: list[Group]) -> "Work":
+        """Reads the batches of this rank, on their way to its device."""
+        mine = ranks.share(groups)
+        batches = (training_batch(prepared, [items[i] for i in g.members], run, g.epoch) for g in mine)
+        return cls(groups, [batch.for_device(ranks.device) for batch in batches])
+
     @property
     def num_utterances(self) -> int:
         """Of the whole step."""
         return sum(len(group.members) for group in self.groups)
+
+    def frames(self, lengths: Sequence[int]) -> int:
+        """Frames of the whole step; ``lengths``: of every utterance."""
+        return sum(lengths[index] for group in self.groups for index in group.members)
 
 
 def is_finite(row: Mapping[str, float]) -> bool:

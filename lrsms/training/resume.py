@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from lrsms.data.identity import difference, warn_of_unknown_pieces
 from lrsms.data.prepared import Prepared
 from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.study.run import Run
-from lrsms.training.checkpoint import load_checkpoint
-from lrsms.training.distributed import ALONE, Ranks
-from lrsms.training.state import restore
+from lrsms.training.checkpoint import Checkpoint, load_checkpoint
+from lrsms.training.distributed import Ranks
+from lrsms.training.state import State, restore
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Begun:
     """The finished part of a run.
 
     Attributes:
-        step: steps.
+        step: steps that it has taken.
         sessions: the content of ``ending.Session`` for each process that took them.
         row: the log entry of the last step, if that step still has to be validated.
     """
@@ -34,40 +31,36 @@ class Begun:
     row: dict[str, float] | None = None
 
 
-def resume(
-    folder: Path,
-    run: Run,
-    prepared: Prepared,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    total_weights: Mapping[str, Tensor],
-    ranks: Ranks = ALONE,
-) -> Begun:
-    """Restores the run's last checkpoint, if there is one, at every rank; any number of ranks may have written it.
+def resume(folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks) -> tuple[State, Begun]:
+    """Restores the run's last checkpoint, or begins the run; any number of ranks may have written it.
+
+    Args:
+        folder: of the run.
+        run: the run.
+        prepared: its corpus.
+        total: steps of the training.
+        ranks: the processes that train it; all of them go on from the same checkpoint.
 
     Raises:
-        ValueError: it is of other data, another model or optimizer, it follows on a session that restored it wrongly
-            (see ``lrsms.record.resumed``), or ranks do not see the same one.
+        ValueError: one line: the checkpoint is of other data, another model or optimizer, it follows on a session that
+            restored it wrongly (see ``lrsms.record.resumed``), or ranks do not see the same one; or the run does not
+            fit the length of its training.
     """
-    with nullcontext() if ranks.first else warnings.catch_warnings():
-        if not ranks.first:
-            warnings.simplefilter("ignore")  # the first rank warns for all
-        checkpoint = load_checkpoint(folder / "checkpoints")
+    checkpoint = _newest(folder, ranks)
     step = 0 if checkpoint is None else checkpoint.step
-    if ranks.totals([step * (ranks.rank == rank) for rank in range(ranks.size)]) != [step] * ranks.size:
-        raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same checkpoint; run again")
-    if checkpoint is None:
-        return Begun()
-    if other := difference(checkpoint.extra, prepared.identity):
+    if checkpoint is not None and (other := difference(checkpoint.extra, prepared.identity)):
         raise ValueError(
             f"{folder}: was begun {other} than {prepared.folder} holds now; bring back the corpus as it was, or move "
             "the run's folder elsewhere to start anew"
         )
+    state = State.at(run, prepared.tokenizer.size, ranks.device, step, total)
+    if checkpoint is None:
+        return state, Begun()
     if ranks.first:
         warn_of_unknown_pieces(folder, checkpoint.extra, prepared)
     try:
         begun = _begun(checkpoint.step, checkpoint.extra)
-        restore(checkpoint, model, optimizer, total_weights)
+        restore(checkpoint, state.model, state.optimizer, state.total_weights)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -75,7 +68,19 @@ def resume(
         ) from None
     earlier = {"sessions": begun.sessions, "steps": step}
     refuse_wrongly_resumed(run, earlier, folder / "checkpoints", "delete it to start anew")
-    return begun
+    return state, begun
+
+
+def _newest(folder: Path, ranks: Ranks) -> Checkpoint | None:
+    """The newest whole checkpoint, the same at every rank."""
+    with nullcontext() if ranks.first else warnings.catch_warnings():
+        if not ranks.first:
+            warnings.simplefilter("ignore")  # the first rank warns for all
+        checkpoint = load_checkpoint(folder / "checkpoints")
+    step = 0 if checkpoint is None else checkpoint.step
+    if ranks.totals([step * (ranks.rank == rank) for rank in range(ranks.size)]) != [step] * ranks.size:
+        raise ValueError(f"{folder / 'checkpoints'}: not every process sees the same checkpoint; run again")
+    return checkpoint
 
 
 def _begun(step: int, extra: Mapping[str, Any]) -> Begun:

@@ -1,5 +1,8 @@
 """The state of a run: its model, the sum of its snapshots, and the state of its optimizer, of any kind.
 
+A checkpoint says after which step it was written, and the run's configuration says which structure the network has
+then. So ``State.at`` builds a network that the checkpoint fits, also where the structure changes during training.
+
 An optimizer's kernels may read a parameter and its moments in the order of memory. So a tensor with a parameter's shape
 is restored in the parameter's memory layout, which may not be row by row: for factors from an SVD it is not.
 """
@@ -7,17 +10,88 @@ is restored in the parameter's memory layout, which may not be row by row: for f
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lrsms.methods.build import build_model, change_structure
+from lrsms.methods.plan import Matrix
+from lrsms.models.recognizer import Recognizer
+from lrsms.study.run import Run
 from lrsms.training.checkpoint import Checkpoint
+from lrsms.training.optimizer import make_optimizer, set_learning_rate
+from lrsms.training.step import take_step
 
 _NO_OPTIONS = ("params", "param_names", "foreach", "fused", "capturable", "differentiable")
 """Keys of an optimizer's groups that are not options, or that say how to compute, which depends on the device."""
 _ADAMW = ("step", "exp_avg", "exp_avg_sq")
 """State of AdamW, the only optimizer in old checkpoints, which have no note on it."""
+
+
+@dataclass
+class State:
+    """A run in training.
+
+    Attributes:
+        run: the run.
+        model: its network, in the structure of the present step.
+        plan: of the network that it ends as.
+        optimizer: of the model's parameters.
+        total_weights: the sum of the snapshots so far that are averaged, by the names of the model's state dict.
+        step: how many steps lie behind it.
+        total: how many steps training takes.
+    """
+
+    run: Run
+    model: Recognizer
+    plan: list[Matrix]
+    optimizer: torch.optim.Optimizer
+    total_weights: dict[str, Tensor]
+    step: int
+    total: int
+
+    @classmethod
+    def at(cls, run: Run, size: int, device: torch.device, step: int, total: int) -> "State":
+        """The structure that a run has after ``step`` of ``total`` steps; at step 0 with its initial weights.
+
+        Raises:
+            ValueError: one line: low rank does not fit the network, or its changes do not fit the training.
+        """
+        phase = sum(change <= step for change in run.changes_at(total))
+        model, plan = build_model(run, size, phase)
+        model.to(device).train()
+        return cls(run, model, plan, make_optimizer(run.train, model), zeros_of(model), step, total)
+
+    def update(self, lr: float) -> None:
+        """Moves the weights by the gradients of a whole step, and changes the structure if this is the step for it."""
+        set_learning_rate(self.optimizer, lr)
+        take_step(self.run, self.model, self.plan, self.optimizer, self.step, self.total)
+        self.step += 1
+        if self.step in (changes := self.run.changes_at(self.total)):
+            self._change(1 + changes.index(self.step))
+
+    def _change(self, phase: int) -> None:
+        """Goes on in the structure of ``phase``; the sum of snapshots is of the last structure alone."""
+        before = dict(self.model.named_parameters())
+        change_structure(self.model, self.plan, self.run, phase)
+        earlier, self.optimizer = self.optimizer, make_optimizer(self.run.train, self.model)
+        self.total_weights = zeros_of(self.model)
+        if self.run.method.keeps_moments:
+            for name, parameter in self.model.named_parameters():
+                if name in before and before[name].shape == parameter.shape and before[name] in earlier.state:
+                    self.optimizer.state[parameter] = earlier.state[before[name]]
+
+    def add_snapshot(self) -> None:
+        """Adds the present weights to the sum of snapshots."""
+        for name, tensor in self.model.state_dict().items():
+            self.total_weights[name] += tensor
+
+
+def zeros_of(model: nn.Module) -> dict[str, Tensor]:
+    """The sum of no snapshot."""
+    return {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
 
 
 def capture(

@@ -4,14 +4,15 @@ Of our code, only ``clip_and_read`` waits for a GPU: each wait would empty the q
 because it copies its lengths, and several ranks wait when they agree on what to sum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lrsms.base.random_streams import stream_seed
 from lrsms.data.batch import Batch, network_inputs
-from lrsms.models.norm import group_statistics
+from lrsms.methods.plan import Matrix
+from lrsms.models.norm import group_statistics, update_running_statistics
 from lrsms.models.recognizer import Losses, Recognizer
 from lrsms.study.run import Run
 from lrsms.training.distributed import ALONE, Ranks
@@ -81,6 +82,27 @@ def clip_and_read(model: nn.Module, losses: Mapping[str, Tensor], clip: float) -
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
     *values, norm_value = torch.stack([*losses.values(), norm]).tolist()
     return dict(zip(losses, values, strict=True)), norm_value
+
+
+def take_step(
+    run: Run, model: nn.Module, plan: Sequence[Matrix], optimizer: torch.optim.Optimizer, step: int, total: int
+) -> None:
+    """Moves the weights by the gradients of a whole step, as the optimizer and the method do, and ends the step.
+
+    Args:
+        run: what is trained.
+        model: with its gradients, clipped; they are gone afterwards.
+        plan: its matrices.
+        optimizer: of its parameters.
+        step: counted from 0.
+        total: steps of the training.
+    """
+    run.method.before_step(model, plan, step, total)
+    optimizer.step()
+    with torch.no_grad():
+        run.method.after_step(model, plan, optimizer, step, total)
+    optimizer.zero_grad(set_to_none=True)
+    update_running_statistics(model)
 
 
 def accumulate(

@@ -15,7 +15,7 @@ from lrsms.cost.random_data import vocabulary
 from lrsms.cost.stepbench import TIME_WAS_UP, Grid, Result, measure_grid
 from lrsms.cost.stepbench_table import NONE, columns, sentences
 from lrsms.cost.steptime import TrainingStep
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 from lrsms.verbs.benching import asked_grid
 
 CPU = torch.device("cpu")

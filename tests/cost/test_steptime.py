@@ -91,8 +91,8 @@ def test_a_step_is_a_whole_training_step(monkeypatch):
     """It changes the weights and the running statistics, and leaves no gradient behind."""
     models = []
 
-    def remember(run, size):
-        models.append(build_model(run, size))
+    def remember(run, size, phase):
+        models.append(build_model(run, size, phase))
         return models[-1]
 
     build_model = steptime.build_model

@@ -12,7 +12,7 @@ from lrsms.methods.init import INITS
 from lrsms.methods.linear import LowRankLinear, LowRankQKV
 from lrsms.methods.plan import Matrix, make_plan
 from lrsms.models.recognizer import Recognizer
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 
 LENGTHS, TOKENS = torch.tensor([7, 4]), torch.tensor([[10, 3, 3], [10, 5, 1]])
 FUSED = pytest.mark.parametrize("qkv", ["separate", "fused"])

@@ -11,7 +11,8 @@ from lrsms.base.strict import parse
 from lrsms.methods import factors
 from lrsms.methods.init import INITS
 from lrsms.models.initial import Scheme, fill_matrix
-from lrsms.study.run import LowRank, Model
+from lrsms.study.lowrank import LowRank
+from lrsms.study.run import Model
 
 ROWS, COLUMNS, RANK = 40, 30, 7
 

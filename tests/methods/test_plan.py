@@ -1,16 +1,19 @@
 """The plan: each role reaches exactly its matrices, and a target that reaches none is refused with the nearest name."""
 
+import dataclasses
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, small_model
 from torch import nn
 
-from lrsms.methods.plan import Matrix, by_kind, list_matrices, make_plan
+from lrsms.methods.matrices import list_matrices
+from lrsms.methods.plan import Matrix, by_kind, make_plan
+from lrsms.models.layers import Block, Stack
 from lrsms.models.recognizer import Recognizer
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 
 LAYERS, DECODER_LAYERS = 3, 2
 
@@ -124,10 +127,92 @@ def test_a_model_of_video_alone_has_the_targets_of_one_of_audio():
 
 
 def test_each_stack_has_a_depth_axis_of_its_own(audiovisual):
-    plan = make_plan(audiovisual, LowRank(targets=("encoder.*", "fusion"), ratio=0.5, mapping="linear", slope=-0.5))
+    plan = make_plan(audiovisual, LowRank(targets=("encoder.*",), ratio=0.5, mapping="linear", slope=-0.5))
     for stack in ("audio_encoder", "video_encoder"):
         assert [m.rank for m in plan if m.kind == f"{stack}.blocks.*.attention.out"] == [12, 8, 4]
-    assert [(m.rows, m.columns, m.rank) for m in plan if m.role == "fusion"] == [(24, 32, 12), (16, 24, 8)]
+
+
+@pytest.mark.parametrize("target", ["fusion", "frontend.projection", "ctc", "*"])
+def test_a_mapping_over_depth_is_refused_for_a_matrix_that_has_no_depth(audiovisual, target):
+    with pytest.raises(ValueError, match=r"'linear', but '.*' is in no stack of blocks") as caught:
+        make_plan(audiovisual, LowRank(targets=("encoder.*", target), ratio=0.5, mapping="linear", slope=-0.5))
+    assert "\n" not in str(caught.value)
+    ranks = [m.rank for m in make_plan(audiovisual, LowRank(targets=("fusion",), ratio=0.5)) if m.role == "fusion"]
+    assert ranks == [12, 8]
+
+
+class Layer(Block):
+    """A block of its own kind: an attention-like part and two feed-forward parts."""
+
+    roles: ClassVar = {"mix": "attention", "first": "feedforward", "second": "feedforward"}
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mix, self.first, self.second = (nn.Linear(dim, dim) for _ in range(3))
+
+
+class Stage(nn.Module):
+    """A stack of its own, with a matrix before it that is in no block."""
+
+    def __init__(self, dim: int, layers: int) -> None:
+        super().__init__()
+        self.resample = nn.Linear(dim, dim)
+        self.layers = Stack(Layer(dim) for _ in range(layers))
+
+
+def nested(*stages: tuple[int, int]) -> nn.Module:
+    """An encoder of stages, as Zipformer has them, each of a width and a number of blocks."""
+    encoder = nn.Module()
+    encoder.stages = Stack(Stage(*stage) for stage in stages)
+    model = nn.Module()
+    model.encoder = encoder
+    return model
+
+
+def test_nested_stacks_are_one_axis_of_depth():
+    plan = make_plan(nested((8, 2), (8, 1), (8, 2)), LowRank(targets=("encoder.feedforward",), ratio=0.5))
+    layers = [(m.name, m.layer, m.layers) for m in plan if m.role == "encoder.attention"]
+    assert [layer for _, layer, _ in layers] == [0, 1, 2, 3, 4]
+    assert {number for *_, number in layers} == {5}
+    assert layers[3][0] == "encoder.stages.2.layers.0.mix"
+    mapped = make_plan(
+        nested((8, 2), (8, 1), (8, 2)),
+        LowRank(targets=("encoder.feedforward",), ratio=0.5, mapping="linear", slope=0.5),
+    )
+    kind = "encoder.stages.*.layers.*.first"
+    assert [m.rank for m in mapped if m.kind == kind] == [2, 3, 4, 5, 6]
+    entry = next(entry for entry in by_kind(mapped) if entry["name"] == kind)
+    assert (entry["layers"], entry["ranks"]) == ([0, 1, 2, 3, 4], [2, 3, 4, 5, 6])
+
+
+def test_stages_of_different_widths_have_ranks_of_their_own_and_share_no_budget():
+    model = nested((8, 1), (16, 2))
+    plan = make_plan(model, LowRank(targets=("encoder.feedforward",), ratio=0.5))
+    assert [m.rank for m in plan if m.role == "encoder.feedforward"] == [4, 4, 8, 8, 8, 8]
+    assert [entry["rows"] for entry in by_kind(plan) if entry["name"].endswith("first")] == [8, 16]
+    with pytest.raises(ValueError, match=r"'encoder\.stages\.0\.layers\.0\.first' is 8 x 8 and .* is 16 x 16"):
+        make_plan(model, LowRank(targets=("encoder.feedforward",), ratio=0.5, mapping="linear", slope=0.5))
+
+
+def test_a_matrix_between_the_blocks_of_a_stack_has_no_depth():
+    model = nested((8, 1), (8, 1))
+    targets = ("encoder.stages.1.resample",)
+    assert [m.rank for m in make_plan(model, LowRank(targets=targets, ratio=0.5)) if m.name in targets] == [4]
+    with pytest.raises(ValueError, match=r"'encoder\.stages\.1\.resample' is in no stack of blocks"):
+        make_plan(model, LowRank(targets=targets, ratio=0.5, mapping="linear", slope=0.5))
+    assert chosen(model, "encoder.*") == {
+        f"encoder.stages.{stage}.layers.0.{part}" for stage in (0, 1) for part in ("mix", "first", "second")
+    }
+
+
+def test_an_ambiguous_target_is_refused():
+    """The name of one matrix that is the role of others."""
+    model = nested((8, 1))
+    model.encoder.attention = nn.Linear(8, 8)
+    with pytest.raises(ValueError, match=r"is ambiguous: it is the role of .* and the name of") as caught:
+        chosen(model, "encoder.attention")
+    assert "\n" not in str(caught.value)
+    assert chosen(model, "encoder.stages.*.mix") == {"encoder.stages.0.layers.0.mix"}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +279,8 @@ def test_ranks_follow_depth_for_each_kind_of_matrix(model):
 
 def test_parameters_and_break_even_of_a_matrix():
     matrix = Matrix("encoder.blocks.1.feedforward_in.expand", "encoder.feedforward", "encoder", 1, 12, 3072, 768, 3072)
+    assert matrix.kind == matrix.name
+    matrix = dataclasses.replace(matrix, kind="encoder.blocks.*.feedforward_in.expand")
     assert matrix.kind == "encoder.blocks.*.feedforward_in.expand"
     assert matrix.parameters == matrix.parameters_dense == 3072 * 768 + 3072
     assert matrix.break_even == pytest.approx(614.4)

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lrsms.methods.ranks import ranks_over_depth, uniform_rank
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 
 RATIOS = st.floats(0.01, 1)
 SLOPES = st.floats(-0.99, 0.99)

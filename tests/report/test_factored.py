@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lrsms.report.factored import COLUMNS, Factored
-from lrsms.study.run import LowRank
+from lrsms.study.lowrank import LowRank
 
 ATTENTION, FEEDFORWARD = "encoder.attention", "encoder.feedforward"
 

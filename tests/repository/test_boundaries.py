@@ -89,8 +89,11 @@ NEED_TORCH = {"lrsms.base.devices", "lrsms.base.kernels", "lrsms.base.random_str
 
 
 def without_torch() -> list[str]:
-    """Every module of what is asked, of what is recorded, and of all that is made from records."""
-    folders = ("base", "study", "statistics", "record", "report")
+    """Every module of what is asked, of what is recorded, and of all that is made from records.
+
+    Methods are among them: their files say which parameters they have.
+    """
+    folders = ("base", "study", "methods/variants", "statistics", "record", "report")
     paths = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py")]
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths}
     return sorted(names - NEED_TORCH)

@@ -31,10 +31,11 @@ RECIPES = {
         r"^### (A new .+?)\n(.*?)(?=^##)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL
     )
 }
-CONFIGURATION, FIELD, INIT, OPTIMIZER, CORPUS, CONDITION, CLAIM = (
+CONFIGURATION, FIELD, INIT, METHOD, OPTIMIZER, CORPUS, CONDITION, CLAIM = (
     "A new axis by configuration alone",
     "A new axis by one field",
     "A new initialisation of the factors",
+    "A new method that acts in time",
     "A new optimizer",
     "A new corpus",
     "A new test condition",
@@ -81,7 +82,13 @@ def run(root: Path, command: str) -> str:
 
 SHIPPED = (("lrsms", "asr", "tiny"), ("init", "asr", "paper"), ("attention", "avsr", "mini"), ("pair", "asr", "demo"))
 """Study, task and scale."""
-ADDED = (("qkv", "avsr", "mini"), ("lr_end", "asr", "tiny"), ("randomized", "asr", "tiny"), ("sgd", "asr", "tiny"))
+ADDED = (
+    ("qkv", "avsr", "mini"),
+    ("lr_end", "asr", "tiny"),
+    ("randomized", "asr", "tiny"),
+    ("semi_orthogonal", "vsr", "tiny"),
+    ("sgd", "asr", "tiny"),
+)
 _NAMES = f"""
 import json
 from pathlib import Path
@@ -105,7 +112,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recipes") / "copy"
     for folder in ("lrsms", "workflow", "tests"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "test_*"))
-    for name in ("methods/test_init.py", "training/test_optimizer.py", "data/corpora/test_corpora.py"):
+    copied = ("methods/test_init.py", "methods/variants/test_every_method.py", "training/test_optimizer.py")
+    for name in (*copied, "data/corpora/test_corpora.py"):
         shutil.copy(ROOT / "tests" / name, root / "tests" / name)
     shutil.copy(ROOT / "pyproject.toml", root)
     for title in RECIPES:
@@ -122,7 +130,7 @@ def names(copy: Path) -> dict[str, list[str]]:
 
 
 def test_every_recipe_is_tested_here() -> None:
-    assert list(RECIPES) == [CONFIGURATION, FIELD, INIT, OPTIMIZER, CORPUS, CONDITION, CLAIM]
+    assert list(RECIPES) == [CONFIGURATION, FIELD, INIT, METHOD, OPTIMIZER, CORPUS, CONDITION, CLAIM]
     assert all(commands(title) for title in RECIPES)
 
 
@@ -142,6 +150,7 @@ def test_new_axes_and_methods_are_runs(names) -> None:
     assert sum("randomized" in name for name in names["randomized"]) == 3
     assert len(set(names["sgd"])) == 2 * 2 * 3 * 3
     assert sum("optimizersgd" in name for name in names["sgd"]) == 2 * 3 * 3
+    assert sum("semi_orthogonal" in name for name in names["semi_orthogonal"]) == 6
 
 
 def test_the_tests_of_the_recipes_pass(copy: Path) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from lrsms.base import strict
 from lrsms.base.strict import canonical_json, parse
+from lrsms.study.lowrank import LowRank
 from lrsms.study.project import Project
-from lrsms.study.run import MODALITIES, LowRank, Run
+from lrsms.study.run import MODALITIES, Run
 
 
 def content(**train) -> dict:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lrsms.base.strict import parse
+from lrsms.base.strict import canonical_json, parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.cost.random_data import NUM_CHARACTERS
 from lrsms.methods.build import build_structure
@@ -137,3 +137,17 @@ def test_optimizers_are_compared_at_the_same_learning_rates_dense_and_low_rank()
 def test_a_file_says_which_finding_it_tests_and_what_is_our_reading(name):
     text = " ".join((SHIPPED / f"studies/{name}.yaml").read_text().replace("#", " ").split()).lower()
     assert "the paper's finding" in text and "our reading" in text and "not known" in text
+
+
+@pytest.mark.parametrize(("scale", "task"), EVERYWHERE)
+def test_the_study_of_warmup_compares_it_with_dense_and_plain_low_rank(scale, task):
+    experiments = load("warmup", scale, task)
+    cells = {experiment.cell: experiment.run for experiment in experiments}
+    assert [run.num_phases for run in cells.values()] == [1, 1, 2, 2]
+    assert [run.lowrank is not None for run in cells.values()] == [False, True, True, True]
+    assert (
+        len({canonical_json(run.lowrank.model_copy(update={"method": None})) for run in list(cells.values())[1:]}) == 1
+    )
+    assert all(experiment.nuisance for experiment in experiments)
+    for run in cells.values():
+        assert len(run.changes_at(run.train.snapshots * 10)) == run.num_phases - 1

@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 from lrsms.__main__ import main
-from lrsms.training import loop, step
+from lrsms.training import state, step
 
-build_model, network_inputs, accumulate = loop.build_model, step.network_inputs, step.accumulate
+build_model, network_inputs, accumulate = state.build_model, step.network_inputs, step.accumulate
 fails = tuple(int(number) for number in os.environ.get("FAILS", "").split(",") if number)
 
 
@@ -32,5 +32,5 @@ def failing(*arguments: Any) -> dict[str, float]:
 if fails:
     step.accumulate = failing
 else:
-    loop.build_model, step.network_inputs = double_model, double_inputs
+    state.build_model, step.network_inputs = double_model, double_inputs
 sys.exit(main())

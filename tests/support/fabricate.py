@@ -15,7 +15,8 @@ from lrsms.study.corpus import Manifest
 from lrsms.study.decoding import Condition, Decoder, Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import describe, difference
-from lrsms.study.run import LowRank, Model, Run, Tokenizer, Train
+from lrsms.study.lowrank import LowRank
+from lrsms.study.run import Model, Run, Tokenizer, Train
 
 DECODING = Decoding(
     decoders={

@@ -19,8 +19,10 @@ from lrsms.decoding.decode import decode
 from lrsms.methods.build import build_model
 from lrsms.methods.factorize import factorize
 from lrsms.methods.plan import make_plan
-from lrsms.study.run import LowRank, Train
+from lrsms.study.lowrank import LowRank
+from lrsms.study.run import Train
 from lrsms.training import loop as training
+from lrsms.training import state
 from lrsms.training.loop import learning_rate, train
 from lrsms.training.step import accumulate
 from lrsms.training.validation import validate
@@ -104,8 +106,8 @@ def test_a_model_that_changes_in_training_without_its_plan_is_refused(make_run, 
     run = make_run(train__steps=2, train__snapshots=1, train__average=1)
     folder = make_folder(run)
 
-    def changing(run, size):
-        model, _ = build_model(run, size)
+    def changing(run, size, phase):
+        model, _ = build_model(run, size, phase)
         factorised = make_plan(model, LowRank(targets=("encoder.attention",), ratio=0.5))
         factorize(model, factorised, "spectral", "default", 1)
         return model, make_plan(build_model(run, size)[0], None)
@@ -117,7 +119,7 @@ def test_a_model_that_changes_in_training_without_its_plan_is_refused(make_run, 
             match=r"plan\.json has 'encoder\.blocks\.0\.attention\.qkv\.q' at full rank, but it was trained at rank 8",
         ) as caught,
     ):
-        patch.setattr(training, "build_model", changing)
+        patch.setattr(state, "build_model", changing)
         train(run, prepared, folder, CPU)
     assert "\n" not in str(caught.value)
     assert not (folder / "run.json").exists() and not (folder / "weights.safetensors").exists()

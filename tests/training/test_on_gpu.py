@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import AUDIOVISUAL, VISUAL, small_run
+from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 from torch.profiler import ProfilerActivity, profile
 
 from lrsms.base.kernels import choose_kernels
@@ -20,6 +20,7 @@ from lrsms.models.conformer import attend
 from lrsms.models.norm import MaskedBatchNorm
 from lrsms.study.expand import preset_run
 from lrsms.training.memory import recompute
+from lrsms.training.state import State
 from lrsms.training.step import accumulate
 
 GPU = torch.device("cuda")
@@ -46,6 +47,22 @@ def gradients(run, device, recomputed=False):
     return {name: value.item() for name, value in losses.items()}, {
         name: parameter.grad.cpu() for name, parameter in model.named_parameters() if parameter.grad is not None
     }
+
+
+def test_a_network_that_changes_stays_on_its_device_and_is_the_one_of_a_cpu():
+    """At a learning rate of 0 both start from the same weights, which are decomposed on the CPU in either case."""
+    run = small_run(LOW_RANK | {"method": {"name": "warmup", "share": 0.5}})
+    found = {}
+    for device in (CPU, GPU):
+        state = State.at(run, SIZE, device, 0, 2)
+        for parameter in state.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        state.update(0.0)
+        assert {parameter.device.type for parameter in state.model.parameters()} == {device.type}
+        found[device] = {name: tensor.cpu() for name, tensor in state.model.state_dict().items()}
+    assert any(name.endswith(".vt") for name in found[GPU])
+    for name, tensor in found[CPU].items():
+        assert torch.equal(found[GPU][name], tensor), name
 
 
 @pytest.mark.parametrize("lowrank", [None, LOW_RANK], ids=["dense", "low rank"])

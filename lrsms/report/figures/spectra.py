@@ -103,7 +103,7 @@ def _by_role(groups: Sequence[Highlights], found: Records) -> dict[str, Highligh
     contents = [content for name in every for content in found[name][:1]]
     order = dict.fromkeys(entry["role"] for content in contents for entry in content["matrices"])
     if not roles:
-        blocks = [e["role"] for content in contents for e in content["matrices"] if ".blocks.*." in e["name"]]
+        blocks = [e["role"] for content in contents for e in content["matrices"] if ".*." in e["name"]]
         return dict.fromkeys(blocks, groups[0])
     return {role: roles[role] for role in order if role in roles}
 

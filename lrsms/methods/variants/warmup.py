@@ -1,0 +1,49 @@
+"""Warm-up at full rank: dense for a share of training, then the truncated SVD of the weights at that step, trained on.
+
+Wang et al. 2021, "Pufferfish: communication-efficient models at no extra cost" (arXiv 2103.03936). As there, the
+optimizer begins anew with the factors, while the learning rate goes on along its schedule.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from lrsms.methods.product import Product
+from lrsms.study.bounds import InnerShare
+from lrsms.study.method import Planned
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lrsms.study.lowrank import LowRank
+    from lrsms.study.run import Run
+
+
+class Warmup(Product):
+    """``W``, and after ``share`` of the steps the ``U V^T`` of rank r that is nearest to it."""
+
+    name: Literal["warmup"]
+    share: InnerShare
+    """Share of the steps that are taken at full rank."""
+
+    def refuse(self, lowrank: "LowRank") -> None:
+        """The factors come from trained weights: there is nothing to initialise."""
+        if lowrank.init != "spectral":
+            raise ValueError(
+                f"'lowrank.init' is '{lowrank.init}', but method 'warmup' takes its factors from the trained matrices,"
+                " by their truncated SVD; leave 'init' out"
+            )
+
+    def describe(self) -> str:
+        """In a few words."""
+        return f"dense for the first {100 * self.share:.4g}% of its steps, then low rank"
+
+    def changes(self) -> tuple[float, ...]:
+        """Once."""
+        return (self.share,)
+
+    def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
+        """Leaves the network dense."""
+
+    def change(self, model: "nn.Module", plan: Sequence[Planned], run: "Run", phase: int) -> None:
+        """Replaces every matrix that has a rank by the factors of its truncated SVD."""
+        super().start(model, plan, run)

@@ -1,0 +1,61 @@
+"""Low rank as a part of a run: the matrices, their ranks, how the factors start, and the method."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from lrsms.base.strict import Frozen
+from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, named_method, one_of
+from lrsms.study.method import Method
+
+
+class LowRank(Frozen):
+    """Which matrices are factorised, their ranks, and how their factors are initialised."""
+
+    targets: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
+        "encoder.attention",
+        "encoder.feedforward",
+    )
+    """Roles (``encoder.attention``), groups of roles (``encoder.*``) or globs over matrix names."""
+    ratio: Annotated[float, Field(gt=0, le=1)]
+    """Fraction of full rank that is kept, averaged over depth."""
+    mapping: Literal["uniform", "linear", "explicit"] = "uniform"
+    slope: Annotated[float, Field(gt=-1, lt=1)] | None = None
+    """For the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=1000)] | None = (
+        None
+    )
+    """For the explicit mapping: one ratio per layer, whose average is ``ratio``."""
+    init: Annotated[str, AfterValidator(one_of(INITS))] = "spectral"
+    """How the factors are initialised: a file in ``lrsms/methods/inits``."""
+    qkv: Literal["separate", "fused"] = "separate"
+    """Whether the q, k and v of a self-attention are factorised one by one or as one concatenated matrix."""
+    multiple: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Ranks are multiples of this (8 suits tensor cores)."""
+    method: Annotated[AnyMethod | None, Field(discriminator="name"), BeforeValidator(named_method)] = None
+    """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
+    that it has; None: plain low rank."""
+
+    @property
+    def acting_method(self) -> Method:
+        """The method, plain low rank included."""
+        return self.method or PLAIN
+
+    @model_validator(mode="after")
+    def _fits_its_method(self) -> Self:
+        self.acting_method.refuse(self)
+        return self
+
+    @model_validator(mode="after")
+    def _mapping_has_its_parameters(self) -> Self:
+        if (self.mapping == "linear") != (self.slope is not None):
+            raise ValueError("'slope' is needed by, and only by, mapping 'linear'")
+        if (self.mapping == "explicit") != (self.ratios is not None):
+            raise ValueError("'ratios' is needed by, and only by, mapping 'explicit'")
+        if self.ratios is not None:
+            mean = sum(self.ratios) / len(self.ratios)
+            if abs(mean - self.ratio) > 1e-3:
+                raise ValueError(
+                    f"'ratios' average {mean:.4g} but 'ratio' is {self.ratio:.4g}; set ratio to the average"
+                )
+        return self

@@ -1,0 +1,163 @@
+"""The seam for methods: what a run makes of its planned matrices, and what it does to them while it trains.
+
+A method is a file in ``lrsms/methods/variants``, whose name is the value of ``lowrank.method.name``. The file holds one
+class, derived from ``Method``: its fields are the method's own parameters, its functions are what the method does. Such
+a file may be read where there is no PyTorch, so it imports PyTorch, and what needs it, inside its functions.
+
+Of one matrix ``W (m, n)`` a method counts the numbers that take its place and the multiply-adds for one vector. Over
+time it may change the structure of the network at shares of the training that are known before it begins, and act
+before and after every update of the weights. Each part between two changes is a *phase*; the first is phase 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from lrsms.base.strict import Frozen
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from lrsms.study.lowrank import LowRank
+    from lrsms.study.run import Run
+
+
+class Planned(Protocol):
+    """A matrix of a plan, as far as methods need it: see ``lrsms.methods.plan.Matrix``."""
+
+    @property
+    def name(self) -> str:
+        """Of its module in the network."""
+
+    @property
+    def rows(self) -> int:
+        """m, outputs."""
+
+    @property
+    def columns(self) -> int:
+        """n, inputs."""
+
+    @property
+    def rank(self) -> int | None:
+        """r; None: the method leaves this matrix dense."""
+
+
+class Method(Frozen):
+    """What all methods have in common. The defaults are those of ``U V^T``; where another form differs, it overrides.
+
+    The name of the file, ``name``, is a field of each method: ``name: Literal["warmup"]``.
+    """
+
+    keeps_moments: ClassVar[bool] = False
+    """Whether the optimizer's state of a parameter outlives a change of structure, where a parameter of the same name
+    and shape does. False: the optimizer is built anew."""
+
+    def refuse(self, lowrank: "LowRank") -> None:
+        """Refuses other fields of ``lowrank`` that have no meaning beside this method.
+
+        Raises:
+            ValueError: one line.
+        """
+
+    def __str__(self) -> str:
+        """Its name and its parameters: ``warmup share 0.3``."""
+        fields = self.model_dump()
+        own = (f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in fields.items())
+        return " ".join(text.removeprefix("name ") for text in own)
+
+    def describe(self) -> str:
+        """The course of training in a few words, for tables, such as ``dense for the first 30% of its steps, then low
+        rank``; empty where the structure never changes."""
+        return ""
+
+    # What it counts, of a matrix that has a rank; biases are not counted.
+
+    def parameters(self, rows: int, columns: int, rank: int) -> int:
+        """Numbers in place of ``W (rows, columns)`` when training ends."""
+        return rank * (rows + columns)
+
+    def operations(self, rows: int, columns: int, rank: int) -> int:
+        """Multiply-adds in place of ``rows * columns``, for one vector, when training ends."""
+        return self.parameters(rows, columns, rank)
+
+    # When the structure changes.
+
+    def changes(self) -> tuple[float, ...]:
+        """Shares of the training's steps, rising, after which the structure changes; none by default."""
+        return ()
+
+    @property
+    def phase_shares(self) -> list[float]:
+        """The share of the training that each phase takes; they sum to 1."""
+        return [after - before for before, after in pairwise((0.0, *self.changes(), 1.0))]
+
+    def changes_at(self, total: int, first_averaged: int) -> list[int]:
+        """The steps after which the structure changes.
+
+        Args:
+            total: steps of the training.
+            first_averaged: step of the first snapshot that counts in the final weights.
+
+        Raises:
+            ValueError: one line: a phase would have no step, or snapshots of different structures would be averaged.
+        """
+        steps = [round(share * total) for share in self.changes()]
+        what = f"'lowrank.method' is '{self}', whose network changes after step {', '.join(map(str, steps))} of {total}"
+        if any(before >= after for before, after in pairwise((0, *steps, total))):
+            raise ValueError(f"{what}: each of its phases needs a step; train longer, or change the share")
+        if steps and first_averaged < steps[-1]:
+            raise ValueError(
+                f"{what}, but 'train.average' begins at the snapshot of step {first_averaged}: snapshots of different"
+                " structures have no mean; average fewer, or change earlier"
+            )
+        return steps
+
+    # What it does. ``plan`` is of the whole network; matrices without a rank stay dense.
+
+    def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
+        """Makes the network of phase 0 out of the dense network, in place.
+
+        Args:
+            model: dense, with its initial weights; on the meta device, only shapes matter.
+            plan: its matrices.
+            run: the run.
+        """
+        raise NotImplementedError
+
+    def change(self, model: "nn.Module", plan: Sequence[Planned], run: "Run", phase: int) -> None:
+        """Makes the network of ``phase`` (1 or more) out of that of the phase before it, in place.
+
+        The new weights are a function of the old ones. On the meta device, only shapes matter.
+        """
+        raise NotImplementedError
+
+    def before_step(self, model: "nn.Module", plan: Sequence[Planned], step: int, total: int) -> None:
+        """Called when the gradients of a step are complete and clipped, before the optimizer uses them.
+
+        Args:
+            model: with its gradients, which may be changed.
+            plan: its matrices.
+            step: counted from 0.
+            total: steps of the training.
+        """
+
+    def after_step(
+        self, model: "nn.Module", plan: Sequence[Planned], optimizer: "torch.optim.Optimizer", step: int, total: int
+    ) -> None:
+        """Called without gradients when the optimizer has moved the weights; they and its state may be changed.
+
+        What is changed must be a function of these arguments: random numbers come from a stream of the run's seed and
+        the step, and what is remembered is a buffer of the network. Then an interrupted run ends with the same bits.
+        """
+
+    # What is made of the trained weights.
+
+    def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
+        """The r singular values of what stands for ``W``: float64, largest first.
+
+        Args:
+            weights: the trained network's state dict.
+            matrix: has a rank.
+        """
+        raise NotImplementedError
