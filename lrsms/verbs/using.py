@@ -1,0 +1,91 @@
+"""What is done with trained runs and their records: transcribe, hand on, bring together, compare, look at."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrsms.base.terminal import say
+from lrsms.verbs.options import Verb, chosen_device, on_corpora, on_device, read_project, with_project
+
+if TYPE_CHECKING:
+    from lrsms.use.pieces import Recorded
+
+
+def add(verb: Verb) -> None:
+    """Adds these verbs to the command line."""
+    added = verb(transcribe, with_project(), on_device(), on_corpora())
+    added.add_argument("run", type=Path, help="the run's folder, such as results/runs/NAME")
+    added.add_argument("files", type=Path, nargs="+", metavar="FILE", help="audio or video of any usual format")
+    added.add_argument("--decoder", default="greedy", help="one of the project's decoders; greedy if none is given")
+    added.add_argument("--length-bonus", type=float, help="instead of the decoder's")
+    added.add_argument("--format", choices=("text", "json", "srt"), default="text", help="text if none is given")
+    added.add_argument("--output", type=Path, metavar="FOLDER", help="a file for each; else on standard output")
+    added.add_argument("--longest", type=float, metavar="SECONDS", help="of a piece; else as long as in training")
+    added.add_argument(
+        "--box", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"), help="where the mouth is, else the corpus's"
+    )
+
+
+def transcribe(options: argparse.Namespace) -> None:
+    """Writes what is said in audio or video files, by a trained run: as text, JSON with times, or subtitles."""
+    from lrsms.base.progress import progress
+    from lrsms.study.frames import FRAMES_PER_SECOND
+    from lrsms.use import pieces
+    from lrsms.use.decoders import chosen_decoder
+    from lrsms.use.trained import load
+    from lrsms.use.transcribe import transcribe as transcribe_files
+    from lrsms.use.writing import Output
+
+    if options.longest is not None and not 0.4 <= options.longest <= 600:
+        raise ValueError(f"--longest {options.longest:g}: must lie between 0.4 and 600 seconds")
+    device = chosen_device(options)
+    trained = load(options.run, options.corpora, device)
+    decoder = chosen_decoder(
+        read_project(options.project), trained.run, options.run, options.decoder, options.length_bonus
+    )
+    about = {"run": options.run.resolve().name, "decoder": options.decoder}
+    output = Output(options.format, options.output, options.files, about)
+    longest = trained.longest if options.longest is None else round(options.longest * FRAMES_PER_SECOND)
+    box = tuple(options.box) if options.box is not None else getattr(trained.run.corpus, "box", None)
+    failed: list[str] = []
+    frames = 0
+
+    def read() -> Iterator["Recorded"]:
+        nonlocal frames
+        for path in options.files:
+            try:
+                file = pieces.read(path, trained.run.task, box, longest)
+            except ValueError as error:
+                failed.append(str(error))
+                continue
+            frames += file.frames
+            yield file
+
+    began = time.perf_counter()
+    with progress("transcribe") as show:
+        seconds = {"note": "seconds of recordings"}
+        found = transcribe_files(
+            trained,
+            read(),
+            decoder,
+            device,
+            lambda done: show(done // FRAMES_PER_SECOND, frames // FRAMES_PER_SECOND, **seconds),
+        )
+        for file, transcript in found:
+            output.take(transcript)
+            for note in file.notes:
+                say(f"{file.path}: {note}", sys.stderr)
+    took, heard = time.perf_counter() - began, frames / FRAMES_PER_SECOND
+    if frames:
+        say(
+            f"{len(options.files) - len(failed)} of {len(options.files)} files, {heard:.1f} s, in {took:.1f} s on "
+            f"{device}: real-time factor {took / heard:.3f}",
+            sys.stderr,
+        )
+    for line in failed[:-1]:
+        say(f"error: {line}", sys.stderr)
+    if failed:
+        raise ValueError(failed[-1])
