@@ -72,10 +72,7 @@ def read(path: Path, task: Task, box: Box | None, longest: int) -> Recorded:
             needs = " and ".join(modalities)
             raise ValueError(f"{path}: holds no {holds}; a run of task '{task}' needs {needs}") from None
         raise error
-    if read.samples is None:
-        cuts = even_cuts(read.frames, longest)
-    else:
-        cuts = quiet_cuts(read.samples, longest)
+    cuts = even_cuts(read.frames, longest) if read.samples is None else quiet_cuts(read.samples, longest)
     pieces = [
         _piece(read, begin, end) for begin, end in zip([0, *cuts], [*cuts, read.frames], strict=True) if end > begin
     ]

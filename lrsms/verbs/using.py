@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrsms.base.terminal import say
-from lrsms.verbs.options import Verb, chosen_device, on_corpora, on_device, read_project, with_project
+from lrsms.verbs.options import Verb, chosen_device, on_corpora, on_device, on_records, read_project, with_project
 
 if TYPE_CHECKING:
     from lrsms.use.pieces import Recorded
@@ -27,6 +27,18 @@ def add(verb: Verb) -> None:
     added.add_argument(
         "--box", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"), help="where the mouth is, else the corpus's"
     )
+
+    added = verb(export, with_project(), on_corpora(), on_records())
+    added.add_argument("run", type=Path, help="the run's folder, such as results/runs/NAME")
+    added.add_argument("folder", type=Path, help="folder to make")
+    added.add_argument("--merged", action="store_true", help="multiply factors out, to dense matrices")
+    added.add_argument("--onnx", action="store_true", help="write network.onnx too (pip install 'lrsms[onnx]')")
+
+    added = verb(merge, with_project())
+    added.add_argument(
+        "sources", type=Path, nargs="+", metavar="FOLDER|ARCHIVE", help="a clone, its results, or what --pack wrote"
+    )
+    added.add_argument("--results", type=Path, default=Path("results"), help="of this clone")
 
 
 def transcribe(options: argparse.Namespace) -> None:
@@ -89,3 +101,41 @@ def transcribe(options: argparse.Namespace) -> None:
         say(f"error: {line}", sys.stderr)
     if failed:
         raise ValueError(failed[-1])
+
+
+def export(options: argparse.Namespace) -> None:
+    """Writes a trained run as a folder for others: weights, graph, tokens, a loader that needs torch alone, a page."""
+    import torch
+
+    from lrsms.use.export import export as export_run
+    from lrsms.use.trained import load
+
+    trained = load(options.run, options.corpora, torch.device("cpu"))
+    chosen = {"scale": trained.run.scale, "task": trained.run.task}
+    decoding = read_project(options.project).model_copy(update=chosen).decoding
+    record = options.records / options.run.resolve().name
+    export_run(trained, options.folder, record, decoding, options.merged, options.onnx)
+    say(f"wrote {options.folder}: {', '.join(sorted(path.name for path in options.folder.iterdir()))}")
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Brings records of other machines into this clone: each is checked, and what differs from ours is refused."""
+    from lrsms.use.merge import merge as merge_records
+
+    project = read_project(options.project)
+    scales, tasks = [project.scale, *project.decoders_of], list(project.conditions)
+    asked = [project.model_copy(update={"scale": scale, "task": task}) for scale in scales for task in tasks]
+    plain = [one.model_copy(update={"decoders_of": {}}) for one in asked]  # of any scale that has no own decoders
+    merged = merge_records(options.sources, options.results, [one.decoding for one in [*asked, *plain]])
+    for name in merged.records:
+        say(f"new: {name}")
+    for path in merged.tables:
+        say(f"new scores of a run that is here: {path.parent.name} {path.name}")
+    for name in merged.same:
+        say(f"the same as here: {name}")
+    for line in [*merged.kept, *merged.remarks]:
+        say(line)
+    say(
+        f"{len(merged.records)} new records, {len(merged.tables)} new score tables, {len(merged.others)} step times and"
+        f" notes of studies; {len(merged.same)} records were here"
+    )

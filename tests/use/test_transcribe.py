@@ -1,5 +1,6 @@
 """Facts about transcribing: a file is read as the corpus was, whatever its format and whichever share its batch."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -86,12 +87,12 @@ def test_a_long_file_is_cut_and_its_times_are_of_the_whole(transcribe, files, tm
     content = json.loads(out)
     segments = content["segments"]
     assert segments[0]["begin"] == 0
-    assert all(before["end"] == after["begin"] for before, after in zip(segments, segments[1:], strict=False))
+    assert all(before["end"] == after["begin"] for before, after in itertools.pairwise(segments))
     assert segments[-1]["end"] == content["seconds"] == pytest.approx(len(long) / 16_000, abs=0.04)
     assert all(segment["end"] - segment["begin"] <= 4 for segment in segments)
     tokens = [token for segment in segments for token in segment["tokens"]]
     assert all(0 <= token["begin"] < token["end"] <= content["seconds"] for token in tokens)
-    assert all(before["end"] <= after["begin"] for before, after in zip(tokens, tokens[1:], strict=False))
+    assert all(before["end"] <= after["begin"] for before, after in itertools.pairwise(tokens))
     assert all(0 < token["probability"] <= 1 for token in tokens)
 
 

@@ -1,5 +1,6 @@
 """Facts about how transcripts are written."""
 
+import itertools
 import json
 import re
 
@@ -45,7 +46,7 @@ def test_subtitles_break_at_pauses_and_before_they_are_long():
     assert all(len(line) <= 84 for line in said)
     times = [re.findall(r"\d\d:\d\d:\d\d,\d\d\d", block) for block in blocks]
     assert all(begin < end for begin, end in times)
-    assert all(before[1] <= after[0] for before, after in zip(times, times[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(times))
 
 
 def test_hours_are_written_as_subtitles_have_them():
