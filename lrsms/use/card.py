@@ -135,8 +135,8 @@ def _results(run: Run, measured: list[Rate]) -> list[str]:
     return [
         f"| decoder | condition | {metric.short} | 95% interval | counted on |\n| --- | --- | --- | --- | --- |\n"
         + "\n".join(rows),
-        f"Intervals are of a bootstrap over {unit}s: they say what another test set of such {unit}s would give, not what"
-        " another training would.",
+        f"Intervals are of a bootstrap over {unit}s: they say what another test set of such {unit}s would give, not"
+        " what another training would.",
     ]
 
 

@@ -1,6 +1,5 @@
 """A trained run as a folder that others can use: weights, graph, tokens, a loader and a page; whole or absent."""
 
-import json
 import os
 import shutil
 import warnings
@@ -65,10 +64,12 @@ def export(trained: Trained, folder: Path, record: Path, decoding: Decoding, mer
 def spelt(tokenizer: Tokenizer) -> list[str]:
     """What each of the V tokens spells behind others, with the blank that begins a word; blank and end spell nothing.
 
-    A first token tells whether another begins a word: alone, a piece is spelt without its blank.
+    A token before it tells whether it begins a word: at the beginning, a piece is spelt without its blank.
     """
-    first = tokenizer.decode([1])
-    return ["", *(tokenizer.decode([1, token])[len(first) :] for token in range(1, tokenizer.size - 1)), ""]
+    tokens = range(1, tokenizer.size - 1)
+    before = next(token for token in tokens if tokenizer.decode([token]).strip())
+    length = len(tokenizer.decode([before]))
+    return ["", *(tokenizer.decode([before, token])[length:] for token in tokens), ""]
 
 
 @contextmanager

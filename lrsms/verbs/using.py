@@ -40,6 +40,17 @@ def add(verb: Verb) -> None:
     )
     added.add_argument("--results", type=Path, default=Path("results"), help="of this clone")
 
+    added = verb(compare, with_project(), on_records())
+    added.add_argument("run", nargs=2, metavar="RUN", help="the run's name, or the folder of its record")
+    added.add_argument("--runs", type=Path, default=Path("results/runs"), help="folders of runs, with hypotheses")
+    added.add_argument("--decoder", help="whose utterances are shown; else the project's last")
+    added.add_argument("--condition", help="likewise; else the first one of the test split")
+
+    added = verb(curves)
+    added.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the run's folder, such as results/runs/NAME")
+    added.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="for tensorboard --logdir FOLDER")
+    added.add_argument("--csv", type=Path, metavar="FILE.csv", help="one table of all the runs")
+
 
 def transcribe(options: argparse.Namespace) -> None:
     """Writes what is said in audio or video files, by a trained run: as text, JSON with times, or subtitles."""
@@ -139,3 +150,38 @@ def merge(options: argparse.Namespace) -> None:
         f"{len(merged.records)} new records, {len(merged.tables)} new score tables, {len(merged.others)} step times and"
         f" notes of studies; {len(merged.same)} records were here"
     )
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Says what differs between two recorded runs: configuration, plan, curve, and every error only one makes."""
+    from lrsms.use import difference
+    from lrsms.use.difference_table import show
+
+    folders = [Path(name) if Path(name).is_dir() else options.records / name for name in options.run]
+    a, b = map(difference.load, folders)
+    found = difference.errors(a, b, options.runs)
+    asked = {"scale": a.run.scale, "task": a.run.task}
+    decoding = read_project(options.project).model_copy(update=asked).decoding
+    usual = [(decoder, name) for decoder in reversed(decoding.decoders) for name in decoding.of_split("test")]
+    wanted = [
+        key
+        for key in dict.fromkeys([*usual, *found])
+        if key in found and options.decoder in (None, key[0]) and options.condition in (None, key[1])
+    ]
+    if found and not wanted:
+        known = ", ".join(f"{decoder} {condition}" for decoder, condition in found)
+        raise ValueError(f"--decoder, --condition: no scores of that kind are common to both; there are: {known}")
+    show(a, b, found, wanted[0] if wanted else None)
+
+
+def curves(options: argparse.Namespace) -> None:
+    """Writes the logs of runs, as far as they have trained, for TensorBoard or as one CSV table."""
+    from lrsms.use.curves import write_csv, write_events
+
+    if options.tensorboard is None and options.csv is None:
+        raise ValueError("say where the curves go: --tensorboard FOLDER, --csv FILE.csv, or both")
+    if options.csv is not None:
+        say(f"wrote {options.csv}: {write_csv(options.runs, options.csv)} steps of {len(options.runs)} runs")
+    if options.tensorboard is not None:
+        number = write_events(options.runs, options.tensorboard)
+        say(f"wrote {options.tensorboard}: {number} values of {len(options.runs)} runs")
