@@ -165,7 +165,7 @@ def errors(a: Side, b: Side, runs: Path) -> dict[Key, Errors]:
             aligned = [one_side.get(key, {}) for one_side in letters]
             names = [name for name in rows.index if all(name in one_side for one_side in aligned)]
             pairs = {name: (aligned[0][name], aligned[1][name]) for name in names}
-            found[key] = Errors(rows, pairs, _joined(*said, key, rows.index))
+            found[key] = Errors(rows, pairs, _joined(said[0], said[1], key, list(rows.index)))
     return found
 
 

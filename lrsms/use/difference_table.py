@@ -31,7 +31,16 @@ def show(a: Side, b: Side, found: Mapping[Key, Errors], detailed: Key | None) ->
     _table(console, "Plan and training", ("", "A", "B"), _training(a, b), "the same")
     metric = metric_of(a.run.corpus.unit)
     _table(console, f"Curve: {metric.short} on validation", ("step", "A", "B"), _curve(a, b), "no curve is kept")
-    heads = ("decoder", "condition", "A", "B", "B - A [95%]", "only A right", "only B right", "MAPSSWE p")
+    heads: Sequence[str] = (
+        "decoder",
+        "condition",
+        "A",
+        "B",
+        "B - A [95%]",
+        "only A right",
+        "only B right",
+        "MAPSSWE p",
+    )
     rates = [_rates(key, errors) for key, errors in found.items()]
     _table(
         console, f"{metric.short}, and utterances without an error", heads, rates, "no score table is common to both"
@@ -67,10 +76,12 @@ def _fields(a: Side, b: Side) -> list[tuple[str, str, str]]:
     return [(field, one or "-", two or "-") for field, (one, two) in configuration(a.run, b.run).items()]
 
 
-def _training(a: Side, b: Side) -> list[tuple[str, str, str]]:
+def _training(a: Side, b: Side) -> list[tuple[str, ...]]:
     """What was counted and noted, where it differs."""
     named = {"parameters": "parameters", "factorised": "parameters in factorised kinds"}
-    rows = [(text, *(f"{int(side.plan[key]):,}" for side in (a, b))) for key, text in named.items() if key in a.plan]
+    rows: list[tuple[str, ...]] = [
+        (text, *(f"{int(side.plan[key]):,}" for side in (a, b))) for key, text in named.items() if key in a.plan
+    ]
     told = {"status": "training", "steps": "steps", "macs_per_second": "multiply-adds a second"}
     told |= {"peak_memory_mb": "peak memory (MB)", "device": "device"}
     rows += [(text, *(_plain(side.outcome.get(key)) for side in (a, b))) for key, text in told.items()]
@@ -120,7 +131,7 @@ def _words(errors: Errors, side: Side) -> list[tuple[str, ...]]:
 
 
 def _utterances(part: pd.DataFrame, errors: Errors) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, row in part.head(_ROWS).iterrows():
         reference, *found = errors.said.get(str(name), ("", None, None))
         worse = 1 if row["b"] else 0

@@ -110,10 +110,10 @@ def _batch(pieces: Sequence[Piece]) -> Batch:
         waves = torch.from_numpy(heard)
     if pieces[0].pictures is not None:
         seen = np.zeros((len(pieces), longest, CROP, CROP), np.uint8)
-        for row, piece in zip(seen, pieces, strict=True):
+        for shown, piece in zip(seen, pieces, strict=True):
             assert piece.pictures is not None
             margin = (piece.pictures.shape[1] - CROP) // 2
-            row[: piece.frames] = piece.pictures[:, margin : margin + CROP, margin : margin + CROP]
+            shown[: piece.frames] = piece.pictures[:, margin : margin + CROP, margin : margin + CROP]
         video = torch.from_numpy(seen)
     nothing = torch.zeros((len(pieces), 0), dtype=torch.int64)
     lengths = torch.tensor([piece.frames for piece in pieces])
@@ -146,6 +146,6 @@ def _timed(tokenizer: Tokenizer, found: _Found, begin: int) -> tuple[Token, ...]
             timed.append(Token(text, None, None, None))
             continue
         span = spans[index]
-        times = ((begin + frame) / FRAMES_PER_SECOND for frame in (span.begin, span.end))
-        timed.append(Token(text, *times, round(math.exp(span.log_prob), 4)))
+        first, last = (begin + span.begin) / FRAMES_PER_SECOND, (begin + span.end) / FRAMES_PER_SECOND
+        timed.append(Token(text, first, last, round(math.exp(span.log_prob), 4)))
     return tuple(timed)
