@@ -46,6 +46,9 @@ def add(verb: Verb) -> None:
     added.add_argument("--decoder", help="whose utterances are shown; else the project's last")
     added.add_argument("--condition", help="likewise; else the first one of the test split")
 
+    added = verb(schemas)
+    added.add_argument("folder", type=Path, help="such as workflow/schemas")
+
     added = verb(curves)
     added.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the run's folder, such as results/runs/NAME")
     added.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="for tensorboard --logdir FOLDER")
@@ -185,3 +188,10 @@ def curves(options: argparse.Namespace) -> None:
     if options.tensorboard is not None:
         number = write_events(options.runs, options.tensorboard)
         say(f"wrote {options.tensorboard}: {number} values of {len(options.runs)} runs")
+
+
+def schemas(options: argparse.Namespace) -> None:
+    """Writes JSON Schemas of studies, presets, corpora and config.yaml, by which editors complete and check them."""
+    from lrsms.use.schemas import write
+
+    say(f"wrote {', '.join(map(str, write(options.folder)))}")
