@@ -83,8 +83,12 @@ class Errors:
 
     def flipped(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Utterances that only A, and only B, has without an error; those with most errors of the other first."""
-        only_a = self.table[(self.table["a"] == 0) & (self.table["b"] > 0)].sort_values("b", ascending=False)
-        only_b = self.table[(self.table["b"] == 0) & (self.table["a"] > 0)].sort_values("a", ascending=False)
+        only_a = self.table[(self.table["a"] == 0) & (self.table["b"] > 0)].sort_values(
+            "b", ascending=False, kind="stable"
+        )
+        only_b = self.table[(self.table["b"] == 0) & (self.table["a"] > 0)].sort_values(
+            "a", ascending=False, kind="stable"
+        )
         return only_a, only_b
 
     def by_speaker(self) -> pd.DataFrame:

@@ -15,6 +15,8 @@ from lrsms.study.run import MODALITIES, Modality, Task
 
 _QUIET_FRAMES = 5
 """A cut lies in the middle of the quietest 0.2 s."""
+_SILENT = 1e-6
+"""Power of a frame, as a share of the loudest one's (-60 dB), in which nobody speaks."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ def read(path: Path, task: Task, box: Box | None, longest: int) -> Recorded:
             raise ValueError(f"{path}: holds no {holds}; a run of task '{task}' needs {needs}") from None
         raise error
     cuts = even_cuts(read.frames, longest) if read.samples is None else quiet_cuts(read.samples, longest)
-    pieces = [
-        _piece(read, begin, end) for begin, end in zip([0, *cuts], [*cuts, read.frames], strict=True) if end > begin
-    ]
+    parts = list(zip([0, *cuts], [*cuts, read.frames], strict=True))
+    if cuts and read.samples is not None:
+        parts = spoken(read.samples, parts)
+    pieces = [_piece(read, begin, end) for begin, end in parts]
     return Recorded(path, read.frames, tuple(pieces), read.notes)
 
 
@@ -87,7 +90,7 @@ def quiet_cuts(samples: np.ndarray, longest: int) -> list[int]:
         longest: frames of a piece, at most; twice ``_QUIET_FRAMES`` at least.
     """
     longest = max(longest, 2 * _QUIET_FRAMES)
-    power = np.square(samples.reshape(-1, SAMPLES_PER_FRAME), dtype=np.float64).mean(1)
+    power = _power(samples)
     # The first of 0.2 s of frames that are looked at together; a cut is in their middle.
     quiet = np.convolve(power, np.ones(_QUIET_FRAMES), "valid")
     cuts: list[int] = []
@@ -97,6 +100,30 @@ def quiet_cuts(samples: np.ndarray, longest: int) -> list[int]:
         begin = int(first + quiet[first : last + 1].argmin()) + _QUIET_FRAMES // 2
         cuts.append(begin)
     return cuts
+
+
+def spoken(samples: np.ndarray, parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Parts of a recording without the frames at their ends, or the parts, that are a millionth as loud as the loudest.
+
+    Features are normalised over a piece: what no microphone records, such as digital silence, would change them all.
+
+    Args:
+        samples: ``(640 * frames,)``.
+        parts: first frames, and those behind the last.
+    """
+    power = _power(samples)
+    is_loud = power > _SILENT * power.max()
+    found = []
+    for begin, end in parts:
+        loud = np.flatnonzero(is_loud[begin:end])
+        if len(loud):
+            found.append((begin + int(loud[0]), begin + int(loud[-1]) + 1))
+    return found
+
+
+def _power(samples: np.ndarray) -> np.ndarray:
+    """Of each frame, about its mean."""
+    return samples.reshape(-1, SAMPLES_PER_FRAME).astype(np.float64).var(1)
 
 
 def even_cuts(frames: int, longest: int) -> list[int]:

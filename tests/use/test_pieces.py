@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrsms.study.frames import SAMPLES_PER_FRAME
-from lrsms.use.pieces import Piece, even_cuts, quiet_cuts
+from lrsms.use.pieces import Piece, even_cuts, quiet_cuts, spoken
 
 
 def lengths(cuts, frames):
@@ -29,6 +29,16 @@ def test_cuts_are_in_the_pauses():
         loud[list(pause)] //= 1000
     cuts = quiet_cuts(loud.reshape(-1).astype("<i2"), 60)
     assert cuts == [40, 90, 132, *cuts[3:]]
+
+
+def test_digital_silence_belongs_to_no_piece():
+    loud = np.random.default_rng(0).integers(-9000, 9000, (100, SAMPLES_PER_FRAME))
+    for frames in (range(0, 4), range(40, 60), range(80, 100)):
+        loud[list(frames)] = 0
+    samples = loud.reshape(-1).astype("<i2")
+    assert spoken(samples, [(0, 50), (50, 80), (80, 100)]) == [(4, 40), (60, 80)]
+    noisy = samples + np.random.default_rng(1).integers(-40, 40, len(samples)).astype("<i2")
+    assert spoken(noisy, [(0, 50), (50, 100)]) == [(0, 50), (50, 100)]
 
 
 @given(st.integers(1, 1000), st.integers(1, 90))

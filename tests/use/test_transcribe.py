@@ -87,8 +87,9 @@ def test_a_long_file_is_cut_and_its_times_are_of_the_whole(transcribe, files, tm
     content = json.loads(out)
     segments = content["segments"]
     assert segments[0]["begin"] == 0
-    assert all(before["end"] == after["begin"] for before, after in itertools.pairwise(segments))
-    assert segments[-1]["end"] == content["seconds"] == pytest.approx(len(long) / 16_000, abs=0.04)
+    assert all(before["end"] <= after["begin"] for before, after in itertools.pairwise(segments))
+    assert content["seconds"] == pytest.approx(len(long) / 16_000, abs=0.04)
+    assert segments[-1]["end"] == pytest.approx(content["seconds"] - 1, abs=0.1)  # it ends in a second of silence
     assert all(segment["end"] - segment["begin"] <= 4 for segment in segments)
     tokens = [token for segment in segments for token in segment["tokens"]]
     assert all(0 <= token["begin"] < token["end"] <= content["seconds"] for token in tokens)
