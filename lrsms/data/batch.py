@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -179,9 +179,19 @@ def normalise_video(video: Tensor, lengths: Tensor) -> Tensor:
     return grey.masked_fill_(padding[:, :, None, None], 0)
 
 
-def in_batches(items: Iterable[Item], group_frames: int) -> Iterator[list[Item]]:
+class _Long(Protocol):
+    """What has a length."""
+
+    @property
+    def frames(self) -> int: ...
+
+
+Long = TypeVar("Long", bound=_Long)
+
+
+def in_batches(items: Iterable[Long], group_frames: int) -> Iterator[list[Long]]:
     """Utterances for decoding, longest first, in lists of at most ``group_frames`` frames with padding (or of one)."""
-    batch: list[Item] = []
+    batch: list[Long] = []
     for item in sorted(items, key=lambda item: -item.frames):
         if batch and batch[0].frames * (len(batch) + 1) > group_frames:
             yield batch

@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,18 @@ def sources(utterance: Utterance, modalities: Iterable[Modality]) -> dict[Modali
         path = getattr(utterance, modality)
         try:
             if path is not None and path not in known:
-                known[path] = Source(path.stat().st_size, file_hash(path))
+                known[path] = _source(path, path.stat().st_size, path.stat().st_mtime_ns)
         except OSError:  # left to who reads it
             continue
         if path is not None:
             found[modality] = known[path]
     return found
+
+
+@lru_cache(maxsize=64)
+def _source(path: Path, size: int, changed: int) -> Source:
+    """A long recording that many utterances are parts of is hashed once, unless it ``changed``."""
+    return Source(size, file_hash(path))
 
 
 def source_line(utterance: Utterance, text: str, contents: Mapping[Modality, str | int | None]) -> str:
@@ -64,7 +71,7 @@ def listing_hash(utterances: Iterable[Utterance], root: Path) -> str:
 
     def line(one: Utterance) -> str:
         names = [str(path or "").removeprefix(inside) for path in (one.audio, one.video)]
-        return json.dumps([one.id, one.split, one.speaker, one.text, *names])
+        return json.dumps([one.id, one.split, one.speaker, one.text, *names, *(one.span or ())])
 
     return _sha256(sorted(map(line, utterances)))
 

@@ -150,7 +150,8 @@ def _line(utterance: Utterance, outcome: Outcome, modalities: tuple[Modality, ..
     if rendered:
         frames = None if isinstance(read, Unusable) else read.frames
         return source_line(utterance, outcome.text, dict.fromkeys(modalities, frames))
-    contents = {modality: files[modality].sha256 if modality in files else None for modality in modalities}
+    part = "" if utterance.span is None else " from {} to {}".format(*utterance.span)
+    contents = {m: f"{files[m].sha256}{part}" if m in files else None for m in modalities}
     return source_line(utterance, outcome.text, contents)
 
 

@@ -22,5 +22,7 @@ class Utterance:
     text: str
     box: tuple[int, int, int, int] | None = None
     """Part of the picture that is the mouth: x, y of its upper left corner, width and height. None: all of it."""
+    span: tuple[float, float] | None = None
+    """Part of the ``audio`` that is meant: seconds of its begin and end. None: all of it."""
     render: Callable[[], None] | None = None
     """Makes the file ``video``, where it is rendered and not there yet; may be called in any thread."""

@@ -14,7 +14,8 @@ from lrsms.base.files import write_atomically
 
 _RUN, _FILE = r"[A-Za-z0-9][A-Za-z0-9_.+-]*", r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:csv\.gz|[a-z_]+\.json)"
-_KNOWN = re.compile(rf"results/(?:records/{_RUN}/(?:{_RECORD})|steptime/{_FILE}\.json|{_RUN}/project\.json)")
+KNOWN = re.compile(rf"results/(?:records/{_RUN}/(?:{_RECORD})|steptime/{_FILE}\.json|{_RUN}/project\.json)")
+"""The files that are shared, by their place in a clone."""
 _FOLDER = re.compile(rf"results(?:/(?:records(?:/{_RUN})?|steptime|{_RUN}))?/?")
 MOST_BYTES = 2**26
 """Largest size of one file."""
@@ -37,28 +38,32 @@ def unpack(archive: Path, root: Path) -> list[Path]:
             is too large, or would change an existing file. Nothing is unpacked then.
     """
     found: list[Path] = []
-    for name, content in _members(archive):
+    for name, content in members(archive):
         path = root / name
         _refuse_links(path, root, archive)
         if not path.is_file():
             found.append(path)
         elif path.read_bytes() != content:
             raise ValueError(f"{archive}: '{name}' differs from the file that is here; move one of them away")
-    for name, content in _members(archive):
+    for name, content in members(archive):
         if root / name in found:
             write_atomically(root / name, content)
     return found
 
 
-def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files, after a check of their headers."""
+def members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yields names and contents of an archive's files, after a check of their headers.
+
+    Raises:
+        ValueError: as ``unpack``.
+    """
     total, seen = 0, set[str]()
     try:
         with tarfile.open(archive, "r|gz") as file:
             for member in file:
                 if member.isdir() and _FOLDER.fullmatch(member.name):
                     continue
-                if not member.isreg() or not _KNOWN.fullmatch(member.name) or member.name in seen:
+                if not member.isreg() or not KNOWN.fullmatch(member.name) or member.name in seen:
                     raise ValueError(
                         f"{member.name[:200]!r} is not a file of a record, a step time or a project.json in its place"
                     )

@@ -19,13 +19,14 @@ from typing import Any
 from lrsms.base.strict import canonical_json
 from lrsms.record.run_files import OUTCOME
 from lrsms.study.expand import Experiment
+from lrsms.study.run import Run
 
 _SHOWN = 10
 """Digits of a hash in a message."""
 
 
 @dataclass(frozen=True)
-class _Data:
+class Noted:
     """What a record says of its data."""
 
     run: str
@@ -48,28 +49,32 @@ def compare(experiments: Sequence[Experiment], records: Path, scores: str) -> li
     Raises:
         ValueError: one line: the records do not compare.
     """
-    noted = [data for e in experiments if e.trained and (data := _data(e, records / e.name, scores)) is not None]
-    _refuse_other_recordings(noted, records)
-    _refuse_other_tokenizers(noted, records)
-    return _remarks(noted)
+    complete = [e for e in experiments if e.trained and (records / e.name / scores).is_file()]
+    return agree([data for e in complete if (data := noted(e.name, e.run, records / e.name)) is not None], records)
 
 
-def _data(experiment: Experiment, record: Path, scores: str) -> _Data | None:
-    if not (record / scores).is_file():
-        return None
+def agree(found: Sequence[Noted], records: Path) -> list[str]:
+    """Likewise, of what is noted in records of one corpus and task; ``records`` is where they are said to be."""
+    _refuse_other_recordings(found, records)
+    _refuse_other_tokenizers(found, records)
+    return _remarks(found)
+
+
+def noted(name: str, run: Run, record: Path) -> Noted | None:
+    """What the record of a run says of its data; None where it says nothing that can be read."""
     try:
         content = json.loads((record / OUTCOME).read_bytes())
         said: dict[str, Any] = content if isinstance(content, dict) else {}
     except (OSError, ValueError, RecursionError):
         return None
-    hashes = {key: said.get(key) for key in _Data.__dataclass_fields__ if key.endswith("_hash")}
+    hashes = {key: said.get(key) for key in Noted.__dataclass_fields__ if key.endswith("_hash")}
     known = {key: value if isinstance(value, str) and value else None for key, value in hashes.items()}
     if known["data_hash"] is None:
         return None
-    return _Data(experiment.name, canonical_json(experiment.run.tokenizer.model_dump(mode="json")), **known)  # type: ignore[arg-type]
+    return Noted(name, canonical_json(run.tokenizer.model_dump(mode="json")), **known)  # type: ignore[arg-type]
 
 
-def _refuse_other_recordings(noted: Sequence[_Data], records: Path) -> None:
+def _refuse_other_recordings(noted: Sequence[Noted], records: Path) -> None:
     """Each record is to be of the same recordings as the first, directly or by way of others."""
     reached = _names(noted[0]) if noted else set()
     others, near = list(noted), list(noted)
@@ -81,12 +86,12 @@ def _refuse_other_recordings(noted: Sequence[_Data], records: Path) -> None:
         raise ValueError(_not_the_same(noted[0], others[0], records))
 
 
-def _names(data: _Data) -> set[str]:
+def _names(data: Noted) -> set[str]:
     """By what its recordings are known."""
     return {f"data {data.data_hash}"} | ({f"source {data.source_hash}"} if data.source_hash else set())
 
 
-def _not_the_same(first: _Data, other: _Data, records: Path) -> str:
+def _not_the_same(first: Noted, other: Noted, records: Path) -> str:
     trained = f"'{first.run}' was trained on data {_hash(first)} and '{other.run}' on {_hash(other)}"
     old = next((data for data in (first, other) if data.source_hash is None), None)
     why, or_tell = "of other recordings or transcripts", ""
@@ -99,12 +104,12 @@ def _not_the_same(first: _Data, other: _Data, records: Path) -> str:
     )
 
 
-def _hash(data: _Data) -> str:
+def _hash(data: Noted) -> str:
     return (data.source_hash or data.data_hash)[:_SHOWN]
 
 
-def _refuse_other_tokenizers(noted: Sequence[_Data], records: Path) -> None:
-    first_with: dict[str, _Data] = {}
+def _refuse_other_tokenizers(noted: Sequence[Noted], records: Path) -> None:
+    first_with: dict[str, Noted] = {}
     for data in noted:
         if data.tokenizer_hash is None:
             continue
@@ -118,7 +123,7 @@ def _refuse_other_tokenizers(noted: Sequence[_Data], records: Path) -> None:
             )
 
 
-def _remarks(noted: Sequence[_Data]) -> list[str]:
+def _remarks(noted: Sequence[Noted]) -> list[str]:
     """A line for each way in which data that are the same were prepared otherwise."""
     told = {
         "streams_hash": "prepared other samples (or babble) from the same recordings, as another machine or version of"

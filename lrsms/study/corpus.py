@@ -176,4 +176,27 @@ class LibriSpeech(_Recorded):
     test: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-Corpus = Annotated[Synthetic | Manifest | Grid | AutoAvsr | LibriSpeech, Field(discriminator="kind")]
+class _Listed(_Recorded):
+    """Folders of lists in the root of a corpus, some for each split; audio only."""
+
+    has_video: ClassVar[bool] = False
+
+    train: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Folders."""
+    valid: Annotated[tuple[str, ...], Field(min_length=1)]
+    test: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Kaldi(_Listed):
+    """Data folders of Kaldi, such as ``data/train``: ``wav.scp``, ``text``, ``utt2spk`` and perhaps ``segments``."""
+
+    kind: Literal["kaldi"]
+
+
+class Lhotse(_Listed):
+    """Folders with manifests of Lhotse: ``recordings.jsonl.gz`` and ``supervisions.jsonl.gz``."""
+
+    kind: Literal["lhotse"]
+
+
+Corpus = Annotated[Synthetic | Manifest | Grid | AutoAvsr | LibriSpeech | Kaldi | Lhotse, Field(discriminator="kind")]

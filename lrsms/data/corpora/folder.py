@@ -1,7 +1,7 @@
 """Code that corpora in a user's folder share: it finds and reads files, and yields utterances."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lrsms.data.manifest import read_utf8
@@ -44,6 +44,24 @@ def corpus_folder(name: str, root: Path | None, *entries: str) -> Path:
         state = f"holds no {wanted}" if any(root.iterdir()) else "is empty"
         raise ValueError(f"roots.{name}: {root} {state}; {remedy}")
     return root.resolve()
+
+
+def split_of(name: str, by_split: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The split of each folder that a corpus called ``name`` lists.
+
+    Raises:
+        ValueError: one line: a folder is listed twice.
+    """
+    found: dict[str, str] = {}
+    for split, folders in by_split.items():
+        for folder in folders:
+            if folder in found:
+                raise ValueError(
+                    f"corpus '{name}': '{folder}' is in '{found[folder]}' and again in '{split}'; splits must not share"
+                    " a recording"
+                )
+            found[folder] = split
+    return found
 
 
 def list_files(folder: Path, suffix: str) -> list[Path]:

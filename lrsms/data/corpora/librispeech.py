@@ -7,7 +7,7 @@ with a line ``<speaker>-<chapter>-<number> WORDS`` for each.
 from collections.abc import Iterator
 from pathlib import Path
 
-from lrsms.data.corpora.folder import corpus_folder, list_files, read_lines, unique_id
+from lrsms.data.corpora.folder import corpus_folder, list_files, read_lines, split_of, unique_id
 from lrsms.data.manifest import SPLITS
 from lrsms.data.utterance import Utterance
 from lrsms.study.corpus import LibriSpeech
@@ -22,18 +22,9 @@ def utterances(corpus: LibriSpeech, root: Path | None, rendered: Path) -> Iterat
         ValueError: one line: the root is not given or missing, a subset is missing, empty or in two splits, a
             transcript is missing or malformed, or a recording has no transcript.
     """
-    split_of: dict[str, str] = {}
-    for split in SPLITS:
-        for subset in getattr(corpus, split):
-            if subset in split_of:
-                raise ValueError(
-                    f"corpus '{corpus.name}': '{subset}' is in '{split_of[subset]}' and again in '{split}'; "
-                    f"splits must not share a recording"
-                )
-            split_of[subset] = split
     listed: list[Utterance] = []
     taken: set[str] = set()
-    for subset, split in split_of.items():
+    for subset, split in split_of(corpus.name, {split: getattr(corpus, split) for split in SPLITS}).items():
         folder = corpus_folder(corpus.name, root, subset) / subset
         chapters = [chapter for speaker in _folders(folder) for chapter in _folders(speaker)]
         if not chapters:

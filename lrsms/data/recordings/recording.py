@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def read(utterance: Utterance, modalities: tuple[Modality, ...], min_duration: f
     samples, seen = None, None
     notes: list[str] = []
     if "audio" in modalities and utterance.audio is not None:
-        sound = audio.hear(utterance.audio)
+        sound = audio.hear(utterance.audio) if utterance.span is None else _part(utterance.audio, *utterance.span)
         if "video" in modalities:
             sound = _from_first_picture(sound)
         num_samples = len(sound.wave)
@@ -84,6 +85,21 @@ def read(utterance: Utterance, modalities: tuple[Modality, ...], min_duration: f
         None if seen is None else cut_pictures(seen.frames, frames),
         tuple(notes),
     )
+
+
+def _part(path: Path, begin: float, end: float) -> Sound:
+    """What a file lets hear from ``begin`` to ``end``, in seconds."""
+    sound = _long(path)
+    length = len(sound.wave) / SAMPLE_RATE
+    if not 0 <= begin < end or end > length + MOST_APART / FRAMES_PER_SECOND:
+        raise ValueError(f"{path}: is {length:.2f} s long, and has no part from {begin:.2f} to {end:.2f} s")
+    return replace(sound, wave=sound.wave[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
+
+
+@lru_cache(maxsize=2)
+def _long(path: Path) -> Sound:
+    """A recording of which parts are wanted, one after another: it is decoded once."""
+    return audio.hear(path)
 
 
 def read_samples(path: Path, from_first_picture: bool) -> np.ndarray:
