@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from lrsms.record.metric import metric_of
+from lrsms.record.metrics import metric_of
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity.record import read as read_record
 from lrsms.statistics.stats import Interval, bootstrap_rate

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrsms.base.terminal import open_console
-from lrsms.record.metric import metric_of
+from lrsms.record.metrics import metric_of
 from lrsms.use.difference import Errors, Key, Side, configuration
 
 _ROWS = 8
