@@ -1,4 +1,4 @@
-"""From utterances to what the network reads: padded groups."""
+"""Turns utterances into padded groups, which the network reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -107,7 +107,7 @@ class Prepared:
             raise ValueError(f"{folder}: is torn ({reason}); delete it and prepare the corpus again") from None
         if changed:
             raise ValueError(
-                f"{folder / changed[0]}: was changed after it was prepared; delete {folder}, and it is prepared again"
+                f"{folder / changed[0]}: was changed after it was prepared; delete {folder} to prepare it again"
             )
         self.tokenizer: Tokenizer = load_tokenizer(folder)
         self._rows = [row.cells for row in read_tsv(folder / MANIFEST, COLUMNS)]
@@ -145,7 +145,7 @@ class Prepared:
 
     @property
     def left_out(self) -> dict[str, dict[str, int]]:
-        """How many utterances of each split are not there, and why (see ``skipping.left_out``)."""
+        """How many utterances of each split are left out, and why (see ``skipping.left_out``)."""
         return self.summary["left_out"]
 
     @property

@@ -41,7 +41,7 @@ _ENCODER = {"preset": "superfast", "crf": "18", "threads": "1"}
 
 @dataclass(frozen=True)
 class Video:
-    """What a file shows."""
+    """The pictures of a file."""
 
     frames: np.ndarray
     """``(T, 96, 96)`` uint8, 0 black and 255 white, one for every 40 ms."""

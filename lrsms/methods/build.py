@@ -1,4 +1,4 @@
-"""From a run's configuration to its network: the dense model, its plan, and the factorised model."""
+"""Builds a run's network from its configuration: the dense model, its plan, and the factorised model."""
 
 import torch
 

@@ -1,7 +1,7 @@
-"""The records of a study's runs, put together as two tables that everything downstream reads.
+"""Collects the records of a study's runs into two tables, from which tables, figures and verdicts are made.
 
 ``runs.csv`` has a row per run, decoder and condition; ``speakers.csv`` a row per run, decoder, condition and unit of
-resampling. Exactly the study's records are read, by name, never what happens to lie in the folder.
+resampling. Only the study's own records are read, by name; other records in the folder are ignored.
 """
 
 import json
@@ -280,7 +280,7 @@ def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
         if key not in content:
             raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
         if not isinstance(content[key], kind) or isinstance(content[key], bool):
-            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, not of the kind that it must be")
+            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, which has the wrong type")
     return {key: content[key] for key in kinds}
 
 

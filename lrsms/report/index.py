@@ -1,4 +1,4 @@
-"""``results/README.md``: what the folder of results holds, study by study, and where it comes from."""
+"""``results/README.md``: the studies in the folder of results, and where their results come from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

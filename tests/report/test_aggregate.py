@@ -144,7 +144,7 @@ def test_other_axes_become_columns_and_find_their_own_dense_model(tmp_path):
 def test_a_mix_of_data_is_refused(tmp_path, study):
     experiments, folders = study
     change_json(folders[1] / "run.json", data_hash="other")
-    with pytest.raises(ValueError, match=r"abc .*other, which do not compare, as far as is known") as error:
+    with pytest.raises(ValueError, match=r"abc .*other, which cannot be compared, as far as is known") as error:
         make(tmp_path, experiments)
     message = str(error.value)
     assert all(experiment.name in message for experiment in experiments) and "\n" not in message

@@ -1,4 +1,4 @@
-"""What there is of a run for its page: its record, and its rows of the study's aggregates."""
+"""The data for a run's page: its record, and its rows of the study's aggregates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
