@@ -155,7 +155,7 @@ def by_condition(material: Material, panels: Sequence[Panel]) -> tuple[list[tupl
     conditions = material.summary.conditions
     if len(panels) * len(conditions) <= MOST_PANELS:
         return [(panel, condition) for condition in conditions for panel in panels], []
-    note = f"Condition {conditions[0]}; of the others ({', '.join(conditions[1:])}) there are too many panels."
+    note = f"Condition {conditions[0]} only: with the others ({', '.join(conditions[1:])}), there are too many panels."
     return [(panel, conditions[0]) for panel in panels], [note]
 
 
@@ -173,7 +173,7 @@ def describe_factors(material: Material) -> list[str]:
     if len(targets) == 1:
         sentences.append(f"Factorised: {targets.pop()}.")
     if usual := usual_settings(material.summary):
-        sentences.append(f"Unless named otherwise: {', '.join(usual)}.")
+        sentences.append(f"Unless a label says otherwise: {', '.join(usual)}.")
     return sentences
 
 
@@ -192,7 +192,7 @@ def describe_seeds(cells: Sequence[Cell]) -> str:
     counts = sorted({cell.seeds for cell in cells})
     if counts == [1]:
         return "One seed: no bands."
-    return f"Lines are means over {' or '.join(map(str, counts))} seeds, bands reach from the least to the largest."
+    return f"Lines are means over {' or '.join(map(str, counts))} seeds; bands show the whole range."
 
 
 def describe_absent(cells: Iterable[Cell]) -> list[str]:
@@ -216,4 +216,4 @@ def describe_devices(summary: Summary) -> list[str]:
         return [f"Measured on: {summary.devices[0]}."]
     cells = {device: [c.name for c in summary.cells if c.steptime_device == device] for device in summary.devices}
     where = "; ".join(f"{device} ({', '.join(names)})" for device, names in cells.items())
-    return [f"Measured on: {where}.", "Ratios of several devices do not compare with one another."]
+    return [f"Measured on: {where}.", "Ratios from different devices cannot be compared."]
