@@ -121,7 +121,7 @@ class Prepared:
 
     @property
     def data_hash(self) -> str:
-        """What runs must share to be compared: everything, but of a rendered corpus the manifest.
+        """The identity that runs must share to be compared: all content, or the manifest of a rendered corpus.
 
         Rendered elsewhere, its audio may differ in the last bit; its config, which is part of the run, says what it is.
         """
@@ -129,7 +129,8 @@ class Prepared:
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """What a run notes of its data: see ``identity.py``, and ``report/comparable.py`` for what must agree.
+        """The identity of the data that a run notes: see ``identity.py``; ``report/comparable.py`` says what must
+        agree.
 
         The hashes of the prepared content beside that of the recordings and texts themselves, of the tokenizer, and of
         the prepared samples, pictures and babble alone.

@@ -167,7 +167,7 @@ def metric_of(runs: pd.DataFrame) -> Metric:
 
 
 def left_out(runs: pd.DataFrame) -> list[str]:
-    """What of the corpus is in no row of a ``runs.csv``, in sentences."""
+    """Sentences on the part of the corpus that is in no row of a ``runs.csv``."""
     return leftout.summarise(runs.drop_duplicates("run")[LEFT_OUT]) if LEFT_OUT in runs else []
 
 
@@ -255,7 +255,7 @@ def _steptime(path: Path) -> dict[str, Any]:
 
 
 def _counted(path: Path) -> dict[str, Any]:
-    """What a step time file counts beside the times, for a run that is not trained."""
+    """The counts in a step time file, for a run that is not trained."""
     row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
     if not path.is_file():
         return row

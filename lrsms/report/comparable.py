@@ -26,7 +26,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class _Data:
-    """What a record says of its data."""
+    """The identity of the data of one record."""
 
     run: str
     tokenizer: str

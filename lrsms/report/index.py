@@ -79,7 +79,7 @@ def _row(entry: Entry, records: Path, steptimes: Path) -> list[str]:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    """What is known, each once, sorted."""
+    """The known values, each once, sorted."""
     return ", ".join(sorted({str(value) for value in values if value})) or "-"
 
 

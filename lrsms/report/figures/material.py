@@ -1,4 +1,4 @@
-"""What figures are drawn from: the aggregates of a study, and the records of exactly its runs."""
+"""The data of figures: the aggregates of a study, and the records of its own runs only."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Material:
 
     @cached_property
     def ratios(self) -> list[float]:
-        """Of all low-rank cells, rising."""
+        """The ratios of all low-rank cells, rising."""
         return sorted({cell.ratio for cell in self.summary.cells if cell.ratio is not None})
 
     def wer(self, cell: Cell, condition: str) -> Estimate:
@@ -160,12 +160,12 @@ def by_condition(material: Material, panels: Sequence[Panel]) -> tuple[list[tupl
 
 
 def title(material: Material, panel: str, condition: str) -> str:
-    """What the panel shows, the condition only where there are several."""
+    """The title of a panel; it names the condition only if there are several."""
     return ", ".join(text for text in (panel, condition if material.summary.conditions[1:] else "") if text)
 
 
 def describe_factors(material: Material) -> list[str]:
-    """What goes without saying in the labels."""
+    """The common values that the labels leave out."""
     sentences = []
     if short_targets(material.summary.cells)[1]:
         sentences.append("Targets are matrices of the encoder.")
@@ -188,7 +188,7 @@ def describe_rates(material: Material) -> list[str]:
 
 
 def describe_seeds(cells: Sequence[Cell]) -> str:
-    """What a band over seeds is."""
+    """A sentence on the bands over seeds."""
     counts = sorted({cell.seeds for cell in cells})
     if counts == [1]:
         return "One seed: no bands."

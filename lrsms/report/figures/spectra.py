@@ -11,14 +11,14 @@ from lrsms.report.figures.layout import MOST_PANELS, Canvas, band, drawn
 from lrsms.report.figures.material import Drawn, Material, describe_absent, describe_factors, describe_seeds
 
 Records = dict[str, list[dict[str, Any]]]
-"""By cell the spectra of its seeds; none where a seed's are absent."""
+"""The spectra of each cell's seeds; empty if those of a seed are absent."""
 Curve = tuple[np.ndarray, np.ndarray]
 """Places ``(points,)``, and values ``(seeds, points)``."""
 
 _GRID = np.linspace(0, 1, 65)[1:] ** 2
 """Places of a spectrum as a share of full rank: closer at its steep start."""
 _LEAST = 1e-6
-"""What is smaller than this share of the largest singular value is rounding."""
+"""Values below this share of the largest singular value are rounding errors."""
 
 
 def spectra(material: Material) -> Drawn:

@@ -49,7 +49,7 @@ class Material:
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
-        """Of the plan."""
+        """The matrices of the plan."""
         return list(self.plan.get("matrices", ()))
 
     def number(self, name: str) -> float | None:

@@ -208,7 +208,7 @@ _DATA = (*HASHES, "steps", "device", "num_devices", "threads")
 
 
 def described(origin: Any) -> dict[str, str]:
-    """What ``provenance.provenance`` noted, in words; nothing of what is unknown."""
+    """The notes of ``provenance.provenance`` in words; unknown values are left out."""
     if not isinstance(origin, Mapping):
         return {}
     said = {}
