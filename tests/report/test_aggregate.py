@@ -259,7 +259,7 @@ def test_what_an_older_step_time_file_does_not_count_is_unknown(tmp_path):
 
 def test_a_count_that_is_none_is_refused(tmp_path):
     fabricate.steptime(tmp_path / "steptime", untrained()[1], parameters="many")
-    with pytest.raises(ValueError, match="'parameters' is \"many\", not of the kind"):
+    with pytest.raises(ValueError, match="'parameters' is \"many\", which has the wrong type"):
         make(tmp_path, untrained())
 
 

@@ -246,7 +246,7 @@ def test_cells_of_unequal_seeds_are_compared_on_those_that_they_share(tmp_path):
     shown = [container.get_label() for axes in drawn.figure.axes for container in axes.containers]
     assert set(shown) == {"random"}
     assert any(
-        "with seeds that their spectral one has not: encoder.attention-0.5-matched." in one for one in drawn.caption
+        "spectral cell lacks some of their seeds: encoder.attention-0.5-matched." in one for one in drawn.caption
     )
 
 
