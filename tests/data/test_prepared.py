@@ -169,7 +169,7 @@ def test_a_stream_that_was_changed_is_found_as_its_utterance_is_read(tmp_path, n
 def test_what_is_read_whole_is_checked_at_opening(tmp_path, name):
     folder = prepared_from(make(tmp_path / "root"), tmp_path / "out").folder
     write_over(folder / name, b"\1" * 16)
-    with pytest.raises(ValueError, match=rf"{name}: was changed after it was prepared; delete {folder}, and"):
+    with pytest.raises(ValueError, match=rf"{name}: was changed after it was prepared; delete {folder} to"):
         Prepared(folder)
 
 
