@@ -1,4 +1,4 @@
-"""What can be known to fail before any job runs: a study held against its networks, its decoders and its corpus."""
+"""Finds errors before any job runs: it checks a study against its networks, its decoders and its corpus."""
 
 from collections.abc import Sequence
 from pathlib import Path

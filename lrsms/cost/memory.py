@@ -1,4 +1,4 @@
-"""The device memory that a training job needs, known before it runs: so that jobs which share a GPU can be counted out.
+"""The device memory that a training job needs, known before it runs, so that Snakemake can decide how many jobs fit.
 
 It is the sum of
 

@@ -1,4 +1,4 @@
-"""From utterances to what the network reads: padded groups."""
+"""Turns utterances into padded groups, which the network reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -142,7 +142,7 @@ def _video(prepared: Prepared, item: Item, draw: Draw) -> np.ndarray:
 
 
 def network_inputs(batch: Batch, model: Model, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-    """What the network hears and sees, on ``device``.
+    """The inputs of the network, on ``device``.
 
     Returns:
         Features ``(B, 4T, F)`` or waves ``(B, 640 T)`` of unit variance, masked, and video ``(B, T, 88, 88)`` as

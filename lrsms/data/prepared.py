@@ -107,7 +107,7 @@ class Prepared:
             raise ValueError(f"{folder}: is torn ({reason}); delete it and prepare the corpus again") from None
         if changed:
             raise ValueError(
-                f"{folder / changed[0]}: was changed after it was prepared; delete {folder}, and it is prepared again"
+                f"{folder / changed[0]}: was changed after it was prepared; delete {folder} to prepare it again"
             )
         self.tokenizer: Tokenizer = load_tokenizer(folder)
         self._rows = [row.cells for row in read_tsv(folder / MANIFEST, COLUMNS)]
@@ -121,7 +121,7 @@ class Prepared:
 
     @property
     def data_hash(self) -> str:
-        """What runs must share to be compared: everything, but of a rendered corpus the manifest.
+        """The identity that runs must share to be compared: all content, or the manifest of a rendered corpus.
 
         Rendered elsewhere, its audio may differ in the last bit; its config, which is part of the run, says what it is.
         """
@@ -129,7 +129,8 @@ class Prepared:
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """What a run notes of its data: see ``identity.py``, and ``report/comparable.py`` for what must agree.
+        """The identity of the data that a run notes: see ``identity.py``; ``report/comparable.py`` says what must
+        agree.
 
         The hashes of the prepared content beside that of the recordings and texts themselves, of the tokenizer, and of
         the prepared samples, pictures and babble alone.
@@ -145,7 +146,7 @@ class Prepared:
 
     @property
     def left_out(self) -> dict[str, dict[str, int]]:
-        """How many utterances of each split are not there, and why (see ``skipping.left_out``)."""
+        """How many utterances of each split are left out, and why (see ``skipping.left_out``)."""
         return self.summary["left_out"]
 
     @property

@@ -1,7 +1,7 @@
-"""Utterances that are left out of a prepared corpus: why, how many of which split, and when they are too many.
+"""Utterances that are left out of a prepared corpus: the reasons, the numbers by split, and the limit.
 
-A test utterance is left out only where there is nothing to hear, to see or to score: a transcript that the tokenizer
-cannot spell, or that is too long for CTC, is an error of the model, and its reference is scored as it is.
+A test utterance is left out only if it has nothing to hear, to see or to score. A transcript that the tokenizer cannot
+spell, or that is too long for CTC, counts as an error of the model, and its reference is scored as it is.
 """
 
 from collections import Counter
@@ -111,7 +111,7 @@ def findings(skipped: Sequence[Skipped], where: str) -> list[str]:
 def scored_as_they_are(problems: Mapping[str, tuple[str, Kind]]) -> list[dict[str, Any]]:
     """Notes on test utterances that a network could not be trained on, by utterance; they stay in the test set."""
     said = {
-        "spelling": "test transcripts hold letters that the train split does not have; they are scored as they are",
+        "spelling": "test transcripts have letters that the train split does not have; they are scored as they are",
         "length": "test transcripts are too long for CTC; they are scored as they are",
     }
     notes = []

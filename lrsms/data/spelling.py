@@ -1,7 +1,7 @@
-"""One spelling for what is one text: references before they are trained on and scored, hypotheses before scoring.
+"""One spelling for equal texts: for references before training and scoring, and for hypotheses before scoring.
 
-Without any field of its corpus a text becomes lower case, Unicode NFC, with single blanks; and it loses characters that
-nobody sees (Unicode's format characters: soft hyphens, marks of direction, byte order marks, variation selectors).
+Without any field of its corpus, a text becomes lower case, Unicode NFC, with single spaces. It loses invisible
+characters (Unicode's format characters: soft hyphens, direction marks, byte order marks, variation selectors).
 Joiners stay between letters of scripts that are spelt with them, such as Persian and Hindi. Doing it twice changes
 nothing.
 """

@@ -1,4 +1,4 @@
-"""Audio and video that were copied when a corpus was prepared: read at memory speed, each utterance checked.
+"""Audio and video that were copied when a corpus was prepared: reading is fast, and each utterance is checked.
 
 - ``audio.npy``: int16 samples at 16 kHz of all utterances, each of whole frames of 640 samples, if they are heard;
 - ``video.npy``: uint8 pictures ``(96, 96)``, one a frame, if they are seen;
@@ -31,7 +31,7 @@ _KINDS: dict[Modality, tuple[type, tuple[int, ...]]] = {
 
 
 class Place(Protocol):
-    """Where an utterance lies in the streams of a corpus."""
+    """The place of an utterance in the streams of a corpus."""
 
     @property
     def id(self) -> str:
@@ -100,25 +100,25 @@ class Stored:
         content = self._streams[modality][step * place.offset : step * (place.offset + place.frames)]
         if checksum(content) != self._checksums[place.id][modality]:
             raise ValueError(
-                f"{self._folder / FILES[modality]}: utterance '{place.id}' is not as it was prepared; "
-                f"delete {self._folder}, and it is prepared again"
+                f"{self._folder / FILES[modality]}: utterance '{place.id}' was changed after it was prepared; "
+                f"delete {self._folder} to prepare it again"
             )
         return content
 
 
 def checksum(content: np.ndarray) -> str:
-    """CRC-32 of an array's bytes: 2 GB a second, and no damage of fewer than 33 bits in a row escapes it."""
+    """CRC-32 of an array's bytes: 2 GB a second, and it finds every error of fewer than 33 bits in a row."""
     return f"{zlib.crc32(np.ascontiguousarray(content).data):08x}"
 
 
 def write_checksums(folder: Path, rows: Iterable[Place], checksums: dict[str, dict[Modality, str]]) -> None:
-    """Writes ``checksums.tsv``, by utterance and modality; the cell of what is not heard or seen is empty."""
+    """Writes ``checksums.tsv``, by utterance and modality; the cell of an absent modality is empty."""
     cells = ((row.id, row.split, *(checksums[row.id].get(modality, "") for modality in FILES)) for row in rows)
     write_tsv(folder / CHECKSUMS, _COLUMNS, cells)
 
 
 def mapped(path: Path) -> np.ndarray:
-    """An array that is read from the disk where it is looked at.
+    """An array whose parts are read from the disk when they are used.
 
     Raises:
         ValueError: the file, which is named, is missing or torn.

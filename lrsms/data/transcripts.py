@@ -1,4 +1,4 @@
-"""What may be wrong with the transcripts of a corpus: what no text holds is refused, what is likely a slip is noted."""
+"""Checks of a corpus's transcripts: impossible characters are refused, probable mistakes are noted."""
 
 import re
 import unicodedata
@@ -10,15 +10,15 @@ from lrsms.data.utterance import Utterance
 from lrsms.study.corpus import Corpus, Transcripts
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
-"""Control characters that are no blanks."""
+"""Control characters except white space."""
 _RESERVED = re.compile("[\u2581\u2585]")
-"""SentencePiece's marks of a word's beginning and of what it does not know."""
+"""SentencePiece's marks for the beginning of a word and for unknown characters."""
 _SHORT_WORDS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 """Letters of Chinese and Japanese."""
 _LONG_WORDS = re.compile("[\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf]")
 """Letters of Thai, Lao, Tibetan, Burmese, Khmer and Tai languages."""
 _LONGEST_MEAN = 15
-"""Characters of a mean word: in no language with blanks between words are they as long."""
+"""Mean number of characters in a word: no language with spaces between words has such long words."""
 _MIXED_SCRIPTS = re.compile(
     "[A-Za-z\u00c0-\u024f][\\w'-]*[\u0370-\u03ff\u0400-\u052f]|[\u0370-\u03ff\u0400-\u052f][\\w'-]*[A-Za-z\u00c0-\u024f]"
 )
@@ -28,7 +28,7 @@ _MOST_LETTERS = 12
 
 
 def checked(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
-    """The same, one by one.
+    """Yields the same utterances, one by one.
 
     Raises:
         ValueError: one line: a transcript or a speaker holds a control character, or a transcript one that
@@ -38,12 +38,12 @@ def checked(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
         for what, text in (("transcript", utterance.text), ("speaker", utterance.speaker)):
             if found := _CONTROL.search(text):
                 raise ValueError(
-                    f"'{utterance.id}': its {what} holds a control character, U+{ord(found[0]):04X}; take it out"
+                    f"'{utterance.id}': its {what} has a control character, U+{ord(found[0]):04X}; remove it"
                 )
         if found := _RESERVED.search(utterance.text):
             raise ValueError(
                 f"'{utterance.id}': its transcript holds '{found[0]}' (U+{ord(found[0]):04X}), by which SentencePiece "
-                "marks the pieces of a text that it has cut; give the text itself, with blanks between words"
+                "marks the pieces of a text that it has cut; give the text itself, with spaces between words"
             )
         yield utterance
 
@@ -62,22 +62,22 @@ def refuse_without_blanks(texts: Sequence[str], corpus: Corpus) -> None:
         own = sum(len(script.findall(word)) for word in words)
         if own > total / 2 and total > longest * len(words):
             raise ValueError(
-                f"corpus '{corpus.name}': 'unit' is not set, and its transcripts have hardly any blanks "
-                f"({total / len(words):.1f} characters from one to the next), so that a word error rate would count "
-                "whole sentences; set 'unit: characters', or 'unit: words' if blanks do part words"
+                f"corpus '{corpus.name}': 'unit' is not set, and its transcripts have almost no spaces "
+                f"({total / len(words):.1f} characters from one to the next). A word error rate would count "
+                "whole sentences; set 'unit: characters', or 'unit: words' if spaces do separate words"
             )
 
 
 def notes_on(raw: str) -> tuple[str, ...]:
-    """What was taken out of one transcript without anyone seeing it."""
+    """A note on invisible characters that were removed from a transcript."""
     if raw.isascii():
         return ()
     found = sorted({character for character in raw if is_invisible(character)} - set(normalise(raw)))
-    return tuple(f"characters that nobody sees were taken out of transcripts: {_named(one)}" for one in found)
+    return tuple(f"invisible characters were removed from transcripts: {_named(one)}" for one in found)
 
 
 def notes(texts: Mapping[str, str], corpus: Corpus) -> list[dict[str, Any]]:
-    """What the user of a corpus may want to know of its normalised transcripts, given by utterance.
+    """Notes for the user on the normalised transcripts of a corpus, given by utterance.
 
     Returns:
         For each note its text, the number of utterances that it is about, and the first of them.
@@ -98,7 +98,7 @@ def _findings(
     marks = {one for one in letters if is_punctuation(one) or unicodedata.category(one)[0] == "S"}
     shown = marks - set(APOSTROPHES) - {"-", _LOST}
     if shown:
-        field = " ('transcripts.punctuation: remove' takes punctuation out)" if asked.punctuation == "keep" else ""
+        field = " ('transcripts.punctuation: remove' removes punctuation)" if asked.punctuation == "keep" else ""
         what = f"{len(shown)} of the {len(letters)} letters of the transcripts are punctuation or symbols"
         yield f"{what}, {_listed(shown)}{field}", lambda text: not shown.isdisjoint(text)
     for name, kinds in (("apostrophes: straight", APOSTROPHES), ("dashes: hyphen", DASHES)):
@@ -107,18 +107,18 @@ def _findings(
             common, *_ = sorted(several, key=lambda one: (-sum(text.count(one) for text in texts), one))
             others = several - {common}
             yield (
-                f"marks that look alike are told apart, {_listed(several)} ('transcripts.{name}' makes one of them)",
+                f"marks look alike but differ, {_listed(several)} ('transcripts.{name}' unifies them)",
                 lambda text, others=others: not others.isdisjoint(text),  # type: ignore[misc]
             )
     capitals = {one for one in letters if one != one.lower()}
     if capitals:
-        yield "capitals are letters of their own, as 'transcripts.case' is keep", lambda t: not capitals.isdisjoint(t)
+        yield "capital letters stay, because 'transcripts.case' is keep", lambda t: not capitals.isdisjoint(t)
     variants = {one for one in letters if compatible(one) != one}
     if variants:
         what = f"variants of letters, such as ligatures or full width, {_listed(variants)}"
-        yield f"{what} ('transcripts.form: NFKC' makes plain ones)", lambda text: not variants.isdisjoint(text)
+        yield f"{what} ('transcripts.form: NFKC' makes them plain)", lambda text: not variants.isdisjoint(text)
     if asked.arabic == "keep" and "\u0640" in letters:
-        yield "tatweel, which only stretches a word ('transcripts.arabic: bare' takes it out)", lambda t: "\u0640" in t
+        yield "tatweel, which only stretches a word ('transcripts.arabic: bare' removes it)", lambda t: "\u0640" in t
     if corpus.language is None and asked.case == "lower" and any("\u0131" in t or "i\u0307" in t for t in texts):
         what = "an i without a dot, or with two: capitals were read as English ones"
         yield f"{what} ('language: tr' or az reads them as Turkish)", lambda text: "\u0131" in text or "i\u0307" in text
@@ -127,10 +127,10 @@ def _findings(
         yield what, lambda text: bool(_MIXED_SCRIPTS.search(text))
     lost = {one for one in letters if one == _LOST or unicodedata.category(one) in ("Co", "Cn")}
     if lost:
-        yield f"characters that were lost or mean nothing, {_listed(lost)}", lambda text: not lost.isdisjoint(text)
+        yield f"characters that were lost or have no meaning, {_listed(lost)}", lambda text: not lost.isdisjoint(text)
     words = [word for text in texts for word in text.split()]
     if corpus.unit is None and sum(map(len, words)) > _LONGEST_MEAN * len(words):
-        what = f"transcripts have hardly any blanks ({sum(map(len, words)) / len(words):.1f} characters a word)"
+        what = f"transcripts have almost no spaces ({sum(map(len, words)) / len(words):.1f} characters a word)"
         yield f"{what}: 'unit: characters' counts those", lambda text: len(text) > _LONGEST_MEAN
 
 

@@ -1,4 +1,4 @@
-"""The row in which every corpus hands over its recordings."""
+"""The row that every kind of corpus yields for an utterance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Utterance:
-    """What a corpus yields: one row before anything is read or checked."""
+    """One utterance of a corpus, before anything is read or checked."""
 
     id: str
     """Unique within the corpus, of ``[A-Za-z0-9_.-]``."""

@@ -34,19 +34,19 @@ _COLOUR = 3
 """Largest deviation of a grey picture's chroma from neutral; not every codec keeps it exactly."""
 _EIGHT_BIT_LUMA = {"gray", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
 _FULL_RANGE = np.rint(np.clip((np.arange(256) - 16) * (255 / 219), 0, 255)).astype(np.uint8)
-"""By luma of limited range, in which 16 is black and 235 is white."""
+"""The full-range value of each luma of limited range, in which 16 is black and 235 is white."""
 _ENCODER = {"preset": "superfast", "crf": "18", "threads": "1"}
 """One thread, so that the bytes do not depend on how many there are."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """What a file shows."""
+    """The pictures of a file."""
 
     frames: np.ndarray
     """``(T, 96, 96)`` uint8, 0 black and 255 white, one for every 40 ms."""
     notes: tuple[str, ...] = ()
-    """What was assumed or changed in reading, a phrase each."""
+    """Assumptions and changes that were made in reading, a phrase for each."""
     rate: float | None = None
     """Frames per second as the file has it; None where it says nothing that can be meant."""
 

@@ -53,7 +53,7 @@ class _Times:
     audio_seconds: float = 0.0
     network_seconds: float = 0.0
     search_seconds: dict[tuple[str, Any], float] = field(default_factory=dict)
-    """By decoder and length bonus."""
+    """Seconds of the search, by decoder and length bonus."""
 
     def timed(self, work: Callable[[], Result]) -> tuple[Result, float]:
         """Runs ``work``; returns its result and its seconds."""

@@ -1,4 +1,4 @@
-"""From a run's configuration to its network in each phase of its training: the dense model, its plan, and the method.
+"""Builds a run's network in each phase of its training from its configuration: the dense model, its plan, the method.
 
 A phase is a part of the training in which the structure of the network stays the same (see ``study.method``). Most runs
 have one.

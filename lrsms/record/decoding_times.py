@@ -41,7 +41,7 @@ def load_times(scores: Path) -> dict[str, Any]:
 
 
 def real_time_factors(times: Mapping[str, Any]) -> dict[str, float]:
-    """By decoder, over all conditions: seconds of network and search per second of speech."""
+    """Seconds of network and search per second of speech, by decoder, over all conditions."""
     conditions = list(times.get("conditions", {}).values())
     if not conditions:
         return {}

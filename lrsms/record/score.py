@@ -51,12 +51,12 @@ class Alignment:
 
     @property
     def deletions(self) -> int:
-        """Of words."""
+        """Counted in words."""
         return self.letters.count("D")
 
     @property
     def insertions(self) -> int:
-        """Of words."""
+        """Counted in words."""
         return self.letters.count("I")
 
     @property
@@ -79,7 +79,7 @@ class Score:
 KEYS = ("decoder", "condition", "id", "speaker")
 COUNTS = ("words", "substitutions", "deletions", "insertions", "characters", "character_edits")
 EDITS = ("substitutions", "deletions", "insertions")
-"""Of words."""
+"""Counted in words."""
 COLUMNS = (*KEYS, *COUNTS, "alignment")
 HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
 MOST_BYTES = 2**28

@@ -1,1 +1,1 @@
-"""From records to what is read: cells, tables, verdicts, figures and pages."""
+"""Makes cells, tables, verdicts, figures and pages from records."""

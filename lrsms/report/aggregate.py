@@ -1,7 +1,7 @@
-"""The records of a study's runs, put together as two tables that everything downstream reads.
+"""Collects the records of a study's runs into two tables, from which tables, figures and verdicts are made.
 
 ``runs.csv`` has a row per run, decoder and condition; ``speakers.csv`` a row per run, decoder, condition and unit of
-resampling. Exactly the study's records are read, by name, never what happens to lie in the folder.
+resampling. Only the study's own records are read, by name; other records in the folder are ignored.
 """
 
 import json
@@ -177,7 +177,7 @@ def metric_of(runs: pd.DataFrame) -> Metric:
 
 
 def left_out(runs: pd.DataFrame) -> list[str]:
-    """What of the corpus is in no row of a ``runs.csv``, in sentences."""
+    """Sentences on the part of the corpus that is in no row of a ``runs.csv``."""
     return leftout.summarise(runs.drop_duplicates("run")[LEFT_OUT]) if LEFT_OUT in runs else []
 
 
@@ -257,7 +257,7 @@ def _steptime(path: Path) -> dict[str, Any]:
 
 
 def _counted(path: Path) -> dict[str, Any]:
-    """What a step time file counts beside the times, for a run that is not trained."""
+    """The counts in a step time file, for a run that is not trained."""
     row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
     if not path.is_file():
         return row
@@ -282,7 +282,7 @@ def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
         if key not in content:
             raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
         if not isinstance(content[key], kind) or isinstance(content[key], bool):
-            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, not of the kind that it must be")
+            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, which has the wrong type")
     return {key: content[key] for key in kinds}
 
 

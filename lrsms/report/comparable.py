@@ -1,4 +1,4 @@
-"""Whether the records of a study compare: all of the same recordings and texts, and each tokenizer one and the same.
+"""Checks that the records of a study can be compared: the same recordings and texts, and the same tokenizer.
 
 What tells that they do is ``Prepared.identity`` in ``run.json``:
 
@@ -27,7 +27,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Noted:
-    """What a record says of its data."""
+    """The identity of the data of one record."""
 
     run: str
     tokenizer: str
@@ -39,7 +39,7 @@ class Noted:
 
 
 def compare(experiments: Sequence[Experiment], records: Path, scores: str) -> list[str]:
-    """What the reader of a table should know of its runs' data, where they are not the same to the bit.
+    """Remarks for the reader of a table on runs whose data are not the same to the bit.
 
     Args:
         experiments: the study's runs.
@@ -99,7 +99,7 @@ def _not_the_same(first: Noted, other: Noted, records: Path) -> str:
         why = f"as far as is known: '{old.run}' is from before recordings were hashed apart from their preparation"
         or_tell = "; or add a run of its settings with another seed, which tells whether the recordings are the same"
     return (
-        f"{records}: {trained}, which do not compare, {why}; move the run that is not of the corpus as it is now, in "
+        f"{records}: {trained}, which cannot be compared, {why}; move the run of another corpus, in "
         f"{records} and in results/runs, to another folder and run again{or_tell}"
     )
 

@@ -1,4 +1,4 @@
-"""``results/FINDINGS.md``: the verdicts of all studies on one page, and below them what people wrote about them."""
+"""``results/FINDINGS.md``: the verdicts of all studies on one page; below them, text that people wrote."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _HEAD = "# What was found of the paper's findings\n\n"
 
 
 def write(outcomes: Sequence[Outcome], claims: Mapping[str, Claim], results: Path) -> None:
-    """Writes the page anew down to ``MARK``; what stands below it stays.
+    """Writes the page down to ``MARK`` again; the text below it stays.
 
     Args:
         outcomes: of every study that there are results of.

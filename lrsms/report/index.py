@@ -1,4 +1,4 @@
-"""``results/README.md``: what the folder of results holds, study by study, and where it comes from."""
+"""``results/README.md``: the studies in the folder of results, and where their results come from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def _row(entry: Entry, records: Path, steptimes: Path) -> list[str]:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    """What is known, each once, sorted."""
+    """The known values, each once, sorted."""
     return ", ".join(sorted({str(value) for value in values if value})) or "-"
 
 

@@ -1,8 +1,8 @@
-"""Nuisance fields: each cell is judged at its own best value, chosen on the valid split and never on the test split.
+"""Nuisance fields: each cell is compared at its own best value, chosen on the valid split and never on the test split.
 
-A study that compares methods at one learning rate judges some of them at another method's learning rate. It may name
-such fields (``nuisance: [train.lr]``); of the values that it tries, every cell, the baseline's too, takes the one with
-the lowest word error rate on validation.
+A study that compares methods at one learning rate judges some of them at another method's best learning rate. So it may
+name such fields (``nuisance: [train.lr]``). Every cell, also the baseline, then takes the value with the lowest word
+error rate on validation.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ from lrsms.statistics.power import TARGET, Requirement, power, seeds_needed, uni
 
 @dataclass(frozen=True)
 class Need:
-    """What one comparison with the dense baseline would need.
+    """The seeds or speakers that one comparison with the dense baseline needs.
 
     Attributes:
         cell: what is compared.
@@ -31,7 +31,7 @@ class Need:
 
 
 def needs(summary: Summary, difference: float) -> list[Need]:
-    """What every comparison of a study would need, by its primary decoder and condition.
+    """The needs of every comparison of a study, with its primary decoder and condition.
 
     Args:
         summary: the study's results.

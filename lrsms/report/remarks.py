@@ -1,4 +1,4 @@
-"""What the reader of a study's table should know of its records: lines that ``aggregate`` leaves beside the tables.
+"""Remarks on a study's records for the reader of its table: lines that ``aggregate`` writes beside the tables.
 
 There is no file where there is nothing to say.
 """

@@ -1,4 +1,4 @@
-"""What error rates were counted on, and what their intervals are, in words."""
+"""Sentences on the data behind error rates, and on their intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from lrsms.statistics import stats
 
 @dataclass(frozen=True)
 class Sample:
-    """What a condition's error rates were counted on.
+    """The data behind a condition's error rates.
 
     Attributes:
         split: of the corpus.

@@ -60,7 +60,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a low-rank cell is, its ratio left out, in words.
+    """A low-rank cell in words, without its ratio.
 
     Attributes:
         targets: what is factorised.
@@ -127,7 +127,7 @@ def looks_of(labels: Iterable[str]) -> dict[str, Look]:
 
 
 def usual_settings(summary: Summary) -> list[str]:
-    """What goes without saying in the legend, and belongs into the caption."""
+    """The common values that the legend leaves out, for the caption."""
     common = _common(settings(summary))
     return [text for text in (*common.factors, *common.axes) if text]
 
@@ -218,7 +218,7 @@ def _unusual(words: Sequence[str], usual: Sequence[str]) -> list[str]:
 
 
 def _common(groups: Iterable[Setting]) -> Setting:
-    """What most series share in each place: not worth a word in their labels."""
+    """The values that most series share, which their labels leave out."""
     found = list(groups)
     factors = (_most_common(place) for place in zip(*(setting.factors for setting in found), strict=True))
     axes = (_most_common(place) for place in zip(*(setting.axes for setting in found), strict=True))

@@ -1,1 +1,1 @@
-"""Effects and their intervals: paired random-effects models, bootstrap, MAPSSWE, and how much more would decide."""
+"""Effects and their intervals: paired random-effects models, bootstrap, MAPSSWE and power."""

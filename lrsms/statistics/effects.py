@@ -55,11 +55,11 @@ Array = npt.NDArray[np.float64]
 Table = Sequence[Numbers] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 MIN_SEEDS = 3
-"""Fewer trainings of each system than these have an interval but no p: the variance between them is then a guess."""
+"""With fewer trainings of each system there is an interval but no p: the variance between them is then a guess."""
 FEW_SEEDS = 6
 """Below this number a verdict counts no more degrees of freedom than Student's over seeds."""
 _NO_SPREAD = 1e-12
-"""Values whose range is below this part of the largest differ by rounding only."""
+"""Values whose range is below this share of the largest differ by rounding only."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class Components:
     """Variances of one cell's difference (of error rates, as fractions), none below zero; NaN where unknown."""
 
     seed: float
-    """Between trainings: what another seed changes for all units alike."""
+    """Between trainings: the effect of another seed on all units together."""
     unit: float
-    """Between speakers (or utterances): how much more one of them gains than another, with every seed."""
+    """Between speakers (or utterances): how differently they gain, with every seed."""
     residual: float
-    """The rest: chance within a cell, and what a seed changes for one unit only."""
+    """The rest: chance within a cell, and the effect of a seed on one unit only."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class Effect:
     """As a fraction of the reference words; below zero B makes fewer errors."""
     se: float
     df: float
-    """Satterthwaite's, of the t distribution."""
+    """Satterthwaite's degrees of freedom of the t distribution."""
     interval: Interval
-    """Two-sided, of the level ``LEVEL``."""
+    """Two-sided interval at the level ``LEVEL``."""
     p: float
-    """Two-sided, of the hypothesis that there is no difference, by ``df``."""
+    """Two-sided p of the hypothesis that there is no difference, by ``df``."""
     seeds: int
     units: int
     words: int

@@ -29,15 +29,15 @@ class MatchedPairs:
     """Outcome of the test, of system B against system A."""
 
     segments: int
-    """With at least one error; the normal approximation wants more than about 50."""
+    """Segments with at least one error; the normal approximation needs more than about 50."""
     errors_a: int
     errors_b: int
     mean: float
-    """Of B's errors minus A's per segment; NaN without segments."""
+    """Mean of B's errors minus A's per segment; NaN without segments."""
     z: float
-    """NaN where one segment, or segments that all differ alike, determine no standard error."""
+    """NaN if one segment, or segments with equal differences, determine no standard error."""
     p: float
-    """Two-sided; 1 where the two never differ."""
+    """Two-sided p; 1 if the two systems never differ."""
 
 
 def segments(alignment_a: str, alignment_b: str) -> list[tuple[int, int]]:
@@ -98,7 +98,7 @@ def mapsswe(alignments_a: Sequence[str], alignments_b: Sequence[str]) -> Matched
 
 
 _segments = lru_cache(2**16)(segments)
-"""Few pairs of alignments are unlike all others: most utterances are short, and most words right."""
+"""Most pairs of alignments occur often: most utterances are short, and most words are correct."""
 
 
 def _places(letters: str) -> Iterator[int]:

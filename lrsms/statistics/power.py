@@ -22,20 +22,20 @@ from lrsms.statistics.stats import LEVEL
 
 TARGET = 0.8
 MOST = 10_000
-"""Seeds or units beyond which the answer is that no number suffices."""
+"""Above this number of seeds or units, the answer is that no number suffices."""
 
 DRAWS = 20_000
 SEED = 1
-"""Of the draws; fixed, so that a report made twice is the same report."""
+"""Seed of the random draws; fixed, so that a report is the same each time."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """The smallest number that suffices, or why there is none."""
+    """The smallest number that suffices, or the reason why there is none."""
 
     number: int | None
     reason: str = ""
-    """One clause where ``number`` is None, otherwise empty."""
+    """The reason, as a clause, if ``number`` is None; otherwise empty."""
 
 
 def power(components: Components, difference: float, num_seeds: int, num_units: int, seed: int = SEED) -> float:

@@ -21,7 +21,7 @@ from scipy import stats
 RESAMPLES = 10_000
 LEVEL = 0.95
 SEED = 1
-"""Of the resamples; fixed, so that a table made twice is the same table."""
+"""Seed of the resamples; fixed, so that a table is the same each time."""
 
 _CHUNK_ELEMENTS = 4_000_000
 """Largest temporary of a resampling loop, in elements: bounds memory for corpora of many thousand units."""
@@ -235,7 +235,7 @@ def _columns(first: Numbers, second: Numbers, first_name: str, second_name: str)
 
 
 def _spread(edits: npt.NDArray[np.float64], words: npt.NDArray[np.float64]) -> bool:
-    """Whether any unit's rate differs from that of all: exactly, for counts."""
+    """Whether any unit's rate differs from the rate of all units; exact for counts."""
     return bool((edits * words.sum() != words * edits.sum()).any())
 
 
@@ -268,7 +268,7 @@ def _chunks(num_units: int, resamples: int) -> list[int]:
 
 
 def _ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Ratios of the resamples that hold any reference words: a unit may have none."""
+    """Ratios of the resamples that have reference words: a unit may have none."""
     held = denominator > 0
     return numerator[held] / denominator[held]
 

@@ -159,7 +159,9 @@ def test_a_stream_that_was_changed_is_found_as_its_utterance_is_read(tmp_path, n
     prepared = Prepared(folder)
     intact, changed = prepared.items("valid")[-1], prepared.items("test")[-1]
     read(prepared, intact)
-    with pytest.raises(ValueError, match=rf"{name}: utterance 'u19' is not as it was prepared; delete {folder}, and"):
+    with pytest.raises(
+        ValueError, match=rf"{name}: utterance 'u19' was changed after it was prepared; delete {folder}"
+    ):
         read(prepared, changed)
 
 
@@ -167,7 +169,7 @@ def test_a_stream_that_was_changed_is_found_as_its_utterance_is_read(tmp_path, n
 def test_what_is_read_whole_is_checked_at_opening(tmp_path, name):
     folder = prepared_from(make(tmp_path / "root"), tmp_path / "out").folder
     write_over(folder / name, b"\1" * 16)
-    with pytest.raises(ValueError, match=rf"{name}: was changed after it was prepared; delete {folder}, and"):
+    with pytest.raises(ValueError, match=rf"{name}: was changed after it was prepared; delete {folder} to"):
         Prepared(folder)
 
 

@@ -47,7 +47,7 @@ def test_a_test_utterance_that_cannot_be_spelt_or_aligned_is_kept_and_its_text_i
 
 def test_it_is_told_that_they_are_scored_as_they_are(tmp_path):
     assert findings(tmp_path, {"u9": "ab xd", "u19": "aaabbbcccddd"}) == [
-        "test transcripts hold letters that the train split does not have; they are scored as they are: 1 utterances, "
+        "test transcripts have letters that the train split does not have; they are scored as they are: 1 utterances, "
         "first 'u9'",
         "test transcripts are too long for CTC; they are scored as they are: 1 utterances, first 'u19'",
     ]
@@ -123,8 +123,8 @@ def test_letters_of_a_test_set_never_count_against_a_threshold(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ab\x1b[31m cd", r"'u3': its transcript holds a control character, U\+001B"),
-        ("ab\x00cd", r"'u3': its transcript holds a control character, U\+0000"),
+        ("ab\x1b[31m cd", r"'u3': its transcript has a control character, U\+001B"),
+        ("ab\x00cd", r"'u3': its transcript has a control character, U\+0000"),
         ("\u2581ab \u2581cd", r"'u3': its transcript holds '\u2581' \(U\+2581\), by which SentencePiece marks"),
         ("ab\u2585cd", r"'u3': its transcript holds '\u2585' \(U\+2585\)"),
     ],
@@ -150,7 +150,7 @@ def test_text_without_blanks_needs_a_unit(tmp_path, text):
         soundfile.write(root / f"u{number}.wav", samples_of(number, 60 * 640), 16_000)
     for refuses in (prepare, None):
         with pytest.raises(
-            ValueError, match=r"^corpus 'mine': 'unit' is not set, .*hardly any blanks .*unit: characters"
+            ValueError, match=r"^corpus 'mine': 'unit' is not set, .*almost no spaces .*unit: characters"
         ):
             if refuses is None:
                 check_corpus(CORPUS, root, tmp_path / "out")
@@ -177,20 +177,20 @@ def test_text_with_blanks_needs_none(tmp_path, text):
             "2 of the 8 letters of the transcripts are punctuation or symbols, ! , ('transcripts.punctuation",
         ),
         ({}, "a'b c-d", None),
-        ({}, "a\u2019b c", "marks that look alike are told apart, ' \u2019 ('transcripts.apostrophes: straight'"),
-        ({}, "a\u2013b-c", "marks that look alike are told apart, - \u2013 ('transcripts.dashes: hyphen'"),
+        ({}, "a\u2019b c", "marks look alike but differ, ' \u2019 ('transcripts.apostrophes: straight'"),
+        ({}, "a\u2013b-c", "marks look alike but differ, - \u2013 ('transcripts.dashes: hyphen'"),
         (
             {"transcripts": Transcripts(case="keep")},
             "Ab cd",
-            "capitals are letters of their own, as 'transcripts.case'",
+            "capital letters stay, because 'transcripts.case'",
         ),
         ({}, "\ufb01 cd", "variants of letters, such as ligatures or full width, \ufb01 ('transcripts.form: NFKC'"),
         ({}, "كـتاب", "tatweel, which only stretches a word ('transcripts.arabic: bare'"),
         ({}, "\u0130ab", "an i without a dot, or with two: capitals were read as English ones ('language: tr'"),
         ({"language": "tr"}, "\u0130ab", None),
         ({}, "m\u0430ma", "words that mix Latin with Greek or Cyrillic letters"),
-        ({}, "ab\ufffd", "characters that were lost or mean nothing, \ufffd"),
-        ({}, "a\u00adb", "characters that nobody sees were taken out of transcripts: U+00AD soft hyphen"),
+        ({}, "ab\ufffd", "characters that were lost or have no meaning, \ufffd"),
+        ({}, "a\u00adb", "invisible characters were removed from transcripts: U+00AD soft hyphen"),
     ],
 )
 def test_a_likely_slip_is_told_with_the_field_that_mends_it(tmp_path, fields, text, note):

@@ -144,7 +144,7 @@ def test_other_axes_become_columns_and_find_their_own_dense_model(tmp_path):
 def test_a_mix_of_data_is_refused(tmp_path, study):
     experiments, folders = study
     change_json(folders[1] / "run.json", data_hash="other")
-    with pytest.raises(ValueError, match=r"abc .*other, which do not compare, as far as is known") as error:
+    with pytest.raises(ValueError, match=r"abc .*other, which cannot be compared, as far as is known") as error:
         make(tmp_path, experiments)
     message = str(error.value)
     assert all(experiment.name in message for experiment in experiments) and "\n" not in message
@@ -259,7 +259,7 @@ def test_what_an_older_step_time_file_does_not_count_is_unknown(tmp_path):
 
 def test_a_count_that_is_none_is_refused(tmp_path):
     fabricate.steptime(tmp_path / "steptime", untrained()[1], parameters="many")
-    with pytest.raises(ValueError, match="'parameters' is \"many\", not of the kind"):
+    with pytest.raises(ValueError, match="'parameters' is \"many\", which has the wrong type"):
         make(tmp_path, untrained())
 
 

@@ -60,7 +60,7 @@ def test_other_recordings_do_not_compare(tmp_path, study):
     experiments = study(NOTED, NOTED | {"data_hash": "e", "source_hash": "other"})
     message = refusal(tmp_path, experiments)
     assert all(experiment.name in message for experiment in experiments)
-    assert "on data s and" in message and "on other, which do not compare, of other recordings" in message
+    assert "on data s and" in message and "on other, which cannot be compared, of other recordings" in message
 
 
 def test_old_records_compare_by_what_they_noted(tmp_path, study):

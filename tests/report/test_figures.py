@@ -167,7 +167,7 @@ def test_captions_name_what_is_missing_and_the_sample(everything):
         if name.startswith(("wer", "change")):
             assert "2 seeds" in caption and "12 speakers" in caption and "greedy decoding" in caption, name
         if name in ("spectra", "stable_ranks", "loss_by_step", "valid_wer_by_step", "time_to_learn"):
-            assert "means over 2 seeds, bands reach from the least to the largest" in caption, name
+            assert "means over 2 seeds; bands show the whole range" in caption, name
 
 
 @pytest.mark.parametrize("name", ["wer_by_ratio", "wer_by_parameters"])
@@ -202,7 +202,7 @@ def test_captions_say_seeds_sample_and_bars(demo):
         caption = " ".join(draw(name, demo).caption)
         assert "One seed; 95% intervals: bootstrap over 12 test speakers" in caption
         assert "120 utterances, 720 words, 12 speakers" in caption and "beam decoding" in caption
-        assert "Unless named otherwise: uniform mapping, spectral init." in caption
+        assert "Unless a label says otherwise: uniform mapping, spectral init." in caption
 
 
 def test_another_decoder_gives_another_figure(demo):
@@ -229,9 +229,9 @@ def test_records_without_spectra_and_curves_are_named(tmp_path):
     cell = made[1][1]
     for part in ("spectra.json", "curve.csv"):
         (made[3] / cell.name / part).unlink()
-    for name in ("spectra", "loss_by_step"):
+    for name, part in (("spectra", "spectra"), ("loss_by_step", "curve")):
         caption = " ".join(draw(name, made).caption)
-        assert f"in the record of every seed: {cell.cell}." in caption
+        assert f"because the record of some seed has no {part}: {cell.cell}." in caption
 
 
 def test_cells_of_unequal_seeds_are_compared_on_those_that_they_share(tmp_path):
@@ -246,7 +246,7 @@ def test_cells_of_unequal_seeds_are_compared_on_those_that_they_share(tmp_path):
     shown = [container.get_label() for axes in drawn.figure.axes for container in axes.containers]
     assert set(shown) == {"random"}
     assert any(
-        "with seeds that their spectral one has not: encoder.attention-0.5-matched." in one for one in drawn.caption
+        "spectral cell lacks some of their seeds: encoder.attention-0.5-matched." in one for one in drawn.caption
     )
 
 

@@ -41,7 +41,7 @@ _PITCHES = (35, 65)
 _SILENCE = (0.1, 0.25)
 """Seconds before and after the speech."""
 _LEVEL = (-29.0, -23.0)
-"""Of the speech, in dB of full scale (root mean square)."""
+"""Range of the speech level, in dB of full scale (root mean square)."""
 _LARGEST_PEAK = 0.98
 _LOWEST_NOISE_HZ = 50.0
 _NOISE_SAMPLES = 2**19
@@ -80,7 +80,7 @@ def utterances(corpus: Synthetic, root: Path | None, rendered: Path) -> Iterator
 
 
 def script(corpus: Synthetic) -> list[Line]:
-    """Who says what, in the order of rendering.
+    """The sentences with their speakers, in the order of rendering.
 
     Raises:
         ValueError: more voices or sentences asked than there are, or an SNR range upside down.

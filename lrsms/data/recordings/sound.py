@@ -30,7 +30,7 @@ _CANCELLED = 0.25
 
 @dataclass(frozen=True)
 class Sound:
-    """What a file lets hear."""
+    """The sound of a file."""
 
     wave: np.ndarray
     """``(S,)`` float32, one channel, full scale 1."""
@@ -39,7 +39,7 @@ class Sound:
     lead: float = 0.0
     """Seconds by which it begins before the first picture of its file; 0 where there are none."""
     notes: tuple[str, ...] = ()
-    """What was changed in reading, a phrase each."""
+    """Changes that were made in reading, a phrase for each."""
 
 
 def read(path: Path) -> Sound:
@@ -157,7 +157,7 @@ def _begin(pictures: "VideoStream | None") -> float | None:
 
 
 def _refuse_gap(path: Path, frames: "list[AudioFrame]", rate: int) -> None:
-    """What comes after a gap, or twice, would be heard at another time than it is seen."""
+    """Refuses gaps and overlaps: sound after one would be heard at another time than it is seen."""
     num_samples = 0
     for frame in frames:
         if frame.time is None or frames[0].time is None:

@@ -13,7 +13,7 @@ _SLANT = 0.01
 
 
 class Turn(NamedTuple):
-    """What is done to rows and columns, in this order."""
+    """The operations on rows and columns, in this order."""
 
     is_transposed: bool = False
     rows_reversed: bool = False

@@ -66,7 +66,7 @@ def utterance_sheet(folder: Path, utterance: str) -> Figure:
 
 
 def _phonemes(rendered: Path, utterance: str, times: Sequence[float]) -> list[str] | None:
-    """What is said at each time; None where the corpus was not rendered."""
+    """The phoneme at each time; None if the corpus was not rendered."""
     path = rendered / PHONEMES
     if not path.is_file():
         return None

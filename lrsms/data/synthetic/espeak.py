@@ -61,7 +61,7 @@ _BREATH_SEED = 1
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks, and how.
+    """A voice: the speaker and the manner.
 
     Raises:
         ValueError: an accent or variant that is not known, or a number out of range.
@@ -98,7 +98,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Speech:
-    """What was said."""
+    """Spoken audio with its phonemes."""
 
     samples: np.ndarray
     """``(S,)`` int16."""

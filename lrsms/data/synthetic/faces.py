@@ -1,4 +1,4 @@
-"""Who is seen speaking: everything that differs between two people is a number in ``Face``."""
+"""The faces of speakers: everything that differs between two people is a number in ``Face``."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,10 +9,10 @@ class Face:
     """Lengths in pixels, tones from 0 (black) to 255 (white)."""
 
     x: float
-    """Of the middle of the mouth."""
+    """Position of the middle of the mouth."""
     y: float
     half_width: float
-    """Of the mouth at rest."""
+    """Half the width of the mouth at rest."""
     gap: float
     """Between the lips at their widest."""
     upper_lip: float
@@ -45,7 +45,7 @@ class Face:
     noise: float
     """Standard deviation of the camera's noise."""
     seed: int
-    """Of pores and beard."""
+    """Seed of pores and beard."""
 
 
 _RANGES = {

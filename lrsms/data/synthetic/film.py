@@ -18,7 +18,7 @@ from lrsms.data.video import FRAMES_PER_SECOND, SIZE
 _CHUNK = 16
 """Frames drawn at once: their arrays stay in the processor's cache."""
 _HERTZ = np.array([0.25, 0.6, 1.1])
-"""Of the swaying of a head."""
+"""Frequencies at which a head sways."""
 
 
 def draw(face: Face, trajectory: np.ndarray, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ _PIXELS = np.arange(SIZE, dtype=np.float32)
 _MARGIN = 4
 """Pixels around the lips that their soft edges may reach."""
 _TILT = 0.015
-"""Of a head for a tilt of 1: pixels down for each pixel to the right."""
+"""Slope of a head with a tilt of 1: pixels down for each pixel to the right."""
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def segments(phonemes: Sequence[tuple[str, float]], end: float, num_frames: int)
 def trajectories(
     phonemes: Sequence[tuple[str, float]], end: float, num_frames: int, seed: int | None = None
 ) -> np.ndarray:
-    """What the mouth does while something is said.
+    """The movements of the mouth during speech.
 
     Args:
         phonemes: names in espeak-ng's notation and starts in seconds, which never fall.

@@ -1,4 +1,4 @@
-"""What another initialisation, or another rank mapping, does to the word error rate: paired differences."""
+"""The effect of another initialisation, or of another rank mapping, on the word error rate: paired differences."""
 
 import math
 from collections import defaultdict
@@ -53,13 +53,13 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
         ratio_axis(axes, ratios)
     caption = [
         f"Change of the {summary.metric.name} by the {what}, against {reference} with the same targets, ratio and"
-        f" seeds, in percentage points (above zero: worse); {material.decoder} decoding.",
-        "Each difference is paired by seed and unit, and stands beside the others of its ratio.",
+        f" seeds, in percentage points (above zero is worse); {material.decoder} decoding.",
+        "Each difference is paired by seed and unit. Points of the same ratio are drawn side by side.",
     ]
     if len(conditions) < len(summary.conditions):
-        caption.append(f"Condition {conditions[0]}; of the others there are too many panels.")
+        caption.append(f"Condition {conditions[0]} only: with the others, there are too many panels.")
     if unpaired:
-        caption.append(f"Not shown, with seeds that their {reference} one has not: {', '.join(unpaired)}.")
+        caption.append(f"Not shown, because the {reference} cell lacks some of their seeds: {', '.join(unpaired)}.")
     figure = canvas.finish(
         "ratio kept", f"{summary.metric.short} change (points)", f"no run has finished beside its {reference} one"
     )

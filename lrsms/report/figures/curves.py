@@ -13,14 +13,14 @@ MOST_POINTS = 400
 
 def loss(material: Material) -> Drawn:
     """Training loss against the step."""
-    what = "Training loss, the mean over the steps since the snapshot before,"
+    what = "Training loss, averaged over the steps since the previous snapshot,"
     return _draw(material, "loss", 1.0, "training loss", what)
 
 
 def valid_wer(material: Material) -> Drawn:
     """WER (%) on validation against the step."""
     metric = material.summary.metric
-    what = f"{metric.title} on the valid split, as training found it at its snapshots (greedy),"
+    what = f"{metric.title} on the valid split, measured at the snapshots of training (greedy decoding),"
     return _draw(material, "valid_wer", 100.0, f"validation {metric.short} (%)", what)
 
 
@@ -51,9 +51,9 @@ def _draw(material: Material, column: str, scale: float, y: str, what: str) -> D
         *describe_absent(material.summary.cells),
     ]
     if len(groups) > len(shown):
-        caption.append(f"The first {len(shown)} panels of {len(groups)}.")
+        caption.append(f"Only the first {len(shown)} of {len(groups)} panels are shown.")
     if without:
-        caption.append(f"Without a curve in the record of every seed: {', '.join(dict.fromkeys(without))}.")
+        caption.append(f"Not shown, because the record of some seed has no curve: {', '.join(dict.fromkeys(without))}.")
     return Drawn(canvas.finish("step", y, "no finished run has a training curve", from_zero=True), caption)
 
 

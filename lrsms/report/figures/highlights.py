@@ -52,7 +52,7 @@ def highlights(summary: Summary) -> list[Highlights]:
 
 
 def labels(panels: Sequence[Highlights]) -> list[str]:
-    """Of all lines, dense ones first."""
+    """The labels of all lines, dense ones first."""
     lines = [line for panel in panels for line in panel.lines]
     return list(dict.fromkeys(line.label for line in sorted(lines, key=lambda line: bool(line.cell.targets))))
 

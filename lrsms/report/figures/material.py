@@ -1,4 +1,4 @@
-"""What figures are drawn from: the aggregates of a study, and the records of exactly its runs."""
+"""The data of figures: the aggregates of a study, and the records of its own runs only."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Material:
 
     @cached_property
     def ratios(self) -> list[float]:
-        """Of all low-rank cells, rising."""
+        """The ratios of all low-rank cells, rising."""
         return sorted({cell.ratio for cell in self.summary.cells if cell.ratio is not None})
 
     def wer(self, cell: Cell, condition: str) -> Estimate:
@@ -150,17 +150,17 @@ def by_condition(material: Material, panels: Sequence[Panel]) -> tuple[list[tupl
     conditions = material.summary.conditions
     if len(panels) * len(conditions) <= MOST_PANELS:
         return [(panel, condition) for condition in conditions for panel in panels], []
-    note = f"Condition {conditions[0]}; of the others ({', '.join(conditions[1:])}) there are too many panels."
+    note = f"Condition {conditions[0]} only: with the others ({', '.join(conditions[1:])}), there are too many panels."
     return [(panel, conditions[0]) for panel in panels], [note]
 
 
 def title(material: Material, panel: str, condition: str) -> str:
-    """What the panel shows, the condition only where there are several."""
+    """The title of a panel; it names the condition only if there are several."""
     return ", ".join(text for text in (panel, condition if material.summary.conditions[1:] else "") if text)
 
 
 def describe_factors(material: Material) -> list[str]:
-    """What goes without saying in the labels."""
+    """The common values that the labels leave out."""
     sentences = []
     if short_targets(material.summary.cells)[1]:
         sentences.append("Targets are matrices of the encoder.")
@@ -168,7 +168,7 @@ def describe_factors(material: Material) -> list[str]:
     if len(targets) == 1:
         sentences.append(f"Factorised: {targets.pop()}.")
     if usual := usual_settings(material.summary):
-        sentences.append(f"Unless named otherwise: {', '.join(usual)}.")
+        sentences.append(f"Unless a label says otherwise: {', '.join(usual)}.")
     return sentences
 
 
@@ -183,11 +183,11 @@ def describe_rates(material: Material) -> list[str]:
 
 
 def describe_seeds(cells: Sequence[Cell]) -> str:
-    """What a band over seeds is."""
+    """A sentence on the bands over seeds."""
     counts = sorted({cell.seeds for cell in cells})
     if counts == [1]:
         return "One seed: no bands."
-    return f"Lines are means over {' or '.join(map(str, counts))} seeds, bands reach from the least to the largest."
+    return f"Lines are means over {' or '.join(map(str, counts))} seeds; bands show the whole range."
 
 
 def describe_absent(cells: Iterable[Cell]) -> list[str]:
@@ -211,4 +211,4 @@ def describe_devices(summary: Summary) -> list[str]:
         return [f"Measured on: {summary.devices[0]}."]
     cells = {device: [c.name for c in summary.cells if c.steptime_device == device] for device in summary.devices}
     where = "; ".join(f"{device} ({', '.join(names)})" for device, names in cells.items())
-    return [f"Measured on: {where}.", "Ratios of several devices do not compare with one another."]
+    return [f"Measured on: {where}.", "Ratios from different devices cannot be compared."]

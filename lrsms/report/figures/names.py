@@ -11,7 +11,7 @@ from lrsms.study.run import Run
 KINDS = ("pdf", "png", "svg", "rst")
 """Endings of a figure's files; ``rst`` is its caption."""
 REFERENCE_INIT, REFERENCE_MAPPING = "spectral", "uniform"
-"""What other initialisations and rank mappings are compared with."""
+"""The initialisation and the rank mapping with which others are compared."""
 _MAPPING = ("lowrank.mapping", "lowrank.slope", "lowrank.ratios")
 
 

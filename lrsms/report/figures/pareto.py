@@ -77,8 +77,8 @@ def _draw(material: Material, cost: Cost, x: str, caption: list[str]) -> Drawn:
     for axes, (panel, condition) in zip(canvas.panels, spots, strict=True):
         _panel(axes, material, panel, condition, cost)
     caption.append(
-        "Dense models are stars. The Pareto front joins the models of a panel that none of the others betters in one"
-        " of the two without being worse in the other, by their estimates; what coincides stands side by side."
+        "Dense models are stars. The Pareto front joins the models of a panel that no other model beats on one axis"
+        " without being worse on the other, by their estimates. Points that coincide are drawn side by side."
     )
     return Drawn(
         canvas.finish(x, f"{material.summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True),

@@ -42,13 +42,13 @@ def draw(material: Material) -> Drawn:
                 axes.plot(places, heights, label=mapping, markersize=3.5, clip_on=False, **look(looks[mapping]))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     caption = [
-        "Rank of each factorised matrix by its layer, from the plans that were made before training; the first layer is"
-        " the one next to the input. Matrices whose ranks are the same share a panel; mappings of a panel have as many"
+        "Rank of each factorised matrix by its layer, from the plans that were made before training. The first layer is"
+        " next to the input. Matrices with the same ranks share a panel. The mappings of a panel have equally many"
         " parameters.",
         *describe_factors(material),
     ]
     if len(several) > len(spots):
-        caption.append(f"The first {len(spots)} panels of {len(several)}.")
+        caption.append(f"Only the first {len(spots)} of {len(several)} panels are shown.")
     if absent:
         caption.append(f"Cells without a plan, whose runs have no record: {absent}.")
     return Drawn(canvas.finish("layer", "rank", "no run has a record with its plan", from_zero=True), caption)

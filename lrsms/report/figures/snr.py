@@ -29,13 +29,13 @@ def draw(material: Material) -> Drawn:
         axes.set_xticks(range(len(levels)), texts)
         axes.set_xlim(-0.4, len(levels) - 0.6)
     caption = [
-        f"{material.summary.metric.title} against the signal-to-noise ratio of {', '.join(curves)}, drawn at even"
+        f"{material.summary.metric.title} against the signal-to-noise ratio of {', '.join(curves)}, at equal"
         f" distances; {material.decoder} decoding. An utterance has the same noise in every run. Lines"
-        " stand side by side.",
+        " are drawn side by side.",
         *describe_choice(material.summary, groups),
     ]
     if left_out:
-        caption.append(f"{left_out} more panels are left out.")
+        caption.append(f"{left_out} more panels are not shown.")
     figure = canvas.finish("SNR (dB)", f"{material.summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True)
     return Drawn(figure, [*caption, *describe_rates(material)])
 

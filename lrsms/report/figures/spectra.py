@@ -11,22 +11,22 @@ from lrsms.report.figures.layout import MOST_PANELS, Canvas, band, drawn
 from lrsms.report.figures.material import Drawn, Material, describe_absent, describe_factors, describe_seeds
 
 Records = dict[str, list[dict[str, Any]]]
-"""By cell the spectra of its seeds; none where a seed's are absent."""
+"""The spectra of each cell's seeds; empty if those of a seed are absent."""
 Curve = tuple[np.ndarray, np.ndarray]
 """Places ``(points,)``, and values ``(seeds, points)``."""
 
 _GRID = np.linspace(0, 1, 65)[1:] ** 2
 """Places of a spectrum as a share of full rank: closer at its steep start."""
 _LEAST = 1e-6
-"""What is smaller than this share of the largest singular value is rounding."""
+"""Values below this share of the largest singular value are rounding errors."""
 
 
 def spectra(material: Material) -> Drawn:
     """Singular values over the largest, against their place over full rank; a panel for each role."""
     caption = (
-        "Singular values of the trained matrices, each over its matrix's largest, against their place as a share of"
-        " full rank; geometric means over the matrices and layers of a role, as far as half of them reach. A product of"
-        " rank r has r of them."
+        "Singular values of the trained matrices, divided by the largest of each matrix, against their place as a share"
+        " of full rank. Lines are geometric means over the matrices and layers of a role, up to the place that half of"
+        " them reach. A product of rank r has r singular values."
     )
     figure, notes = _draw(material, _spectrum, log=True, marked=False)
     return Drawn(figure.finish("place / full rank", "singular value / largest", _EMPTY), [caption, *notes])
@@ -35,8 +35,8 @@ def spectra(material: Material) -> Drawn:
 def stable_ranks(material: Material) -> Drawn:
     """Stable rank against layer; a panel for each role."""
     caption = (
-        "Stable rank, the sum of squares of the singular values over the square of the largest, of the trained matrices"
-        " by their layer; means over the matrices of a role. The first layer is the one next to the input."
+        "Stable rank of the trained matrices by their layer: the sum of the squared singular values divided by the"
+        " square of the largest one. Lines are means over the matrices of a role. The first layer is next to the input."
     )
     figure, notes = _draw(material, _depth, log=False, marked=True)
     return Drawn(figure.finish("layer", "stable rank", _EMPTY, from_zero=True), [caption, *notes])
@@ -77,13 +77,13 @@ def _draw(
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     notes = [describe_seeds(material.summary.cells)]
     if {group.title for group in shown.values()} - {""}:
-        notes.append("A role is shown where the fewest others are factorised with it.")
+        notes.append("A role is shown for the cells in which the fewest other roles are factorised.")
     notes += describe_choice(material.summary, groups) + describe_factors(material)
     notes += describe_absent(material.summary.cells)
     if len(by_role) > len(shown):
-        notes.append(f"Roles left out: {', '.join(list(by_role)[MOST_PANELS:])}.")
+        notes.append(f"Roles that are not shown: {', '.join(list(by_role)[MOST_PANELS:])}.")
     if without:
-        notes.append(f"Without spectra in the record of every seed: {', '.join(without)}.")
+        notes.append(f"Not shown, because the record of some seed has no spectra: {', '.join(without)}.")
     return canvas, notes
 
 

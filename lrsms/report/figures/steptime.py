@@ -1,4 +1,4 @@
-"""The time of a training step over the dense baseline's, and what it is spent on."""
+"""The time of a training step divided by the dense baseline's, and the time of its parts."""
 
 import math
 import statistics
@@ -44,18 +44,18 @@ def draw(material: Material) -> Drawn:
         if bars:
             axes.axvline(1, color="0.35", linewidth=0.8, linestyle="--", zorder=3)
     caption = [
-        "Time of a training step over the dense baseline's: the ratio of the medians of steps that were taken in turns"
-        " in one process on one device; lines are its 95% intervals.",
+        "Time of a training step divided by the dense baseline's: the ratio of the medians of steps that were taken in"
+        " turns in one process on one device. Lines are 95% intervals of this ratio.",
         *describe_devices(material.summary),
     ]
     if True in divided:
         caption.append("Bars are divided in proportion to the medians of the parts of a step.")
     if False in divided:
-        caption.append("Bars in one piece are of measurements that did not time the parts of a step.")
+        caption.append("Undivided bars are from measurements that did not time the parts of a step.")
     if alike:
-        caption.append("What differs in its initialisation only, or in its seed, is one measurement.")
+        caption.append("Cells that differ only in initialisation or seed share one measurement.")
     if len(panels) > len(shown):
-        caption.append(f"The first {len(shown)} panels of {len(panels)}.")
+        caption.append(f"Only the first {len(shown)} of {len(panels)} panels are shown.")
     unknown = [cell.name for cell in material.summary.cells if relative(cell) is None]
     if unknown:
         caption.append(f"Not measured: {', '.join(unknown)}.")

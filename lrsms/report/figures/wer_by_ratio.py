@@ -34,8 +34,8 @@ def draw(material: Material) -> Drawn:
     caption = [
         f"{material.summary.metric.title} against the ratio, the fraction of full rank that is kept, by what is"
         f" factorised; {material.decoder} decoding.",
-        "Dense models are horizontal lines, the first of a panel with the band of its interval; series"
-        " are drawn side by side where they coincide.",
+        "Dense models are horizontal lines; the first one of a panel has a band for its interval. Series"
+        " that coincide are drawn side by side.",
         *notes,
     ]
     return Drawn(

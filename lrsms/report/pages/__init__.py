@@ -1,1 +1,1 @@
-"""The pages of a study's report: what it was, its table, plans, provenance and a page for each run."""
+"""The pages of a study's report: the first page, the table, plans, provenance and a page for each run."""

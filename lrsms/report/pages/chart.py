@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#56b4e9", "#949494")
-"""Of seaborn's palette for the colour-blind, as in the figures."""
+"""Colours of seaborn's palette for the colour-blind, as in the figures."""
 _DASHES = ("none", "6 3", "2 2", "8 3 2 3")
 _WIDTH, _HEIGHT = 420, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 26, 40

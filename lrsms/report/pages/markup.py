@@ -1,4 +1,4 @@
-"""Pages that stand alone: every text is escaped, no script runs, and nothing is loaded from elsewhere."""
+"""Self-contained pages: every text is escaped, no script runs, and nothing is loaded from elsewhere."""
 
 import re
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ def page(title: str, body: str, **values: object) -> bytes:
 
 
 def escape_rst(text: str) -> str:
-    """``text`` as one line of reStructuredText in which nothing means anything but itself."""
+    """``text`` as one line of reStructuredText, with every special character escaped."""
     return re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(text.split()))
 
 

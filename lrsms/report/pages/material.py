@@ -1,4 +1,4 @@
-"""What there is of a run for its page: its record, and its rows of the study's aggregates."""
+"""The data for a run's page: its record, and its rows of the study's aggregates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -49,7 +49,7 @@ class Material:
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
-        """Of the plan."""
+        """The matrices of the plan."""
         return list(self.plan.get("matrices", ()))
 
     def number(self, name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The plan of a cell: every matrix of its model with its shape, its ranks and what they save."""
+"""The plan of a cell: every matrix of its model with its shape, its ranks and the saved parameters."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby

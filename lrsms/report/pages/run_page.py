@@ -1,4 +1,4 @@
-"""The page of one run: what it varies, what it cost, what it got wrong, how it was trained and on what."""
+"""The page of one run: its settings, cost, errors, training and data."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -36,7 +36,7 @@ _BODY = """
 {% if provenance.rows %}<h2>Provenance</h2>
 {{ show(provenance) }}{% endif %}
 """
-"""What is not there of a run that is not finished, or of an early record, has no heading either."""
+"""Parts that an unfinished run or an old record lacks have no heading either."""
 _UNKNOWN = "-"
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a tenth of the time, where PyYAML was built with it
 
@@ -208,7 +208,7 @@ _DATA = (*HASHES, "steps", "device", "num_devices", "threads")
 
 
 def described(origin: Any) -> dict[str, str]:
-    """What ``provenance.provenance`` noted, in words; nothing of what is unknown."""
+    """The notes of ``provenance.provenance`` in words; unknown values are left out."""
     if not isinstance(origin, Mapping):
         return {}
     said = {}

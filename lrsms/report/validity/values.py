@@ -1,4 +1,4 @@
-"""What a value of a record may be, and how it is said that it is not."""
+"""Checks of single values in a record, and their error messages."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ def read_plain(path: Path) -> dict[str, Any]:
 
 
 def remedy_of(path: Path) -> str:
-    """What to do about a file that a record must have."""
+    """The remedy for a damaged file that a record must have."""
     return f"restore it, or delete {path.parent} to run it again"
 
 
