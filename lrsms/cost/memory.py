@@ -4,7 +4,8 @@ It is the sum of
 
 - weights, gradients, what the optimizer keeps and the running sum of the average, in float32;
 - what a forward pass over one full group keeps for the backward pass, counted tensor by tensor on the meta device;
-- a quarter of that for what comes and goes within a step, and for the gaps between tensors;
+- a quarter of that for what comes and goes within a step, and for the gaps between tensors; an optimizer's own comes
+  when what was kept has gone;
 - what CUDA and its libraries take in every process.
 
 Three things make it an upper bound rather than an estimate. Under bfloat16 everything is counted as float32. Attention

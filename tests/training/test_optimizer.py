@@ -62,10 +62,9 @@ def test_roles_are_what_parameters_are_in_the_network(network, lowrank):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_every_optimizer_keeps_what_it_says(name, network):
+def test_every_optimizer_keeps_what_it_says(name):
     """A count of steps, which is one number, is left out; the same is told of the network without memory."""
-    run = run_with(name, LOWRANK, **network)
+    run = run_with(name, LOWRANK, **AUDIOVISUAL)
     model = build_model(run, SIZE)[0]
     optimizer = make_optimizer(run.train, model)
     steps(model, optimizer, 2)

@@ -107,11 +107,14 @@ class Muon(torch.optim.AdamW):
 
     def move(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> None:
         """Moves matrices ``(m, n)`` of one group against their orthogonal momenta."""
-        directions = orthogonal.orthogonalise(self.averaged(matrices), self.iterations, self.dtype)
         sizes = self.sizes(matrices, group)
-        for matrix, direction, size in zip(matrices, directions, sizes, strict=True):
-            matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            matrix.sub_(direction * (group["lr"] * size))
+        for members in orthogonal.batches(matrices):  # all directions at once would take as much memory as the weights
+            directions = orthogonal.orthogonalise(
+                self.averaged([matrices[index] for index in members]), self.iterations, self.dtype
+            )
+            for index, direction in zip(members, directions, strict=True):
+                matrices[index].mul_(1 - group["lr"] * group["weight_decay"])
+                matrices[index].sub_(direction * (group["lr"] * sizes[index]))
 
     def sizes(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> list[float] | list[Tensor]:
         """The largest singular value of each matrix's update over the learning rate, if that of the direction is 1."""
