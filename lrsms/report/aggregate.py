@@ -22,7 +22,7 @@ from lrsms.record.metric import Metric
 from lrsms.record.metrics import METRICS, WORDS
 from lrsms.record.metrics import metric_of as metric_of_unit
 from lrsms.record.score import COUNTS
-from lrsms.report import comparable, factored, nuisance, pairs, remarks, sums
+from lrsms.report import comparable, factored, further, nuisance, pairs, remarks, sums
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
@@ -56,6 +56,7 @@ _MOST = 1e18
 """The largest number that a step time file may count or measure."""
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
+    *("numerator", "denominator"),
     *_COURSE,
     CHOSEN,
     "ratio",
@@ -74,7 +75,7 @@ _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "sl
 def aggregate(
     experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: Decoding, folder: Path
 ) -> None:
-    """Writes ``runs.csv``, ``speakers.csv`` and ``pairs.csv`` (see ``pairs``) of a study into ``folder``.
+    """Writes ``runs.csv``, ``speakers.csv``, ``metrics.csv`` (see ``further``) and ``pairs.csv`` (see ``pairs``).
 
     What is remarkable about the data of its runs is warned of, and left in ``remarks.txt`` for the notes of its table.
 
@@ -102,6 +103,7 @@ def aggregate(
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
     others = among.Among(records)
     utterances: Utterances | None = None
+    collected = further.Further()
     for experiment in experiments:
         name = experiment.name
         described = _describe(experiment, baselines.get(name, "")) | steps[experiment.steptime]
@@ -120,6 +122,7 @@ def aggregate(
             continue
         utterances = utterances or Utterances(name, scores)
         counts = utterances.counts(name, scores, records)
+        collected.add(name, record, utterances)
         edits[name] = {key: utterances.edits(key, counts) for key in keys}
         chosen = {key: {CHOSEN: bonuses[key[0]]} if key[0] in bonuses else {} for key in keys}
         rows += [
@@ -143,8 +146,9 @@ def aggregate(
     remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data], folder)
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
+    collected.write(folder, runs["run"])
     pairs.write(runs, records, decoding, folder)
-    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE))
+    sums.write(folder, ("runs.csv", "speakers.csv", further.FILE, pairs.FILE, nuisance.FILE, remarks.FILE))
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -155,6 +159,12 @@ def read_runs(folder: Path) -> pd.DataFrame:
 def read_speakers(folder: Path) -> pd.DataFrame:
     """``speakers.csv``, likewise."""
     return _read(folder / "speakers.csv", SPEAKERS)
+
+
+def read_further(folder: Path) -> pd.DataFrame:
+    """``metrics.csv``, likewise; without rows where there is none."""
+    path = folder / further.FILE
+    return _read(path, further.COLUMNS) if path.is_file() else pd.DataFrame(columns=further.COLUMNS)
 
 
 def axes_of(runs: pd.DataFrame) -> list[str]:

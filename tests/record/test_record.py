@@ -46,7 +46,7 @@ def test_a_record_holds_all_that_is_asked_of_it(copy, hypotheses, content, tmp_p
     write_record(copy, hypotheses, scores)
     names = {path.name for path in scores.parent.iterdir()}
     copied = {"config.json", "plan.json", "run.json", "spectra.json"}
-    more = {"scores.times.json", "scores.worst.json", "scores.seal.json"}
+    more = {"scores.loss.csv.gz", "scores.times.json", "scores.worst.json", "scores.seal.json"}
     assert names == copied | {"curve.csv", "scores.csv.gz"} | more
     for name in copied:
         assert (scores.parent / name).read_bytes() == (copy / name).read_bytes()
@@ -98,7 +98,7 @@ def test_nothing_of_weights_that_were_trained_another_time_stays(copy, hypothese
     hypotheses.with_name("hypotheses.seal.json").unlink()  # as of before there were seals
     write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
     names = {path.name for path in (tmp_path / "record").iterdir()}
-    of_scores = {f"scores-two.{kind}" for kind in ("csv.gz", "times.json", "worst.json", "seal.json")}
+    of_scores = {f"scores-two.{kind}" for kind in ("csv.gz", "loss.csv.gz", "times.json", "worst.json", "seal.json")}
     assert names == {"config.json", "plan.json", "run.json"} | of_scores
 
 

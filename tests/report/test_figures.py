@@ -175,14 +175,14 @@ def test_every_finished_cell_is_drawn_at_its_rate_with_its_interval(demo, name):
     (axes,) = draw(name, demo).figure.axes
     cells = material.load(*demo).summary.cells
     drawn = [value for bars in axes.containers for value in bars[0].get_ydata()]
-    rates = [100 * cell.scores["beam", "test"].wer.value for cell in cells]
+    rates = [100 * cell.scores["beam", "test"].rate.value for cell in cells]
     expected = rates[1:] if name == "wer_by_ratio" else rates
     assert sorted(drawn) == pytest.approx(sorted(expected))
     if name == "wer_by_ratio":
         assert any(np.allclose(line.get_ydata(), rates[0]) for line in axes.lines)
     segments = [segment for bars in axes.containers for lines in bars[2] for segment in lines.get_segments()]
     ends = np.array([y for segment in segments for y in segment[:, 1]])
-    for interval in (cell.scores["beam", "test"].wer.interval for cell in cells[1:]):
+    for interval in (cell.scores["beam", "test"].rate.interval for cell in cells[1:]):
         assert min(abs(ends - 100 * interval.low)) < 1e-9 > min(abs(ends - 100 * interval.high))
 
 
