@@ -128,11 +128,7 @@ def aggregate(
         rows += [
             described | _tested(decoding, key) | numbers | utterances.summed(key, counts) | chosen[key] for key in keys
         ]
-    axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
-    optional = [column for column in OPTIONAL if any(row.get(column) not in (None, "") for row in rows)]
-    runs = pd.DataFrame(
-        rows, columns=[*_NAMES, *factored.COLUMNS, *axes, *_COST, *_COURSE, *_TESTED, *_STEP, *optional]
-    )
+    runs = _table(rows, experiments)
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
@@ -140,15 +136,27 @@ def aggregate(
         runs = nuisance.keep(runs, candidates)
         speakers = speakers[speakers["run"].isin(runs["run"])]
     nuisance.write(candidates, decoding, folder)
-    too_alike = others.warnings()
-    for remark in (*too_alike, *about_data):
-        warnings.warn(remark, stacklevel=2)
-    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data], folder)
+    _remark(others.warnings(), about_data, folder)
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
     collected.write(folder, runs["run"])
     pairs.write(runs, records, decoding, folder)
     sums.write(folder, ("runs.csv", "speakers.csv", further.FILE, pairs.FILE, nuisance.FILE, remarks.FILE))
+
+
+def _remark(too_alike: Sequence[str], about_data: Sequence[str], folder: Path) -> None:
+    """Warns of what is remarkable about a study's records, and leaves it for the notes of its table."""
+    for remark in (*too_alike, *about_data):
+        warnings.warn(remark, stacklevel=3)
+    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data], folder)
+
+
+def _table(rows: Sequence[dict[str, Any]], experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """The rows of ``runs.csv`` with its columns."""
+    axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
+    optional = [column for column in OPTIONAL if any(row.get(column) not in (None, "") for row in rows)]
+    described = [*_NAMES, *factored.COLUMNS, *axes]
+    return pd.DataFrame(rows, columns=[*described, *_COST, *_COURSE, *_TESTED, *_STEP, *optional])
 
 
 def read_runs(folder: Path) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from lrsms.record.losses import write_losses
 from lrsms.report import aggregate
 from lrsms.report.figures import material, style, write
 from lrsms.report.figures.names import KINDS, figure_names
@@ -40,10 +41,13 @@ def noisy(conditions):
     return Decoding(decoders={"greedy": Decoder(kind="greedy")}, conditions=clean | noise)
 
 
-def study(folder, experiments, decoding=fabricate.DECODING, recorded=None, decoder=None):
+def study(folder, experiments, decoding=fabricate.DECODING, recorded=None, decoder=None, losses=False):
     """Records, step times and aggregates of a study, and what its figures are made of."""
     for number, experiment in enumerate(experiments if recorded is None else recorded):
-        fabricate.record(folder / "records", experiment, fabricate.scores(0.1 + 0.01 * (number % 7), number))
+        table = fabricate.scores(0.1 + 0.01 * (number % 7), number)
+        path = fabricate.record(folder / "records", experiment, table)
+        if losses:
+            write_losses(path / decoding.scores, fabricate.losses(table))
         fabricate.steptime(folder / "steptime", experiment)
     places = folder / "records", folder / "steptime"
     aggregate.aggregate(experiments, *places, decoding, folder / "out")
@@ -75,9 +79,9 @@ def everything(request, tmp_path_factory):
     diverged = next(e for e in recorded if e.cell == "encoder.feedforward-0.5-random")
     recorded.remove(diverged)
     fabricate.record(folder / "records", diverged, fabricate.scores(0.1, 0).iloc[:0], status="diverged", diverged_at=7)
-    made = study(folder, experiments, decoding, recorded)
+    made = study(folder, experiments, decoding, recorded, losses=True)
     patch.undo()
-    return {name: draw(name, made) for name in figure_names(*made[1:3])}
+    return {name: draw(name, made) for name in figure_names(*made[1:3], losses=True)}
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ def test_the_figure_of_losses_is_there_where_any_run_has_them_or_will(tmp_path: 
     records = tmp_path / "records"
     drawn = by_ratio.loss(material.load(folder, experiments, fabricate.DECODING, records, tmp_path))
     (axes,) = drawn.figure.axes
-    assert axes.get_ylabel() == "nats per token" and axes.containers
+    assert axes.get_ylabel() == "CTC loss (nats per token)" and axes.containers
     assert "under condition test, in nats per token" in drawn.caption[0]
     assert have_losses(experiments, fabricate.DECODING, records)
     for path in records.glob("*/*.loss.csv.gz"):

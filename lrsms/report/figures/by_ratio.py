@@ -62,7 +62,8 @@ def loss(material: Material) -> Drawn:
         caption.append(f"{left_out} more panels are left out.")
     if any(cell.scores and not cell.further for cell in material.summary.cells):
         caption.append("Cells of which a record was made before losses were kept are not shown.")
-    figure = canvas.finish("ratio kept", "nats per token", "no loss is known", from_zero=True)
+    name = f"{metrics[0].short} (nats per token)" if len(metrics) == 1 else "nats per token"  # others are titles
+    figure = canvas.finish("ratio kept", name, "no loss is known", from_zero=True)
     return Drawn(figure, [*caption, *describe_rates(material)])
 
 
