@@ -23,11 +23,13 @@ from lrsms.data.prepared import Item, Prepared
 from lrsms.data.spelling import normalise
 from lrsms.decoding.beam import search
 from lrsms.decoding.ctc_search import greedy
+from lrsms.decoding.losses import batch_losses
 from lrsms.methods.build import build_structure
 from lrsms.models.recognizer import Recognizer
 from lrsms.record import hypotheses
 from lrsms.record.bonus import Choice, write_choices
 from lrsms.record.decoding_times import times_path
+from lrsms.record.losses import Loss, write_losses
 from lrsms.record.record import load_outcome
 from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.record.run_files import WEIGHTS, check_weights, run_title
@@ -119,8 +121,9 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
 def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: Decoding, device: torch.device) -> None:
     """Writes JSON lines of decoder, condition, id, speaker, reference and hypothesis; none for a diverged run.
 
-    Beside them it writes how long decoding took (see `lrsms.record.decoding_times`). Where a decoder has a list of
-    length bonuses, it first chooses one on the valid split, and writes which (see `lrsms.record.bonus`).
+    Beside them it writes the losses of all utterances (see `lrsms.record.losses`) and how long decoding took (see
+    `lrsms.record.decoding_times`). Where a decoder has a list of length bonuses, it first chooses one on the valid
+    split, and writes which (see `lrsms.record.bonus`).
 
     Decoding uses float32 without TF32, whatever training used.
 
@@ -137,6 +140,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
         )
     warn_of_unknown_pieces(folder, outcome, prepared)
     found: list[_Found] = []
+    losses: list[Loss] = []
     times: dict[str, _Times] = {}
     choices: dict[str, Choice] = {}
     decoders = dict(decoding.decoders)
@@ -154,7 +158,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
             def add(searches: list[tuple[str, Decoder]], conditions: Mapping[str, Condition]) -> None:
                 for name, condition in conditions.items():
                     times[name] = _Times(device)
-                    for one in _decode_items(model, run, prepared, searches, name, condition, times[name]):
+                    for one in _decode_items(model, run, prepared, searches, name, condition, times[name], losses):
                         found.append(one)
                         show(len(found), total)
 
@@ -169,6 +173,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     about = {"device": device_name(device), "threads": torch.get_num_threads()}
     write_json(times_path(output), about | {"conditions": content})
     write_choices(output, choices)
+    write_losses(output, losses)
     hypotheses.write(output, [one.content() for one in chosen], folder)
 
 
@@ -196,8 +201,12 @@ def _decode_items(
     name: str,
     condition: Condition,
     times: _Times,
+    losses: list[Loss],
 ) -> Iterator[_Found]:
-    """The hypotheses of all ``searches`` under the condition ``name``; they share one pass of the network."""
+    """The hypotheses of all ``searches`` under the condition ``name``; they share one pass of the network.
+
+    The network's losses are added to ``losses``.
+    """
 
     def load(members: list[Item]) -> Batch:
         return condition_batch(prepared, members, condition).for_device(times.device)
@@ -208,6 +217,7 @@ def _decode_items(
             (memory, log_probs), seconds = times.timed(partial(_network, model, run, batch, lengths))
             times.network_seconds += seconds
             times.audio_seconds += int(batch.lengths.sum()) / FRAMES_PER_SECOND
+            losses += batch_losses(model, prepared.tokenizer, batch, name, memory, log_probs)
             for decoder, settings in searches:
                 found, seconds = times.timed(partial(_tokens, model, memory, log_probs, lengths, settings))
                 key = decoder, settings.length_bonus

@@ -158,15 +158,45 @@ class Recognizer(nn.Module):
             ctc = ctc_loss(log_probs, lengths, tokens, token_lengths)
         if self.decoder is None:
             return Losses(ctc, None, log_probs)
+        logits, ends, ignored = self._teacher_forced(self.decoder, memory, mask, tokens, token_lengths)
+        attention = smoothed_divergence(logits, ends, ignored, label_smoothing)
+        return Losses(ctc, attention, log_probs)
+
+    def utterance_losses(
+        self, memory: Tensor, log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """-ln of the probability of each transcript, in nats: by the CTC head, and by the decoder if there is one.
+
+        Args:
+            memory: ``(B, T, D)`` from ``encode``.
+            log_probs: ``(B, T, V)`` from ``ctc_log_probs``.
+            lengths: frames, ``(B,)``.
+            tokens: as for ``forward``; each transcript can be aligned with its frames.
+            token_lengths: as for ``forward``.
+
+        Returns:
+            ``(B,)`` each in float64; the decoder's includes the end of the sentence, each token after the true ones.
+        """
+        ctc = ctc_loss(log_probs.double(), lengths, tokens, token_lengths, reduction="none")
+        if self.decoder is None:
+            return ctc, None
+        mask = _padding(lengths, memory)
+        logits, ends, ignored = self._teacher_forced(self.decoder, memory, mask, tokens, token_lengths)
+        by_token = F.cross_entropy(logits.double().transpose(1, 2), ends, reduction="none")
+        return ctc, by_token.masked_fill(ignored, 0.0).sum(1)
+
+    def _teacher_forced(
+        self, decoder: Decoder, memory: Tensor, mask: Tensor, tokens: Tensor, token_lengths: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits ``(B, U + 1, V)`` of each token and of the end, these ``(B, U + 1)``, and where neither is."""
         end = self.size - 1
         token_lengths = token_lengths.to(memory.device, non_blocking=True)
         token_mask = padding_mask(token_lengths, tokens.shape[1])
         starts = F.pad(tokens.masked_fill(token_mask, end), (1, 0), value=end)
         ends = F.pad(tokens, (0, 1), value=end).scatter(1, token_lengths.unsqueeze(1), end)
-        logits = self.decoder(starts, memory, mask)
+        logits = decoder(starts, memory, mask)
         ignored = padding_mask(token_lengths + 1, ends.shape[1])
-        attention = smoothed_divergence(logits, ends.masked_fill(ignored, 0), ignored, label_smoothing)
-        return Losses(ctc, attention, log_probs)
+        return logits, ends.masked_fill(ignored, 0), ignored
 
 
 def _padding(lengths: Tensor, x: Tensor) -> Tensor:
@@ -184,20 +214,23 @@ def _frontend(model: Model, modality: Modality) -> nn.Module:
     return WaveFrontend(model.channels, model.dim)
 
 
-def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Tensor:
-    """CTC's loss, summed over utterances; on the CPU if only deterministic kernels are allowed: a GPU has none.
+def ctc_loss(
+    log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, reduction: str = "sum"
+) -> Tensor:
+    """CTC's loss; on the CPU if only deterministic kernels are allowed: a GPU has none.
 
     Args:
         log_probs: ``(B, T, V)``.
         lengths: frames, ``(B,)``; PyTorch wants both lengths on the CPU, and waits for them elsewhere.
         tokens: transcripts ``(B, U)``.
         token_lengths: ``(B,)``.
+        reduction: "sum" over utterances, or "none", ``(B,)``.
     """
     device = log_probs.device
     by_frame = log_probs.transpose(0, 1)
     if torch.are_deterministic_algorithms_enabled():
         by_frame, tokens, lengths, token_lengths = (x.cpu() for x in (by_frame, tokens, lengths, token_lengths))
-    return F.ctc_loss(by_frame, tokens, lengths, token_lengths, blank=BLANK, reduction="sum").to(device)
+    return F.ctc_loss(by_frame, tokens, lengths, token_lengths, blank=BLANK, reduction=reduction).to(device)
 
 
 def smoothed_divergence(logits: Tensor, targets: Tensor, ignored: Tensor, smoothing: float) -> Tensor:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lrsms.base.files import write_atomically
 
 _RUN, _FILE = r"[A-Za-z0-9][A-Za-z0-9_.+-]*", r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-_RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:csv\.gz|[a-z_]+\.json)"
+_RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:(?:loss\.)?csv\.gz|[a-z_]+\.json)"
 KNOWN = re.compile(rf"results/(?:records/{_RUN}/(?:{_RECORD})|steptime/{_FILE}\.json|{_RUN}/project\.json)")
 """The files that are shared, by their place in a clone."""
 _FOLDER = re.compile(rf"results(?:/(?:records(?:/{_RUN})?|steptime|{_RUN}))?/?")

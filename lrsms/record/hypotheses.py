@@ -1,7 +1,7 @@
 """A run's hypotheses: JSON lines of every utterance by every decoder under every condition, and their seal.
 
-``<name>.seal.json`` beside them has the hash of their ``run.json`` and their own hash. So a file that was cut, emptied
-or edited, or that comes from other weights, is refused.
+``<name>.seal.json`` beside them has the hash of their ``run.json``, their own hash and that of the losses beside them.
+So a file that was cut, emptied or edited, or that comes from other weights, is refused.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from lrsms.base.files import write_atomically
 from lrsms.record import seal
-from lrsms.record.run_files import OUTCOME
+from lrsms.record.run_files import OUTCOME, losses_path
 from lrsms.record.score import HYPOTHESIS_KEYS
 
 Row = Mapping[str, str]
@@ -19,10 +19,14 @@ Row = Mapping[str, str]
 
 
 def write(path: Path, rows: Sequence[Row], folder: Path) -> None:
-    """Writes the seal, then the hypotheses of the run in ``folder``: an incomplete file is then refused."""
+    """Writes the seal, then the hypotheses of the run in ``folder``: an incomplete file is then refused.
+
+    Losses beside them were written before.
+    """
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     parts = {OUTCOME: seal.hash_of(folder / OUTCOME), path.name: seal.hash_bytes(content)}
-    seal.write(path, parts)
+    losses = losses_path(path)
+    seal.write(path, parts | {losses.name: seal.hash_of(losses)})
     write_atomically(path, content)
 
 
@@ -35,7 +39,8 @@ def read(path: Path, folder: Path, outcome: Mapping[str, Any]) -> list[dict[str,
         ValueError: one line: a line is torn or malformed, lines are missing or repeated, or the file is not as
             ``decode`` wrote it.
     """
-    seal.check(path, {OUTCOME: folder / OUTCOME, path.name: path}, "decode the run again")
+    files = {OUTCOME: folder / OUTCOME, path.name: path, losses_path(path).name: losses_path(path)}
+    seal.check(path, files, "decode the run again")
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):

@@ -6,6 +6,7 @@ right, so that lower is better for every metric. Each is a file of ``metrics``.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,15 @@ class Metric:
         name: in words.
         noun: one of what the denominator counts, in the singular.
         plural: several of them.
-        counts: from a score table (see ``score.read_scores``) to numerator and denominator by row, ``(rows,)`` each.
+        counts: from a table to numerator and denominator by row, ``(rows,)`` each; a row without a value has 0 and 0.
+        explained: what it is, in a clause for the notes of a table.
+        source: that table: scores (see ``score.read_scores``), a row for each decoder, condition and utterance; or
+            losses (see ``losses.load_losses``), which no decoder is part of. Records may lack the latter.
         scale: what its value is multiplied by to be shown.
         unit: the unit of the shown value.
+        suffix: the unit in a column's name.
         points: the unit of a shown difference of two values.
+        digits: digits of the shown value; None: as many as the table's error rates have.
     """
 
     short: str
@@ -34,9 +40,13 @@ class Metric:
     noun: str
     plural: str
     counts: Callable[[pd.DataFrame], tuple[Array, Array]]
+    explained: str
+    source: Literal["scores", "losses"] = "scores"
     scale: float = 100.0
     unit: str = "%"
+    suffix: str = "percent"
     points: str = "points"
+    digits: int | None = None
 
     @property
     def title(self) -> str:

@@ -8,12 +8,13 @@ A record holds::
     spectra.json           singular values of the trained matrices; a diverged run has none
     curve.csv              losses and validation at the snapshots
     scores-<digest>.csv.gz errors of every utterance, for one way of decoding
+    scores-<digest>.loss.csv.gz losses of every utterance, which no decoder is part of
     scores-<digest>.times.json  how long that decoding took
     scores-<digest>.bonus.json  which length bonus it chose on the valid split, where it had a list of them
     scores-<digest>.worst.json  the words of the utterances with most errors
     scores-<digest>.seal.json   SHA-256 of all these files and of the hypotheses: they belong together
 
-Old records, from before the last four or the spectra were kept, lack these files. They are complete all the same: what
+Old records, from before the last five or the spectra were kept, lack these files. They are complete all the same: what
 these files would say is unknown.
 """
 
@@ -29,7 +30,7 @@ from lrsms.record.bonus import bonus_path
 from lrsms.record.curve import read_curve, training_curve, write_curve
 from lrsms.record.decoding_times import times_path
 from lrsms.record.resumed import refuse_wrongly_resumed
-from lrsms.record.run_files import CONFIG, CURVE, OUTCOME, PLAN, SPECTRA
+from lrsms.record.run_files import CONFIG, CURVE, OUTCOME, PLAN, SPECTRA, losses_path
 from lrsms.record.score import scored, table_bytes
 from lrsms.record.worst import worst_path, write_worst
 from lrsms.study.run import Run
@@ -99,7 +100,7 @@ def load_curve(record: Path) -> pandas.DataFrame | None:
 def parts_of(scores: Path) -> dict[str, Path]:
     """The files of a record that belong to one of its score tables, by name; some may be absent."""
     record = scores.parent
-    beside = (of(scores) for of in (times_path, bonus_path, worst_path))
+    beside = (of(scores) for of in (times_path, bonus_path, losses_path, worst_path))
     paths = [*(record / name for name in (*PARTS, *OPTIONAL_PARTS)), *beside, scores]
     return {path.name: path for path in paths}
 
@@ -132,7 +133,7 @@ def write_record(folder: Path, decoded: Path, scores: Path) -> None:
     metrics, timings = folder / "metrics.jsonl", folder / "timings.jsonl"
     if metrics.is_file() and timings.is_file():
         write_curve(record / CURVE, training_curve(metrics, timings))
-    for beside in (times_path, bonus_path):
+    for beside in (times_path, bonus_path, losses_path):
         if beside(decoded).is_file():
             write_atomically(beside(scores), beside(decoded).read_bytes())
     aligned = scored(rows, run.corpus.unit)

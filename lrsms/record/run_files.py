@@ -20,6 +20,11 @@ OUTCOME = "run.json"
 """How training ended."""
 
 
+def losses_path(path: Path) -> Path:
+    """Where the losses of hypotheses or of a score table lie."""
+    return path.with_name(f"{path.name.split('.')[0]}.loss.csv.gz")
+
+
 def run_title(folder: Path) -> str:
     """A run's folder without its digest."""
     return folder.name.rpartition("-")[0] or folder.name

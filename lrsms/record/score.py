@@ -5,11 +5,8 @@ are not words. Characters are code points of text in NFC.
 """
 
 import csv
-import gzip
-import io
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -22,6 +19,7 @@ import pandas
 
 from lrsms.base.csvfile import guarded, unguard, unguarded
 from lrsms.base.files import write_atomically
+from lrsms.record.zipped import opened, zipped
 from lrsms.study.corpus import Unit
 
 
@@ -82,10 +80,6 @@ EDITS = ("substitutions", "deletions", "insertions")
 """Counted in words."""
 COLUMNS = (*KEYS, *COUNTS, "alignment")
 HYPOTHESIS_KEYS = (*KEYS, "reference", "hypothesis")
-MOST_BYTES = 2**28
-"""Largest size of an unzipped score table: some two million rows."""
-MOST_RATIO = 200
-"""Largest ratio of unzipped to zipped size: rows that differ only in their id shrink to 1%, zeros to 0.1%."""
 _LETTERS = {"equal": "C", "substitute": "S", "delete": "D", "insert": "I"}
 
 
@@ -151,23 +145,12 @@ def write_scores(path: Path, rows: Iterable[Score]) -> None:
 
 
 def table_bytes(rows: Iterable[Score]) -> bytes:
-    """Writes the score table as gzipped CSV. Its bytes depend only on the rows, not on their order, the time or the
-    path.
+    """Writes the score table as gzipped CSV. Its bytes depend only on the rows, not on their order.
 
     Rows are sorted by id first: neighbouring rows of one utterance then differ little, which halves the file.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in sorted(rows, key=lambda row: (row.id, row.decoder, row.condition)):
-        counts = (getattr(row.alignment, name) for name in COUNTS)
-        writer.writerow(
-            [row.decoder, row.condition, guarded(row.id), guarded(row.speaker), *counts, row.alignment.letters]
-        )
-    zipped = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=zipped, mtime=0) as file:
-        file.write(text.getvalue().encode())
-    return zipped.getvalue()
+    ordered = sorted(rows, key=lambda row: (row.id, row.decoder, row.condition))
+    return zipped(COLUMNS, map(_cells, ordered))
 
 
 def read_scores(path: Path) -> pandas.DataFrame:
@@ -202,24 +185,13 @@ def read_alignments(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     return found
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """Reads a score table; an error is one line."""
-    try:
-        yield io.StringIO(_unzipped(path).decode(), newline="")
-    except (EOFError, OverflowError, LookupError, ValueError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not a complete score table ({reason}); score the run again") from None
+def _opened(path: Path) -> AbstractContextManager[IO[str]]:
+    return opened(path, "score table", "score the run again")
 
 
-def _unzipped(path: Path) -> bytes:
-    """The content of a gzipped file; refuses more bytes than a score table can have."""
-    limit = min(MOST_BYTES, MOST_RATIO * path.stat().st_size + 2**20)
-    with gzip.open(path, "rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"more than {limit:,} bytes unzipped, of {path.stat().st_size:,}")
-    return content
+def _cells(row: Score) -> list[object]:
+    counts = (getattr(row.alignment, name) for name in COUNTS)
+    return [row.decoder, row.condition, guarded(row.id), guarded(row.speaker), *counts, row.alignment.letters]
 
 
 def _read_table(file: IO[str], types: dict[str, str]) -> pandas.DataFrame:

@@ -22,7 +22,7 @@ from lrsms.record.metric import Metric
 from lrsms.record.metrics import METRICS, WORDS
 from lrsms.record.metrics import metric_of as metric_of_unit
 from lrsms.record.score import COUNTS
-from lrsms.report import comparable, factored, learning, nuisance, pairs, remarks, sums
+from lrsms.report import comparable, factored, further, learning, nuisance, pairs, remarks, sums
 from lrsms.report.courses import describe_courses
 from lrsms.report.paired import Key
 from lrsms.report.utterances import Utterances
@@ -58,6 +58,7 @@ _MOST = 1e18
 """The largest number that a step time file may count or measure."""
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
+    *("numerator", "denominator"),
     *_COURSE,
     CHOSEN,
     "ratio",
@@ -76,7 +77,9 @@ _SHOWN_AS = {f"lowrank.{field}" for field in ("targets", "ratio", "mapping", "sl
 def aggregate(
     experiments: Sequence[Experiment], records: Path, steptimes: Path, decoding: Decoding, folder: Path
 ) -> None:
-    """Writes ``runs.csv``, ``speakers.csv``, ``pairs.csv`` (see ``pairs``) and ``learning.csv`` of a study.
+    """Writes ``runs.csv``, ``speakers.csv``, ``metrics.csv``, ``pairs.csv`` and ``learning.csv`` of a study.
+
+    See ``further``, ``pairs`` and ``learning``.
 
     What is remarkable about the data of its runs is warned of, and left in ``remarks.txt`` for the notes of its table.
 
@@ -105,6 +108,7 @@ def aggregate(
     times: dict[str, Time] = {}
     others = among.Among(records)
     utterances: Utterances | None = None
+    collected = further.Further()
     for experiment in experiments:
         name = experiment.name
         described = _describe(experiment, baselines.get(name, "")) | steps[experiment.steptime]
@@ -125,16 +129,13 @@ def aggregate(
             continue
         utterances = utterances or Utterances(name, scores)
         counts = utterances.counts(name, scores, records)
+        collected.add(name, record, utterances)
         edits[name] = {key: utterances.edits(key, counts) for key in keys}
         chosen = {key: {CHOSEN: bonuses[key[0]]} if key[0] in bonuses else {} for key in keys}
         rows += [
             described | _tested(decoding, key) | numbers | utterances.summed(key, counts) | chosen[key] for key in keys
         ]
-    axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
-    optional = [column for column in OPTIONAL if any(row.get(column) not in (None, "") for row in rows)]
-    runs = pd.DataFrame(
-        rows, columns=[*_NAMES, *factored.COLUMNS, *axes, *_COST, *_COURSE, *_TESTED, *_STEP, *optional]
-    )
+    runs = _table(rows, experiments)
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
     candidates = []
     if any(experiment.nuisance for experiment in experiments):
@@ -142,17 +143,29 @@ def aggregate(
         runs = nuisance.keep(runs, candidates)
         speakers = speakers[speakers["run"].isin(runs["run"])]
     nuisance.write(candidates, decoding, folder)
-    too_alike = others.warnings()
-    for remark in (*too_alike, *about_data):
-        warnings.warn(remark, stacklevel=2)
-    remarks.write(
-        [*(f"Warning: {line}" for line in too_alike), *about_data, *describe_courses(experiments, steptimes)], folder
-    )
+    _remark(others.warnings(), about_data, describe_courses(experiments, steptimes), folder)
     _write(runs, folder / "runs.csv")
     _write(speakers, folder / "speakers.csv", SPEAKERS)
+    collected.write(folder, runs["run"])
     pairs.write(runs, records, decoding, folder)
     learning.write({run: times[run] for run in runs["run"].unique() if run in times}, folder)
-    sums.write(folder, ("runs.csv", "speakers.csv", pairs.FILE, nuisance.FILE, remarks.FILE, learning.FILE))
+    written = ("runs.csv", "speakers.csv", further.FILE, pairs.FILE, nuisance.FILE, remarks.FILE, learning.FILE)
+    sums.write(folder, written)
+
+
+def _remark(too_alike: Sequence[str], about_data: Sequence[str], courses: Sequence[str], folder: Path) -> None:
+    """Warns of what is remarkable about a study's records, and leaves it for the notes of its table."""
+    for remark in (*too_alike, *about_data):
+        warnings.warn(remark, stacklevel=3)
+    remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data, *courses], folder)
+
+
+def _table(rows: Sequence[dict[str, Any]], experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """The rows of ``runs.csv`` with its columns."""
+    axes = [field for field in (experiments[0].axes if experiments else {}) if _has_column(experiments[0], field)]
+    optional = [column for column in OPTIONAL if any(row.get(column) not in (None, "") for row in rows)]
+    described = [*_NAMES, *factored.COLUMNS, *axes]
+    return pd.DataFrame(rows, columns=[*described, *_COST, *_COURSE, *_TESTED, *_STEP, *optional])
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -163,6 +176,12 @@ def read_runs(folder: Path) -> pd.DataFrame:
 def read_speakers(folder: Path) -> pd.DataFrame:
     """``speakers.csv``, likewise."""
     return _read(folder / "speakers.csv", SPEAKERS)
+
+
+def read_further(folder: Path) -> pd.DataFrame:
+    """``metrics.csv``, likewise; without rows where there is none."""
+    path = folder / further.FILE
+    return _read(path, further.COLUMNS) if path.is_file() else pd.DataFrame(columns=further.COLUMNS)
 
 
 def axes_of(runs: pd.DataFrame) -> list[str]:

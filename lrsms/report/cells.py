@@ -3,6 +3,7 @@
 The one reading of that table: tables, figures and verdicts go on from it. ``summary`` adds the error rates.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,25 +30,26 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Score:
-    """Error rates of a cell with one decoder under one condition, as fractions; means over the seeds.
+    """A metric of a cell with one decoder under one condition; means over the seeds.
 
     Attributes:
-        wer: rate of the study's metric; its interval is a t interval over seeds, or with one the bootstrap over units.
-        cer: character error rate; the same where that is the metric.
-        parts: substitutions, deletions and insertions, whose sum is that rate.
-        change: that error rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is
-            that of ``effect``; unknown with one seed.
+        rate: a ratio of sums, an error rate as a fraction; its interval is a t interval over seeds, or with one the
+            bootstrap over units.
+        change: that rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is that
+            of ``effect``; unknown with one seed.
         improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
             comparison is of one seed.
         effect: the crossed model of seeds and units of that change; None with one seed.
+        parts: substitutions, deletions and insertions, whose sum is the study's error rate; of other metrics none.
+        cer: character error rate; the same where that is the metric; NaN of other metrics.
     """
 
-    wer: Estimate
-    cer: float
-    parts: tuple[float, ...]
+    rate: Estimate
     change: Estimate | None = None
     improvement: float | None = None
     effect: Effect | None = None
+    parts: tuple[float, ...] = ()
+    cer: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Cell:
         speedup: the dense baseline's median step time over this cell's, measured in turns.
         steptime_device: on what both were measured, and how; empty where they were not.
         times_fewer: the baseline's parameters over these; None unless ``summary`` found both.
-        scores: by decoder and condition; empty unless ``summary`` computed them.
+        scores: of the study's error rate, by decoder and condition; empty unless ``summary`` computed them.
+        further: of other metrics by name, likewise; the decoder is empty where none is part of a metric.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Cell:
     steptime_device: str
     times_fewer: float | None = None
     scores: Mapping[Key, Score] = field(default_factory=dict)
+    further: Mapping[str, Mapping[Key, Score]] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:

@@ -28,8 +28,8 @@ class Counts:
 
     Attributes:
         names: of the units.
-        edits: word errors.
-        words: reference words.
+        edits: word errors, or the numerator of another metric.
+        words: reference words, or its denominator.
         unit: what they are.
     """
 
@@ -86,15 +86,17 @@ class Change:
     improvement: float | None = None
 
 
-def by_run(speakers: pd.DataFrame) -> Edits:
+def by_run(speakers: pd.DataFrame, numerator: str = "edits", denominator: str = "words") -> Edits:
     """Counts by run, decoder and condition from the rows of ``speakers.csv``, their units in the order of their names.
+
+    ``metrics.csv`` has the same rows for other metrics, of which these are the columns.
 
     A table of a thousand runs is cut into as many parts at once: a data frame for each would take longer than all the
     statistics made of them.
     """
     table = speakers.sort_values("speaker", kind="stable")
     names, unit = table["speaker"].to_numpy(dtype=object), table["unit"].to_numpy(dtype=object)
-    edits, words = (table[name].to_numpy(dtype=np.float64, na_value=math.nan) for name in ("edits", "words"))
+    edits, words = (table[name].to_numpy(dtype=np.float64, na_value=math.nan) for name in (numerator, denominator))
     parts = table.groupby(["run", "decoder", "condition"], sort=False).indices
     return {key: Counts(names[rows], edits[rows], words[rows], unit[rows[0]]) for key, rows in parts.items()}
 

@@ -8,18 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lrsms.record.metric import Metric
-from lrsms.record.metrics import WORDS
+from lrsms.record.metrics import METRICS, WORDS
 from lrsms.record.score import EDITS
-from lrsms.report import aggregate, nuisance, paired, remarks
+from lrsms.report import aggregate, further, nuisance, paired, remarks
 from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.cells import Cell, Estimate, Score, cells_of
 from lrsms.report.paired import Key, units_of
 from lrsms.report.samples import Sample, describe_samples, sample_of
 from lrsms.statistics import stats
 from lrsms.statistics.stats import Interval
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of a study's runs: edits, and by name of a further metric its numerators and denominators."""
+
+    edits: paired.Edits
+    further: Mapping[str, paired.Edits]
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Summary:
         choices: how nuisance fields and length bonuses were chosen, in words.
         remarks: what else there is to know of the records.
         metric: the error rate: of words, or of characters.
+        further: other metrics that are known of any cell.
         left_out: what of the corpus no run was trained or scored on, in words.
     """
 
@@ -47,6 +57,7 @@ class Summary:
     choices: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     metric: Metric = WORDS
+    further: tuple[Metric, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -58,6 +69,10 @@ class Summary:
     def keys(self) -> list[Key]:
         """Every decoder and condition, the primary pair first."""
         return [(decoder, condition) for condition in self.conditions for decoder in reversed(self.decoders)]
+
+    def keys_of(self, metric: Metric) -> list[Key]:
+        """The same of another metric; the decoder is empty where none is part of it."""
+        return further.keys_of(metric, self.keys)
 
 
 def summarise(folder: Path) -> Summary:
@@ -73,18 +88,22 @@ def summarise(folder: Path) -> Summary:
     runs = runs[runs["condition"].isin(conditions)]
     rows = {str(name): part for name, part in runs.groupby("cell", sort=False)}
     cells = {cell.name: cell for cell in cells_of(runs, folder)}
-    edits = paired.by_run(speakers)
+    counted = Counted(paired.by_run(speakers), further.by_metric(aggregate.read_further(folder)))
     # Sorting is stable: within dense and within low-rank cells the order is the study's.
     ordered = sorted(cells.values(), key=lambda cell: bool(cell.targets))
+    scored = [_with_scores(cell, cells.get(cell.baseline), rows[cell.name], counted) for cell in ordered]
     return Summary(
-        cells=tuple(_with_scores(cell, cells.get(cell.baseline), rows[cell.name], edits) for cell in ordered),
+        cells=tuple(scored),
         decoders=tuple(decoder for decoder in runs["decoder"].unique() if decoder),
         conditions=tuple(condition for condition in conditions if condition),
-        samples={condition: sample for condition in conditions if (sample := sample_of(runs, condition, edits))},
+        samples={
+            condition: sample for condition in conditions if (sample := sample_of(runs, condition, counted.edits))
+        },
         devices=tuple(device for device in runs["steptime_device"].unique() if device),
         choices=(*nuisance.describe_choices(folder, aggregate.metric_of(runs)), *describe_bonuses(runs)),
         remarks=remarks.read(folder),
         metric=aggregate.metric_of(runs),
+        further=tuple(METRICS[name] for name in counted.further if any(name in cell.further for cell in scored)),
         left_out=tuple(aggregate.left_out(runs)),
     )
 
@@ -103,19 +122,35 @@ def holm(summary: Summary) -> dict[str, float]:
     return dict(zip(changed, stats.holm(list(changed.values())), strict=True))
 
 
-def _with_scores(cell: Cell, baseline: Cell | None, rows: pd.DataFrame, edits: paired.Edits) -> Cell:
-    """The cell with what it has beside its baseline, and its error rates once all of its seeds have finished."""
+def _with_scores(cell: Cell, baseline: Cell | None, rows: pd.DataFrame, counted: Counted) -> Cell:
+    """The cell with what it has beside its baseline, and its metrics once all of its seeds have finished."""
     before = baseline.parameters if baseline is not None else None
-    fewer = before / cell.parameters if before and cell.parameters else None
+    cell = replace(cell, times_fewer=before / cell.parameters if before and cell.parameters else None)
+    if cell.status != "finished":
+        return cell
     scores: dict[Key, Score] = {}
-    if cell.status == "finished":
-        for (decoder, condition), part in rows.groupby(["decoder", "condition"], sort=False):
-            key = (str(decoder), str(condition))
-            scores[key] = _score(part, cell, baseline, edits, key)
-    return replace(cell, times_fewer=fewer, scores=scores)
+    for (decoder, condition), part in rows.groupby(["decoder", "condition"], sort=False):
+        key = (str(decoder), str(condition))
+        cer = float((part["character_edits"] / part["characters"]).mean())
+        parts = tuple(part[[*EDITS]].div(part["words"], axis=0).mean())
+        scores[key] = replace(_score(cell, baseline, counted.edits, key), parts=parts, cer=cer)
+    found = {
+        name: {
+            key: _score(cell, baseline, edits, key)
+            for key in further.keys_of(METRICS[name], scores)
+            if _measured(edits, cell, key)
+        }
+        for name, edits in counted.further.items()
+    }
+    return replace(cell, scores=scores, further={name: by_key for name, by_key in found.items() if by_key})
 
 
-def _score(part: pd.DataFrame, cell: Cell, baseline: Cell | None, edits: paired.Edits, key: Key) -> Score:
+def _measured(edits: paired.Edits, cell: Cell, key: Key) -> bool:
+    """Whether the metric is known of all of the cell's seeds: records from before it was kept lack it."""
+    return all((run, *key) in edits and edits[(run, *key)].words.any() for run in cell.runs.values())
+
+
+def _score(cell: Cell, baseline: Cell | None, edits: paired.Edits, key: Key) -> Score:
     units = [units_of(edits, run, key) for run in cell.runs.values()]
     rates = [stats.error_rate(unit.edits, unit.words) for unit in units]
     if len(rates) > 1:
@@ -123,13 +158,24 @@ def _score(part: pd.DataFrame, cell: Cell, baseline: Cell | None, edits: paired.
         interval = Interval(max(interval.low, 0.0), interval.high)
     else:
         interval = stats.bootstrap_rate(units[0].edits, units[0].words)
-    wer = Estimate(math.fsum(rates) / len(rates), interval)
-    cer = float((part["character_edits"] / part["characters"]).mean())
-    score = Score(wer, cer, tuple(part[[*EDITS]].div(part["words"], axis=0).mean()))
+    score = Score(Estimate(math.fsum(rates) / len(rates), interval))
     # A mean over fewer seeds than the rate beside it would not be seen as one.
     if baseline is None or not cell.runs.keys() <= baseline.finished_runs.keys():
         return score
     before = {seed: baseline.finished_runs[seed] for seed in cell.runs}
+    if not all(_alike(edits, before[seed], run, key) for seed, run in cell.runs.items()):
+        return score
     change = paired.change(paired.pair(edits, [(before, cell.runs)], key))
     estimate = Estimate(change.value, change.interval)
     return replace(score, change=estimate, improvement=change.improvement, effect=change.effect)
+
+
+def _alike(edits: paired.Edits, before: str, run: str, key: Key) -> bool:
+    """Whether two runs are counted per the same: not losses of an old record, nor those per token of two tokenizers.
+
+    Of reference words, which all runs share, ``paired.pair`` refuses a difference.
+    """
+    if key[0]:
+        return True
+    found = edits.get((before, *key))
+    return found is not None and np.array_equal(found.words, units_of(edits, run, key).words)

@@ -14,7 +14,9 @@ from lrsms.base.files import write_atomically
 from lrsms.base.terminal import open_console
 from lrsms.record.metrics import WORDS
 from lrsms.record.score import EDITS
-from lrsms.report.cells import Cell, Estimate
+from lrsms.report import further_table
+from lrsms.report.cells import Cell
+from lrsms.report.estimate_text import UNFINISHED, as_numbers, as_text, change_header
 from lrsms.report.factored import joined
 from lrsms.report.paired import Key
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
@@ -23,7 +25,6 @@ from lrsms.study.fields import short_name
 
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
-UNFINISHED = "-"
 _INTEGERS = ["diverged_at", "parameters", "parameters_factorised", "parameters_factorised_dense"]
 _ENCODER = "encoder."
 
@@ -79,23 +80,24 @@ def complete(summary: Summary) -> pd.DataFrame:
         }
         for key in summary.keys:
             score, name = cell.scores.get(key), "_".join(key)
-            row |= _numbers(f"{rate}_percent_{name}", score.wer if score else None, 100)
+            row |= as_numbers(f"{rate}_percent_{name}", score.rate if score else None, 100)
             if summary.metric == WORDS:
                 row |= {f"cer_percent_{name}": 100 * score.cer if score else None}
             for part, errors in enumerate(EDITS):
                 row |= {f"{errors}_percent_{name}": 100 * score.parts[part] if score else None}
-            row |= _numbers(f"{rate}_change_{name}", score.change if score else None, 100)
+            row |= as_numbers(f"{rate}_change_{name}", score.change if score else None, 100)
             row |= {f"improvement_probability_{name}": score.improvement if score else None}
             effect = score.effect if score else None
             row |= {f"{rate}_change_p_{name}": effect.p if effect else None}
             row |= {f"{rate}_change_df_{name}": effect.df if effect else None}
             if key == summary.keys[0]:
                 row |= {f"{rate}_change_p_holm_{name}": adjusted.get(cell.name)}
+        row |= further_table.numbers(summary, cell)
         row |= {"parameters": cell.parameters, "times_fewer": cell.times_fewer}
         row |= {"parameters_factorised": cell.parameters_factorised}
         row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
         row |= {"macs_per_second": cell.macs_per_second, "peak_memory_mb": cell.peak_memory_mb}
-        row |= {"step_ms": cell.step_ms, **_numbers("speedup", cell.speedup)}
+        row |= {"step_ms": cell.step_ms, **as_numbers("speedup", cell.speedup)}
         row |= {"steptime_device": cell.steptime_device}
         rows.append(row)
     return pd.DataFrame(rows).astype(dict.fromkeys(_INTEGERS, "Int64"))
@@ -119,12 +121,6 @@ def short_targets(cells: Sequence[Cell]) -> tuple[list[tuple[str, ...]], bool]:
     in_encoder = bool(targets) and all(target.startswith(_ENCODER) for target in targets)
     prefix = _ENCODER if in_encoder else ""
     return [tuple(target.removeprefix(prefix) for target in cell.targets) for cell in cells], in_encoder
-
-
-def _numbers(name: str, estimate: Estimate | None, scale: float = 1) -> dict[str, float | None]:
-    values = [estimate.value, estimate.interval.low, estimate.interval.high] if estimate else [None] * 3
-    names = [name, f"{name}_low", f"{name}_high"]
-    return {n: None if v is None else scale * v for n, v in zip(names, values, strict=True)}
 
 
 def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
@@ -159,6 +155,7 @@ def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
 def _measured_columns(summary: Summary) -> list[Column]:
     cells = summary.cells
     columns = _scored_columns(summary) if summary.keys else []  # a study that trains nothing has no error rates
+    columns += further_table.columns(summary)
     columns.append(_quantity("params M", [_scaled(c.parameters, 1e6) for c in cells], "{:.2f}", "{:.1f}"))
     if any(cell.times_fewer for cell in cells):
         fewer = [f"{c.times_fewer:.2f}" if c.times_fewer else UNFINISHED if c.baseline else "" for c in cells]
@@ -168,7 +165,7 @@ def _measured_columns(summary: Summary) -> list[Column]:
     if len(summary.devices) == 1:
         columns.append(_quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
     if any(cell.speedup for cell in cells):
-        speedups = [_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
+        speedups = [as_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("speed-up [95%]", tuple(speedups)))
         if len(summary.devices) > 1:
             places = {device: f"({number})" for number, device in enumerate(summary.devices, start=1)}
@@ -178,16 +175,16 @@ def _measured_columns(summary: Summary) -> list[Column]:
 
 def _scored_columns(summary: Summary) -> list[Column]:
     cells, primary, metric = summary.cells, summary.keys[0], summary.metric.short
-    smallest = min((100 * score.wer.value for cell in cells for score in cell.scores.values()), default=100.0)
+    smallest = min((100 * score.rate.value for cell in cells for score in cell.scores.values()), default=100.0)
     digits = 2 if smallest < 5 else 1
 
     def scored(text: Callable[[Cell], str], unfinished: str | None = UNFINISHED) -> tuple[str, ...]:
         return tuple(text(cell) if cell.scores else unfinished or _status(cell) for cell in cells)
 
     def percent(key: Key) -> Callable[[Cell], str]:
-        return lambda cell: f"{100 * cell.scores[key].wer.value:.{digits}f}"
+        return lambda cell: f"{100 * cell.scores[key].rate.value:.{digits}f}"
 
-    rates = scored(lambda cell: _text(cell.scores[primary].wer, digits, 100), None)
+    rates = scored(lambda cell: as_text(cell.scores[primary].rate, digits, 100), None)
     columns = [Column(f"{metric} %{_which(summary, primary)} [95%]", rates)]
     for key in summary.keys[1:]:
         # Other conditions say more than other decoders.
@@ -196,9 +193,9 @@ def _scored_columns(summary: Summary) -> list[Column]:
         )
     parts = scored(lambda cell: " / ".join(f"{100 * part:.{digits}f}" for part in cell.scores[primary].parts))
     columns.insert(1, Column("S / D / I %", parts, 5))
-    changes = scored(lambda c: _text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
+    changes = scored(lambda c: as_text(c.scores[primary].change, digits, 100, sign="+") if c.baseline else "")
     if any(cell.baseline for cell in cells):
-        columns.append(Column(f"{metric} change [95%]", changes))
+        columns.append(Column(change_header(summary.metric), changes))
         columns += _p_columns(summary)
     if summary.metric == WORDS:
         columns.append(Column("CER %", scored(lambda c: f"{100 * c.scores[primary].cer:.{digits}f}"), 1))
@@ -251,16 +248,6 @@ def _which(summary: Summary, key: Key) -> str:
     return "".join(f" {part}" for part in (decoder, condition) if part)
 
 
-def _text(estimate: Estimate | None, digits: int, scale: float = 1, sign: str = "") -> str:
-    if estimate is None:
-        return UNFINISHED
-    value, interval = scale * estimate.value, estimate.interval
-    text = f"{value:{sign}.{digits}f}"
-    if interval.low != interval.low:  # NaN: one unit or one pair
-        return text
-    return f"{text} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
-
-
 def _status(cell: Cell) -> str:
     if cell.status == "missing":
         return UNFINISHED
@@ -277,12 +264,15 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
         notes.append(f"{metric}: {summary.metric.name}, of characters without blanks, in place of words.")
     notes += summary.remarks
     notes += [*summary.described_samples, *summary.left_out, *summary.choices]
-    compared = {f"{metric} change [95%]": f"{metric} change (points)", "x fewer": "x fewer (parameters)"}
+    notes += further_table.notes(summary, shown)
+    everything = (summary.metric, *summary.further)
+    compared = {change_header(each): f"{each.short} change ({each.points})" for each in everything}
+    compared |= {"x fewer": "x fewer (parameters)"}
     if changes := [text for header, text in compared.items() if header in shown]:
         one = sum(not cell.targets for cell in summary.cells) == 1
         which = "the dense row" if one else "the dense model of the same other settings, or else the preset's"
         same = ", on the same utterances" if summary.keys else ""
-        notes.append(f"{' and '.join(changes)}: against {which}{same}.")
+        notes.append(f"{_listed(changes)}: against {which}{same}.")
     if tests := len(holm(summary)):
         several = f"; Holm: over the {tests} comparisons of this table" if tests > 1 else ""
         notes.append(f"p: two-sided, of no change, by the model of changes (t, Satterthwaite){several}.")
@@ -303,6 +293,12 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
     if left_out:
         notes.append(f"Also in table.csv: {', '.join(left_out)}.")
     return [note for note in notes if note]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """For example ``a, b and c``."""
+    *others, last = texts
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _width(columns: Sequence[Column], separator: int) -> int:

@@ -66,6 +66,10 @@ class Utterances:
             )
         return ordered[[*COUNTS]].to_numpy()
 
+    def of_condition(self, condition: str) -> Part:
+        """The part of any decoder: all have scored the same utterances."""
+        return next(part for (_, name), part in self.parts.items() if name == condition)
+
     def summed(self, key: Key, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
         """A run's columns of ``runs.csv`` for a decoder and a condition."""
         part = self.parts[key]

@@ -12,6 +12,7 @@ from lrsms.watch.kept_results import Goal, pack
 
 RECORD = "results/records/run-0123456789"
 SCORES = f"{RECORD}/scores-01234567.csv.gz"
+STEPTIME = "results/steptime/b-1.json"
 
 
 def archive(path: Path, members: dict[str, bytes | tarfile.TarInfo]) -> Path:
@@ -35,7 +36,8 @@ def special(kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 def test_what_was_packed_is_unpacked_once_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = [SCORES, f"{RECORD}/config.json", f"{RECORD}/scores-01234567.times.json", "results/steptime/b-1.json"]
+    names = [SCORES, *(f"{RECORD}/{name}" for name in ("config.json", "scores-01234567.times.json")), STEPTIME]
+    names.append(f"{RECORD}/scores-01234567.loss.csv.gz")
     for name in names:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(name)

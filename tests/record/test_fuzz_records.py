@@ -11,7 +11,9 @@ from mangling import EXAMPLES, fuzz
 
 from lrsms.record import hypotheses, seal
 from lrsms.record.decoding_times import times_path
+from lrsms.record.losses import write_losses
 from lrsms.record.record import parts_of
+from lrsms.record.run_files import losses_path
 from lrsms.record.worst import worst_path
 from lrsms.report import aggregate
 from lrsms.report.validity import record
@@ -28,8 +30,17 @@ KINDS = [
     "worst",
     "seal",
     "scores",
+    "losses",
     "gzip",
 ]
+ZIPPED = ("scores", "losses")
+
+
+READERS = {
+    "runs.csv": aggregate.read_runs,
+    "speakers.csv": aggregate.read_speakers,
+    "metrics.csv": aggregate.read_further,
+}
 
 
 def whole(folder: Path) -> Path:
@@ -39,6 +50,7 @@ def whole(folder: Path) -> Path:
     path = fabricate.record(folder, fabricate.demo()[1][1], table, seconds=9.5, threads=1, sessions=[session])
     times_path(path / SCORES).write_text(json.dumps({"conditions": {"valid": TOOK, "test": TOOK}}))
     worst_path(path / SCORES).write_text("{}")
+    write_losses(path / SCORES, fabricate.losses(table))
     return path
 
 
@@ -50,11 +62,12 @@ def test_a_file_of_a_record_is_read_or_refused_in_one_line(kind: str, examples: 
     if kind == "seal":
         seal.write(scores, {name: seal.hash_of(path) for name, path in parts_of(scores).items()})
     places = {"times": times_path(scores), "worst": worst_path(scores), "seal": seal.seal_path(scores)}
-    path = places.get(kind, scores if kind in ("scores", "gzip") else folder / kind)
-    content = gzip.decompress(path.read_bytes()) if kind == "scores" else path.read_bytes()
+    places |= {"losses": losses_path(scores), "scores": scores, "gzip": scores}
+    path = places.get(kind, folder / kind)
+    content = gzip.decompress(path.read_bytes()) if kind in ZIPPED else path.read_bytes()
 
     def read(data: bytes) -> object:
-        path.write_bytes(gzip.compress(data) if kind == "scores" else data)
+        path.write_bytes(gzip.compress(data) if kind in ZIPPED else data)
         return record.read(folder, experiment.run, fabricate.DECODING)
 
     if kind == "gzip":
@@ -86,16 +99,17 @@ def test_hypotheses_are_read_or_refused_in_one_line(examples: int, tmp_path: Pat
 
 
 @EXAMPLES
-@pytest.mark.parametrize("name", ["runs.csv", "speakers.csv"])
+@pytest.mark.parametrize("name", list(READERS))
 def test_aggregates_without_checksums_are_read_or_refused_in_one_line(name: str, examples: int, tmp_path: Path) -> None:
     experiment = fabricate.demo()[0][1]
-    fabricate.record(tmp_path / "records", experiment, fabricate.scores(0.1, 1))
+    table = fabricate.scores(0.1, 1)
+    path = fabricate.record(tmp_path / "records", experiment, table)
+    write_losses(path / SCORES, fabricate.losses(table))
     aggregate.aggregate([experiment], tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / "out")
     (tmp_path / "out/SHA256SUMS").unlink()
 
     def read(data: bytes) -> object:
         (tmp_path / "out" / name).write_bytes(data)
-        read_table = aggregate.read_runs if name == "runs.csv" else aggregate.read_speakers
-        return read_table(tmp_path / "out")
+        return READERS[name](tmp_path / "out")
 
     fuzz((tmp_path / "out" / name).read_text(), read, examples // 2)

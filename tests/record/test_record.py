@@ -12,7 +12,9 @@ from lrsms.methods.build import build_model
 from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.record.curve import training_curve
 from lrsms.record.decoding_times import load_times
+from lrsms.record.losses import load_losses, write_losses
 from lrsms.record.record import load_curve, load_run, load_spectra, write_record
+from lrsms.record.run_files import losses_path
 from lrsms.record.score import read_scores
 
 
@@ -46,7 +48,7 @@ def test_a_record_holds_all_that_is_asked_of_it(copy, hypotheses, content, tmp_p
     write_record(copy, hypotheses, scores)
     names = {path.name for path in scores.parent.iterdir()}
     copied = {"config.json", "plan.json", "run.json", "spectra.json"}
-    more = {"scores.times.json", "scores.worst.json", "scores.seal.json"}
+    more = {"scores.loss.csv.gz", "scores.times.json", "scores.worst.json", "scores.seal.json"}
     assert names == copied | {"curve.csv", "scores.csv.gz"} | more
     for name in copied:
         assert (scores.parent / name).read_bytes() == (copy / name).read_bytes()
@@ -98,7 +100,7 @@ def test_nothing_of_weights_that_were_trained_another_time_stays(copy, hypothese
     hypotheses.with_name("hypotheses.seal.json").unlink()  # as of before there were seals
     write_record(copy, hypotheses, tmp_path / "record/scores-two.csv.gz")
     names = {path.name for path in (tmp_path / "record").iterdir()}
-    of_scores = {f"scores-two.{kind}" for kind in ("csv.gz", "times.json", "worst.json", "seal.json")}
+    of_scores = {f"scores-two.{kind}" for kind in ("csv.gz", "loss.csv.gz", "times.json", "worst.json", "seal.json")}
     assert names == {"config.json", "plan.json", "run.json"} | of_scores
 
 
@@ -199,3 +201,17 @@ def test_a_diverged_run_has_no_hypotheses(copy, hypotheses, tmp_path):
     hypotheses.with_name("hypotheses.seal.json").unlink()
     with pytest.raises(ValueError, match=r"hypotheses\.jsonl: has hypotheses, but its run diverged"):
         write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")
+
+
+def test_losses_of_other_hypotheses_are_refused_and_none_at_all_are_taken(copy, hypotheses, tmp_path):
+    losses = losses_path(hypotheses)
+    content = losses.read_bytes()
+    write_losses(hypotheses, [])
+    with pytest.raises(ValueError, match=r"does not go with this hypotheses\.loss\.csv\.gz: .*; decode the run again"):
+        write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")
+    losses.write_bytes(content)
+    write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")
+    assert losses_path(tmp_path / "record/scores.csv.gz").read_bytes() == content
+    losses.unlink()
+    write_record(copy, hypotheses, tmp_path / "other/scores.csv.gz")
+    assert load_losses(tmp_path / "other/scores.csv.gz") is None

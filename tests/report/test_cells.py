@@ -38,8 +38,8 @@ def test_one_seed_gets_the_bootstrap_over_speakers(tmp_path):
     fabricate.record(tmp_path / "records", dense, table)
     (cell,) = summarise(tmp_path, [dense]).cells
     by_speaker = table[(table["decoder"] == "beam") & (table["condition"] == "test")].groupby("speaker").sum()
-    assert cell.scores[TEST].wer.value == corpus_rate(table)
-    assert cell.scores[TEST].wer.interval == stats.bootstrap_rate(by_speaker["substitutions"], by_speaker["words"])
+    assert cell.scores[TEST].rate.value == corpus_rate(table)
+    assert cell.scores[TEST].rate.interval == stats.bootstrap_rate(by_speaker["substitutions"], by_speaker["words"])
     assert cell.scores[TEST].cer == pytest.approx(corpus_rate(table) * 2 * 6 / 25)
     assert cell.scores[TEST].change is None
 
@@ -52,8 +52,8 @@ def test_several_seeds_get_the_t_interval_of_rates_and_the_crossed_model_of_chan
         fabricate.record(tmp_path / "records", experiment, table)
     dense, lowrank = summarise(tmp_path, experiments).cells
     rates = np.array([corpus_rate(table) for table in tables])
-    assert dense.scores[TEST].wer.value == pytest.approx(rates[:3].mean())
-    assert dense.scores[TEST].wer.interval == stats.t_interval(rates[:3])
+    assert dense.scores[TEST].rate.value == pytest.approx(rates[:3].mean())
+    assert dense.scores[TEST].rate.interval == stats.t_interval(rates[:3])
     change = lowrank.scores[TEST].change
     assert change.value == pytest.approx((rates[3:] - rates[:3]).mean())
     edits = np.array([speaker_edits(table) for table in tables])
@@ -101,7 +101,7 @@ def test_without_its_baseline_a_cell_has_a_rate_and_no_change(tmp_path):
     fabricate.record(tmp_path / "records", experiments[1], fabricate.scores(0.1, 1))
     dense, lowrank = summarise(tmp_path, experiments).cells
     assert dense.status == "missing"
-    assert lowrank.scores[TEST].wer.value > 0 and lowrank.scores[TEST].change is None and lowrank.times_fewer is None
+    assert lowrank.scores[TEST].rate.value > 0 and lowrank.scores[TEST].change is None and lowrank.times_fewer is None
 
 
 def test_dense_comes_first_and_the_others_keep_the_studys_order(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from lrsms.record.losses import write_losses
 from lrsms.report import aggregate
 from lrsms.report.figures import material, style, write
 from lrsms.report.figures.names import KINDS, figure_names
@@ -40,10 +41,13 @@ def noisy(conditions):
     return Decoding(decoders={"greedy": Decoder(kind="greedy")}, conditions=clean | noise)
 
 
-def study(folder, experiments, decoding=fabricate.DECODING, recorded=None, decoder=None):
+def study(folder, experiments, decoding=fabricate.DECODING, recorded=None, decoder=None, losses=False):
     """Records, step times and aggregates of a study, and what its figures are made of."""
     for number, experiment in enumerate(experiments if recorded is None else recorded):
-        fabricate.record(folder / "records", experiment, fabricate.scores(0.1 + 0.01 * (number % 7), number))
+        table = fabricate.scores(0.1 + 0.01 * (number % 7), number)
+        path = fabricate.record(folder / "records", experiment, table)
+        if losses:
+            write_losses(path / decoding.scores, fabricate.losses(table))
         fabricate.steptime(folder / "steptime", experiment)
     places = folder / "records", folder / "steptime"
     aggregate.aggregate(experiments, *places, decoding, folder / "out")
@@ -75,9 +79,9 @@ def everything(request, tmp_path_factory):
     diverged = next(e for e in recorded if e.cell == "encoder.feedforward-0.5-random")
     recorded.remove(diverged)
     fabricate.record(folder / "records", diverged, fabricate.scores(0.1, 0).iloc[:0], status="diverged", diverged_at=7)
-    made = study(folder, experiments, decoding, recorded)
+    made = study(folder, experiments, decoding, recorded, losses=True)
     patch.undo()
-    return {name: draw(name, made) for name in figure_names(*made[1:3])}
+    return {name: draw(name, made) for name in figure_names(*made[1:3], losses=True)}
 
 
 @pytest.fixture(scope="module")
@@ -175,14 +179,14 @@ def test_every_finished_cell_is_drawn_at_its_rate_with_its_interval(demo, name):
     (axes,) = draw(name, demo).figure.axes
     cells = material.load(*demo).summary.cells
     drawn = [value for bars in axes.containers for value in bars[0].get_ydata()]
-    rates = [100 * cell.scores["beam", "test"].wer.value for cell in cells]
+    rates = [100 * cell.scores["beam", "test"].rate.value for cell in cells]
     expected = rates[1:] if name == "wer_by_ratio" else rates
     assert sorted(drawn) == pytest.approx(sorted(expected))
     if name == "wer_by_ratio":
         assert any(np.allclose(line.get_ydata(), rates[0]) for line in axes.lines)
     segments = [segment for bars in axes.containers for lines in bars[2] for segment in lines.get_segments()]
     ends = np.array([y for segment in segments for y in segment[:, 1]])
-    for interval in (cell.scores["beam", "test"].wer.interval for cell in cells[1:]):
+    for interval in (cell.scores["beam", "test"].rate.interval for cell in cells[1:]):
         assert min(abs(ends - 100 * interval.low)) < 1e-9 > min(abs(ends - 100 * interval.high))
 
 

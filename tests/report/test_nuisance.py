@@ -75,7 +75,7 @@ def test_the_test_split_cannot_influence_the_choice(make, tmp_path):
     worst_on_test = [scores(1, 20), scores(2, 0), scores(3, 0)]
     summary, table = make([(experiment(lr), part) for lr, part in zip(RATES, worst_on_test, strict=True)])
     assert chosen(table) == ["0.001"]
-    assert summary.cells[0].scores["beam", "test"].wer.value == pytest.approx(20 / 120)
+    assert summary.cells[0].scores["beam", "test"].rate.value == pytest.approx(20 / 120)
     names = [experiment(lr).name for lr in RATES]
     rows = pd.DataFrame({"run": names, "status": "finished", "decoder": "beam", "condition": "valid", "words": 120})
     rows = rows.assign(substitutions=[1, 2, 3], deletions=0, insertions=0)

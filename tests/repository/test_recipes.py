@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import nano
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import yaml
@@ -31,12 +32,13 @@ RECIPES = {
         r"^### (A new .+?)\n(.*?)(?=^##)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL
     )
 }
-CONFIGURATION, FIELD, INIT, METHOD, OPTIMIZER, CORPUS, CONDITION, CLAIM = (
+CONFIGURATION, FIELD, INIT, METHOD, OPTIMIZER, METRIC, CORPUS, CONDITION, CLAIM = (
     "A new axis by configuration alone",
     "A new axis by one field",
     "A new initialisation of the factors",
     "A new method that acts in time",
     "A new optimizer",
+    "A new metric",
     "A new corpus",
     "A new test condition",
     "A new claim",
@@ -130,7 +132,7 @@ def names(copy: Path) -> dict[str, list[str]]:
 
 
 def test_every_recipe_is_tested_here() -> None:
-    assert list(RECIPES) == [CONFIGURATION, FIELD, INIT, METHOD, OPTIMIZER, CORPUS, CONDITION, CLAIM]
+    assert list(RECIPES) == [CONFIGURATION, FIELD, INIT, METHOD, OPTIMIZER, METRIC, CORPUS, CONDITION, CLAIM]
     assert all(commands(title) for title in RECIPES)
 
 
@@ -158,6 +160,33 @@ def test_the_tests_of_the_recipes_pass(copy: Path) -> None:
     files = [word for command in tested for word in command.split() if word.endswith(".py")]
     assert len(tested) == 4
     run(copy, f".venv/bin/python -m pytest {' '.join(files)}")
+
+
+_MEASURED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests/support")
+import fabricate
+from lrsms.report import aggregate, tables
+root = Path("measured")
+experiments = [one for _, one in fabricate.demo((1, 2, 3))[:6]]
+for number, one in enumerate(experiments):
+    fabricate.record(root / "records", one, fabricate.scores(0.1 + 0.03 * number, number))
+aggregate.aggregate(experiments, root / "records", root, fabricate.DECODING, root / "out")
+tables.write(root / "out")
+"""
+
+
+def test_a_metric_by_one_file_is_in_the_table_with_its_change(copy: Path) -> None:
+    files = [block.split("\n", 1)[0] for language, block in RECIPES[METRIC] if language != "sh"]
+    assert files == ["# lrsms/record/metrics/ser.py", "# tests/test_ser.py"]
+    (copy / "measured.py").write_text(_MEASURED)
+    run(copy, ".venv/bin/python measured.py")
+    table = pd.read_csv(copy / "measured/out/table.csv")
+    for name in ("beam_test", "greedy_test"):
+        assert (table[f"ser_percent_{name}"] > table[f"wer_percent_{name}"]).all()
+        low, change, high = (table.loc[1, f"ser_change_{name}{end}"] for end in ("_low", "", "_high"))
+        assert low < change < high and 0 < table.loc[1, f"ser_change_p_{name}"] < 1
 
 
 def test_a_field_that_is_off_leaves_every_learning_rate_as_it_was(copy: Path, make_run) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lrsms.methods.closed_form import plan_of
 from lrsms.record.curve import write_curve
+from lrsms.record.losses import Loss, write_losses
 from lrsms.study.corpus import Manifest
 from lrsms.study.decoding import Condition, Decoder, Decoding
 from lrsms.study.expand import Experiment
@@ -107,6 +108,15 @@ def scores(rate: float, seed: int, speakers: Sequence[str] = SPEAKERS) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def losses(table: pd.DataFrame, attention: bool = False) -> list[Loss]:
+    """Losses of 24 tokens for each scored utterance: the more the more words are wrong; of a decoder too, or not."""
+    rows = []
+    for row in table.drop_duplicates(["condition", "id"]).itertuples():  # of the first decoder
+        nats = 3.0 + 2.0 * int(row.substitutions) + 0.125 * len(rows) % 7
+        rows.append(Loss(row.condition, row.id, 24, nats, nats / 2 if attention else None))
+    return rows
+
+
 def plan(experiment_: Experiment) -> dict[str, Any]:
     """The content of the run's ``plan.json``."""
     return json.loads(json.dumps(plan_of(experiment_.run, VOCABULARY)))
@@ -201,11 +211,16 @@ def steptime(folder: Path, experiment_: Experiment, **content: Any) -> Path:
     return path
 
 
-def demo_study(folder: Path, seeds: Sequence[int] = (1,)) -> tuple[list[Experiment], Path, Path]:
-    """Records and step times of the whole ``DEMO`` study: its experiments, and the two folders."""
+def demo_study(
+    folder: Path, seeds: Sequence[int] = (1,), with_losses: bool = False
+) -> tuple[list[Experiment], Path, Path]:
+    """Records, with losses if asked, and step times of the ``DEMO`` study: its experiments, and the two folders."""
     experiments = []
     for number, (rate, experiment_) in enumerate(demo(seeds)):
-        record(folder / "records", experiment_, scores(rate, number))
+        table = scores(rate, number)
+        path = record(folder / "records", experiment_, table)
+        if with_losses:
+            write_losses(path / DECODING.scores, losses(table))
         steptime(folder / "steptime", experiment_)
         experiments.append(experiment_)
     return experiments, folder / "records", folder / "steptime"

@@ -2,7 +2,8 @@
 RECORDED = [scores(name) for name, experiment in EXPERIMENTS.items() if experiment.trained] + sorted(
     {f"results/steptime/{experiment.steptime}.json" for experiment in EXPERIMENTS.values()}
 )
-FIGURE_NAMES = names.figure_names(list(EXPERIMENTS.values()), DECODING)
+LOSSES = names.have_losses(EXPERIMENTS.values(), DECODING, Path("results/records"), pending=True)
+FIGURE_NAMES = names.figure_names(list(EXPERIMENTS.values()), DECODING, LOSSES)
 PAGES = f"results/pages/{STUDY}"
 
 

@@ -10,4 +10,11 @@ def _counts(scores: pd.DataFrame) -> tuple[Array, Array]:
     return scores[[*EDITS]].sum(axis=1).to_numpy(float), scores["words"].to_numpy(float)
 
 
-METRIC = Metric("WER", "word error rate", "word", "words", _counts)
+METRIC = Metric(
+    short="WER",
+    name="word error rate",
+    noun="word",
+    plural="words",
+    counts=_counts,
+    explained="words substituted, deleted and inserted, of those that were said",
+)

@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrsms.base.files import read_json
+from lrsms.record.metric import Metric
 from lrsms.record.record import load_curve, load_spectra
 from lrsms.record.run_files import PLAN
 from lrsms.report import aggregate, paired
 from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.layout import MOST_PANELS
-from lrsms.report.figures.names import figure_names
+from lrsms.report.figures.names import figure_names, have_losses
 from lrsms.report.samples import number
 from lrsms.report.series import Panel, settings, usual_settings
 from lrsms.report.summary import Summary, summarise
@@ -67,9 +68,17 @@ class Material:
 
     def wer(self, cell: Cell, condition: str) -> Estimate:
         """In percent; bars end at zero, since a t interval of a small rate may go below."""
-        wer = cell.scores[(self.decoder, condition)].wer
+        wer = cell.scores[(self.decoder, condition)].rate
         low, high = 100 * wer.interval.low, 100 * wer.interval.high
         return Estimate(100 * wer.value, Interval(float(np.maximum(0, low)), high))
+
+    def measured(self, cell: Cell, metric: Metric, condition: str) -> Estimate | None:
+        """A metric that no decoder is part of, in its unit; None where it is not known of the cell."""
+        score = cell.further.get(metric.key, {}).get(("", condition))
+        if score is None:
+            return None
+        low, high = (metric.scale * end for end in (score.rate.interval.low, score.rate.interval.high))
+        return Estimate(metric.scale * score.rate.value, Interval(low, high))
 
     def scored(self, cells: Iterable[Cell], condition: str) -> list[Cell]:
         """Those cells that have a word error rate."""
@@ -141,7 +150,7 @@ def load(
         edits=paired.by_run(aggregate.read_speakers(folder)),
         records=records,
         steptimes={one.name: steptimes / f"{one.steptime}.json" for one in experiments},
-        names=figure_names(experiments, decoding),
+        names=figure_names(experiments, decoding, have_losses(experiments, decoding, records)),
     )
 
 

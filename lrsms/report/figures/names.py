@@ -1,8 +1,10 @@
 """Which figures a study has: known from its runs and conditions before anything is trained, and quick to import."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
+from lrsms.record.run_files import losses_path
 from lrsms.study.decoding import Condition, Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import without
@@ -15,7 +17,7 @@ REFERENCE_INIT, REFERENCE_MAPPING = "spectral", "uniform"
 _MAPPING = ("lowrank.mapping", "lowrank.slope", "lowrank.ratios")
 
 
-def figure_names(experiments: Sequence[Experiment], decoding: Decoding) -> list[str]:
+def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: bool = False) -> list[str]:
     """The names of the study's figures, in the order of a report.
 
     A study that trains nothing has step times only; what has one level, or no low rank, is compared with nothing.
@@ -23,12 +25,14 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding) -> list[
     Args:
         experiments: the study's runs.
         decoding: decoders and conditions.
+        losses: whether any run has them (see ``have_losses``).
     """
     runs = [experiment.run for experiment in experiments]
     lowrank = [run.lowrank for run in runs if run.lowrank is not None]
     trained = any(experiment.trained for experiment in experiments)
     asked = {
         "wer_by_ratio": trained and bool(lowrank),
+        "loss_by_ratio": trained and bool(lowrank) and losses,
         "wer_by_parameters": trained,
         "wer_by_steptime": trained,
         "change_by_init": trained and _compares(runs, ("lowrank.init",), REFERENCE_INIT, "init"),
@@ -43,6 +47,19 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding) -> list[
         "steptime": any(experiment.run != experiment.baseline for experiment in experiments),
     }
     return [name for name, wanted in asked.items() if wanted]
+
+
+def have_losses(experiments: Iterable[Experiment], decoding: Decoding, records: Path, pending: bool = False) -> bool:
+    """Whether any run has losses, which early records lack.
+
+    Args:
+        experiments: the study's runs.
+        decoding: decoders and conditions.
+        records: folder of the runs' records.
+        pending: whether a run that is not recorded yet counts, since it will have them.
+    """
+    scores = [records / one.name / decoding.scores for one in experiments if one.trained]
+    return any(losses_path(path).is_file() or (pending and not path.is_file()) for path in scores)
 
 
 def shown_conditions(decoding: Decoding) -> dict[str, Condition]:

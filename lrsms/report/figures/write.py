@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lrsms.base.files import write_atomically
-from lrsms.report.figures import change, curves, pareto, ranks, snr, spectra, steptime, survival, wer_by_ratio
+from lrsms.report.figures import by_ratio, change, curves, pareto, ranks, snr, spectra, steptime, survival
 from lrsms.report.figures.material import Drawn, Material
 from lrsms.report.figures.style import save, style
 
 DRAWINGS: dict[str, Callable[[Material], Drawn]] = {
-    "wer_by_ratio": wer_by_ratio.draw,
+    "wer_by_ratio": by_ratio.wer,
+    "loss_by_ratio": by_ratio.loss,
     "wer_by_parameters": pareto.by_parameters,
     "wer_by_steptime": pareto.by_steptime,
     "change_by_init": change.by_init,

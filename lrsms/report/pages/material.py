@@ -34,6 +34,7 @@ class Material:
         times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
         choices: by decoder the length bonus that was chosen on the valid split (see `lrsms.record.bonus`).
         words: of the worst utterances (see `lrsms.record.worst`); empty where they are unknown.
+        losses: of every utterance (see `lrsms.record.losses`); None where they are unknown.
     """
 
     experiment: Experiment
@@ -46,6 +47,7 @@ class Material:
     times: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
     words: Words = field(default_factory=dict)
+    losses: pd.DataFrame | None = None
 
     @property
     def matrices(self) -> list[dict[str, Any]]:
@@ -92,7 +94,7 @@ class Material:
 
     def without_scores(self) -> "Material":
         """The same without its score table and curve, which are large where there are many runs."""
-        return replace(self, scores=None, curve=None, words={})
+        return replace(self, scores=None, losses=None, curve=None, words={})
 
 
 def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Mapping[str, Any]) -> Material:
@@ -122,4 +124,5 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
         times=record.times,
         choices=record.choices,
         words=record.words,
+        losses=record.losses,
     )

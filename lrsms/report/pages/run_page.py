@@ -10,7 +10,7 @@ from markupsafe import Markup
 from lrsms.record.decoding_times import real_time_factors
 from lrsms.record.metrics import WORDS, metric_of
 from lrsms.record.worst import aligned_words
-from lrsms.report.pages import plan_page
+from lrsms.report.pages import further_metrics, plan_page
 from lrsms.report.pages.chart import Line, chart
 from lrsms.report.pages.markup import Table, page
 from lrsms.report.pages.material import Material
@@ -24,6 +24,8 @@ _BODY = """
 {{ show(cost) }}
 {% if rates.rows %}<h2>Error rates</h2>
 {{ show(rates) }}{% endif %}
+{% if further.rows %}<h2>Other metrics</h2>
+{{ show(further) }}{% endif %}
 {% for heading, table in worst %}<h2>{{ heading }}</h2>
 {{ show(table) }}{% endfor %}
 {% if curve %}<h2>Training</h2>
@@ -56,6 +58,7 @@ def run_page(run: Material, decoding: Decoding) -> bytes:
         about=_about(run),
         cost=_cost(run),
         rates=_rates(run, decoding),
+        further=further_metrics.table(run, decoding),
         worst=_worst(run, decoding),
         curve=_curve(run),
         ranks=plan_page.ranks_chart(run.matrices),

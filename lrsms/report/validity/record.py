@@ -11,12 +11,14 @@ from lrsms.base.strict import parse
 from lrsms.record import leftout, seal
 from lrsms.record.bonus import Choice, bonus_path, load_choices
 from lrsms.record.decoding_times import times_path
+from lrsms.record.losses import load_losses
 from lrsms.record.record import PARTS, load_curve, parts_of
 from lrsms.record.resumed import refuse_wrongly_resumed
-from lrsms.record.run_files import CURVE, SPECTRA
+from lrsms.record.run_files import CURVE, SPECTRA, losses_path
 from lrsms.record.score import read_scores
 from lrsms.record.worst import Words, load_worst, worst_path
 from lrsms.report.validity.course import check_absent, check_curve, check_spectra
+from lrsms.report.validity.losses import check_losses
 from lrsms.report.validity.outcome import check_outcome, check_plan
 from lrsms.report.validity.scored import check_choices, check_scores, check_times, check_words
 from lrsms.report.validity.values import read_plain, remedy_of
@@ -32,6 +34,7 @@ class Record:
         plan: content of ``plan.json``.
         outcome: content of ``run.json``.
         scores: the score table; a diverged run's has no rows.
+        losses: of every utterance (see `lrsms.record.losses`); None where none were kept.
         curve: the training curve; None where there is none.
         times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
         words: of the worst utterances (see `lrsms.record.worst`); empty where none are kept.
@@ -42,6 +45,7 @@ class Record:
     plan: dict[str, Any]
     outcome: dict[str, Any]
     scores: pd.DataFrame
+    losses: pd.DataFrame | None
     curve: pd.DataFrame | None
     times: dict[str, Any]
     words: Words
@@ -78,6 +82,9 @@ def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
         raise ValueError(f"{run_path}: {error}; {remedy_of(run_path)}") from None
     scores = read_scores(scores_path)
     check_scores(scores_path, scores, run, decoding, outcome["status"])
+    losses = load_losses(scores_path)
+    if losses is not None:
+        check_losses(losses_path(scores_path), losses, scores, run)
     if (curve := load_curve(folder)) is not None:
         check_curve(folder / CURVE, curve, run, outcome)
     if outcome["status"] != "finished":
@@ -95,4 +102,4 @@ def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
         choices = load_choices(scores_path, decoding)
         check_choices(bonus_path(scores_path), choices, scores, decoding)
     seal.check(scores_path, parts_of(scores_path), remedy_of(scores_path))
-    return Record(plan, outcome, scores, curve, times, words, size, choices)
+    return Record(plan, outcome, scores, losses, curve, times, words, size, choices)
