@@ -5,7 +5,7 @@ import json
 from rich.table import Table
 
 from lrsms.base.terminal import open_console
-from lrsms.cost.estimate import CellCost, Estimate
+from lrsms.cost.estimate import Estimate
 
 UNKNOWN = "-"
 
@@ -67,7 +67,10 @@ def sentences(result: Estimate) -> list[str]:
     ]
     for name, size in result.corpora.items():
         lines.append(f"Corpus {name}: " + ("not prepared yet." if size is None else f"{size / 1e3:,.2f} GB, prepared."))
-    lines += [f"'{c.cell}' is {c.course}: params M is of the last network, step ms the mean." for c in changing(result)]
+    for course in dict.fromkeys(cell.course for cell in result.cells if cell.course):
+        lines.append(
+            f"A network that is {course}: params M is of what it ends as, step ms the mean over all of its steps."
+        )
     unknown = [cell for cell in result.cells if cell.pending and cell.hours is None]
     if any(cell.steps is None for cell in unknown):
         lines.append(f"'{UNKNOWN}' steps: training is in epochs of a corpus that is not prepared yet.")
@@ -76,11 +79,6 @@ def sentences(result: Estimate) -> list[str]:
     if any(cell.source == "extrapolated" for cell in result.cells):
         lines.append("Extrapolated: multiply-adds at the rate of a smaller step measured here, not a step measured.")
     return lines
-
-
-def changing(result: Estimate) -> list[CellCost]:
-    """The cells whose network changes during training."""
-    return [cell for cell in result.cells if cell.course]
 
 
 def _text(value: float | None, form: str) -> str:
