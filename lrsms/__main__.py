@@ -15,7 +15,7 @@ from typing import Any
 from lrsms.base.terminal import say, spell_out_what_it_lacks
 from lrsms.study import expand
 from lrsms.training import interrupt
-from lrsms.verbs import benching, looking, reporting, running
+from lrsms.verbs import adapting, benching, looking, reporting, running
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=function)
         return added
 
-    for part in (running, reporting, looking, benching):
+    for part in (running, adapting, reporting, looking, benching):
         part.add(verb)
     return parser
 

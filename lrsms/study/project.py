@@ -1,6 +1,6 @@
 """What is asked of the workflow: ``config.yaml`` with what was given on the command line."""
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,11 @@ class Project(Frozen):
     """By scale: what that scale has instead."""
     conditions: dict[Task, Conditions]
     """By task: what is heard and seen differs."""
+    seeds: Literal["adaptive"] | dict[str, Annotated[int, Field(ge=1, le=1000)]] | None = None
+    """None: those of the study. Adaptive: more of them, look by look, where a claim is undecided; a mapping is what has
+    been added up to some look, the number of seeds of each cell that has more than the study says."""
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Hours of training that seeds may take which are added; None: no bound."""
 
     @model_validator(mode="after")
     def _conditions_suit_their_task(self) -> Self:
