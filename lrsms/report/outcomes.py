@@ -60,6 +60,7 @@ class Outcome:
         seeds: with which every compared run has ended, at and after that look.
         between: numbers on all these seeds, where they are more than the look's; no verdict.
         sensitivity: the other endpoints.
+        cells: whose runs are compared.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Outcome:
     seeds: int = 0
     between: tuple[Finding, ...] = ()
     sensitivity: tuple[Sensitivity, ...] = ()
+    cells: tuple[str, ...] = ()
 
     @property
     def p(self) -> float:
@@ -133,6 +135,11 @@ class _Judge:
             return [pairs for _, pairs in self.parts]
         return list(_members(self.parts[0][1], field).values())
 
+    def needed(self) -> tuple[str, ...]:
+        """The cells whose runs a verdict rests on: of a trend, the dense model's too."""
+        dense = [cell.baseline for cell in self.cells if cell.baseline] if "trend" in self.claim.all_rules else []
+        return tuple(dict.fromkeys([*(cell.name for cell in self.cells), *dense]))
+
     def done(self, pairs: Pairs) -> list[int]:
         """The first seeds with which every run of a comparison has ended."""
         return comparison.complete_seeds(unique(pairs), self.results)
@@ -141,6 +148,8 @@ class _Judge:
         """The verdict."""
         text = "; ".join(compared(part, pairs) for part, pairs in self.parts)
         none = Outcome(self.name, self.claim, self.place, "not run", (), text, metric=self.metric)
+        if self.of_runs:
+            none = replace(none, cells=self.needed())
         if not self.of_runs:
             findings = self.findings(0, None)
             return replace(none, verdict=combine(findings), findings=findings, needs=self.needs(findings, None))

@@ -17,6 +17,7 @@ from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import parse_yaml, read_yaml, where_to_run
 from lrsms.study.corpus import Corpus
 from lrsms.study.fields import describe, difference, overlay, value_of, without
+from lrsms.study.more_seeds import with_more_seeds
 from lrsms.study.project import Project
 from lrsms.study.run import Run
 
@@ -140,9 +141,10 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
             experiments.setdefault(experiment.digest, experiment)
             if len(experiments) > MOST_RUNS:
                 raise ValueError(f"{path}: its grids make more runs than the {MOST_RUNS} that a study has at most")
-    _check_names(list(experiments.values()))
-    _check_seeds(list(experiments.values()), path)
-    return list(experiments.values())
+    found = list(experiments.values())
+    _check_names(found)
+    _check_seeds(found, path)
+    return with_more_seeds(found, project.seeds, path) if isinstance(project.seeds, dict) else found
 
 
 def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The project: ``config.yaml`` with the settings of the command line."""
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,11 @@ class Project(Frozen):
     """Decoders by scale, which replace ``decoders`` there."""
     conditions: dict[Task, Conditions]
     """Test conditions by task: the tasks differ in modalities."""
+    seeds: Literal["adaptive"] | dict[str, Annotated[int, Field(ge=1, le=1000)]] | None = None
+    """None: the seeds of the study. ``adaptive``: more seeds, look by look, where a claim is undecided. A mapping holds
+    what has been added so far: the number of seeds of each cell that has more than the study says."""
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Hours of training that added seeds may take; None: no limit."""
 
     @model_validator(mode="after")
     def _conditions_suit_their_task(self) -> Self:

@@ -1,11 +1,13 @@
 """Power against the textbook's noncentral t, and against tables that are drawn and tested one by one."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
 from lrsms.statistics.effects import Components, difference
-from lrsms.statistics.power import MOST, power, seeds_needed, units_needed
+from lrsms.statistics.power import MOST, likely_components, power, seeds_needed, share_of_units, units_needed
 
 MIXED = Components(seed=2e-5, unit=1e-4, residual=4e-4)
 
@@ -117,3 +119,19 @@ def test_seed_seeds():
 def test_impossible_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_pilot_of_three_seeds_leaves_the_variance_between_seeds_wide_open():
+    """Chi-square with two degrees of freedom: -2 log(1 - q), so that the bounds are known in closed form."""
+    small, large = likely_components(Components(seed=1e-4, unit=0.0, residual=0.0), 3, 50)
+    assert small.seed == pytest.approx(1e-4 * 2 / (-2 * math.log(0.1)))
+    assert large.seed == pytest.approx(1e-4 * 2 / (-2 * math.log(0.9)))
+    noisy = Components(seed=0.0, unit=2e-4, residual=1e-2)
+    assert likely_components(noisy, 3, 50)[0].seed == 0 and likely_components(noisy, 3, 50)[1].unit == noisy.unit
+
+
+def test_the_share_of_the_test_set_is_what_infinitely_many_units_would_take_away():
+    components = Components(seed=1e-4, unit=2e-4, residual=3e-3)
+    now, then = (1e-4 / 3 + 2e-4 / units + 3e-3 / (3 * units) for units in (48, 1e12))
+    assert share_of_units(components, 3, 48) == pytest.approx(1 - then / now)
+    assert share_of_units(Components(0.0, 0.0, 0.0), 3, 48) == 0

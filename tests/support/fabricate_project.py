@@ -29,6 +29,8 @@ CLAIMS: dict[str, Any] = {
         "rules": ["parity", "fewer_parameters"],
         "margin": 0.1,
         "times_fewer": 1.1,
+        "decoder": "beam",
+        "conditions": ["test"],
     }
 }
 

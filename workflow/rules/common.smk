@@ -20,6 +20,10 @@ from lrsms.study import expand as studies
 from lrsms.study.project import Project
 
 WHERE = "workflow/config/config.yaml or --config"
+# A pass of a study whose claims say how many seeds it has, which the verb adaptive has begun, is told them.
+LOOK = os.environ.get("LRSMS_SEEDS")
+if LOOK is not None:
+    config["seeds"] = json.loads(LOOK)
 try:
     EXECUTION = local.load(config, studies.CONFIG_FOLDER, WHERE)
     PROJECT = strict.parse(Project, local.without(config), WHERE)
@@ -52,6 +56,12 @@ PROJECT_FILE = Path("results/logs", f"project-{hashlib.sha256(PROJECT_JSON.encod
 if not PROJECT_FILE.is_file() or PROJECT_FILE.read_text(encoding="utf-8") != PROJECT_JSON:
     write_atomically(PROJECT_FILE, PROJECT_JSON.encode())
 STUDY = results.folder_name(PROJECT)
+
+# Seeds are added look by look: the verb runs this Snakemake again, pass by pass, with the seeds of each look.
+if PROJECT.seeds == "adaptive" and workflow.is_main_process:
+    once = ["--once"] if {"-n", "--dry-run", "--dryrun"} & set(sys.argv) else []
+    command = [sys.executable, "-m", "lrsms", "adaptive", "--project", str(PROJECT_FILE), *once]
+    sys.exit(subprocess.run([*command, "--snakemake", *sys.argv[1:]]).returncode)
 RESULTS = f"results/{STUDY}"
 FIGURES = f"figures/{STUDY}"
 

@@ -1,0 +1,99 @@
+"""How many seeds each cell of a study should have next: more where a claim is undecided and has a look left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from lrsms.base.files import read_json
+from lrsms.record.run_files import OUTCOME
+from lrsms.report.outcomes import Outcome
+from lrsms.statistics import looks
+from lrsms.study.expand import Experiment
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the next looks of some claims take.
+
+    Attributes:
+        seeds: of each cell that has more than the study says, after this step.
+        claims: ids of the claims that it brings to their next look, the cheapest first.
+        runs: that are new.
+        hours: of training that these take, as the finished runs of their cells took; 0 where none says so.
+        left: ids of the claims that the budget does not reach.
+    """
+
+    seeds: Mapping[str, int]
+    claims: tuple[str, ...] = ()
+    runs: int = 0
+    hours: float = 0.0
+    left: tuple[str, ...] = ()
+
+
+def next_step(
+    outcomes: Sequence[Outcome],
+    experiments: Sequence[Experiment],
+    records: Path,
+    before: Mapping[str, int],
+    budget: float | None = None,
+) -> Step:
+    """The seeds with which every undecided claim comes to its next look, the cheapest first, within the budget.
+
+    Args:
+        outcomes: of the study's claims; those that are decided, or past their last look, ask for nothing.
+        experiments: the study's runs, with the seeds that it has now.
+        records: folder of the runs' records, which say how long they took.
+        before: the seeds that were added up to now, by cell.
+        budget: hours of training that are left; None: no bound.
+    """
+    cells: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        cells.setdefault(experiment.cell, []).append(experiment)
+    now = {cell: len({one.run.seed for one in own}) for cell, own in cells.items()}
+    kinds = {cell: len(own) // now[cell] for cell, own in cells.items()}
+    hours = {cell: _hours(own, records) for cell, own in cells.items()}
+
+    def takes(wanted: Mapping[str, int]) -> tuple[int, float]:
+        """Runs and hours that are still to be added."""
+        more = {cell: kinds[cell] * max(0, seeds - now[cell]) for cell, seeds in wanted.items()}
+        return sum(more.values()), sum(hours[cell] * runs for cell, runs in more.items())
+
+    asked = {outcome.id: wanted for outcome in outcomes if takes(wanted := _wanted(outcome))[0]}
+    step = Step(before)
+    for name in sorted(asked, key=lambda name: takes(asked[name])[1]):
+        runs, more = takes(asked[name])
+        if budget is not None and step.hours + more > budget:
+            step = Step(step.seeds, step.claims, step.runs, step.hours, (*step.left, name))
+            continue
+        added = {cell: seeds for cell, seeds in asked[name].items() if seeds > now[cell]}
+        now |= added
+        step = Step({**step.seeds, **added}, (*step.claims, name), step.runs + runs, step.hours + more, step.left)
+    return step
+
+
+def spent(experiments: Sequence[Experiment], planned: Sequence[Experiment], records: Path) -> float:
+    """Hours that the recorded runs took which a study has beside those that it says itself."""
+    own = {one.name for one in planned}
+    return sum(_seconds(one, records) or 0.0 for one in experiments if one.name not in own) / 3600
+
+
+def _wanted(outcome: Outcome) -> dict[str, int]:
+    """The seeds of each cell at the next look of a claim that is undecided."""
+    if outcome.verdict != "undecided":
+        return {}
+    look = looks.next_look(looks.plan(outcome.claim.looks), outcome.seeds)
+    return {} if look is None else dict.fromkeys(outcome.cells, look.seeds)
+
+
+def _hours(experiments: Sequence[Experiment], records: Path) -> float:
+    known = [seconds for one in experiments if (seconds := _seconds(one, records)) is not None]
+    return median(known) / 3600 if known else 0.0
+
+
+def _seconds(experiment: Experiment, records: Path) -> float | None:
+    path = records / experiment.name / OUTCOME
+    if not path.is_file():
+        return None
+    seconds = read_json(path, "restore it, or run again").get("seconds")
+    return float(seconds) if isinstance(seconds, int | float) else None

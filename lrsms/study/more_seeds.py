@@ -1,0 +1,38 @@
+"""More seeds of some cells of a study than its file says: what looks have added."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lrsms.study.expand import Experiment
+
+
+def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int], where: Path) -> "list[Experiment]":
+    """The same, with as many seeds of the named cells, which follow the largest that they have.
+
+    Args:
+        experiments: a study's.
+        seeds: how many by cell; what the study has is never taken away.
+        where: the study's file.
+
+    Raises:
+        ValueError: one line: the study has no such cell.
+    """
+    cells: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        cells.setdefault(experiment.cell, []).append(experiment)
+    for name in seeds:
+        if name not in cells:
+            near = get_close_matches(name, cells, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "see the labels of its table"
+            raise ValueError(f"{where}: 'seeds' names cell '{name}', which the study does not have; {hint}")
+    for name, wanted in seeds.items():
+        own = cells[name]
+        known = {one.run.seed for one in own}
+        added = range(max(known) + 1, max(known) + 1 + wanted - len(known))
+        kinds = [one for one in own if one.run.seed == max(known)]
+        own += [dataclasses.replace(one, run=one.run.model_copy(update={"seed": n})) for n in added for one in kinds]
+    return [experiment for own in cells.values() for experiment in own]
