@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from lrsms.base.files import read_json, write_json
 from lrsms.data.text import Tokenizer
@@ -45,7 +45,7 @@ def export(trained: Trained, folder: Path, record: Path, decoding: Decoding, mer
         merge(trained.model)
     with _whole(folder) as part:
         weights = weights_of(trained.model)
-        save_file(weights, part / "weights.safetensors", metadata={"format": "pt"})
+        (part / "weights.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
         network = Network(trained.model, trained.run.model).eval()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PyTorch's own parts

@@ -128,4 +128,6 @@ def trace(network: Network, weights: Mapping[str, Tensor]) -> ExportedProgram:
     shapes = {"weights": dict.fromkeys(weights), "inputs": None, "lengths": None}
     shapes["inputs"], shapes["lengths"] = network.shapes()  # type: ignore[assignment]
     arguments = (dict(weights), inputs, lengths)
-    return torch.export.export(PureNetwork(network).eval(), arguments, dynamic_shapes=shapes, strict=False)
+    found = torch.export.export(PureNetwork(network).eval(), arguments, dynamic_shapes=shapes, strict=False)
+    found.example_inputs = None  # which would be saved, weights and all
+    return found

@@ -104,6 +104,7 @@ def transcribe(options: argparse.Namespace) -> None:
             output.take(transcript)
             for note in file.notes:
                 say(f"{file.path}: {note}", sys.stderr)
+        show(frames // FRAMES_PER_SECOND, frames // FRAMES_PER_SECOND, **seconds)  # silence is not decoded
     took, heard = time.perf_counter() - began, frames / FRAMES_PER_SECOND
     if frames:
         say(
