@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from benchmarks.__main__ import publish
 from benchmarks.figure import Figure
-from lrsms.base.kernels import choose_kernels
+from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.base.yamlfile import read_yaml
-from lrsms.cost.case import Row, arithmetic, compile_blocks, free, many_graphs, network, variant
+from lrsms.cost.case import Row, compile_blocks, free, many_graphs, network, variant
 from lrsms.cost.random_data import vocabulary
 from lrsms.cost.steptime import TrainingStep, in_turns
 from lrsms.data.batch import Batch, network_inputs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from lrsms.base.kernels import arithmetic
 from lrsms.cost.random_data import FRAMES, vocabulary
 from lrsms.cost.rate import FORWARD_AND_BACKWARD
 from lrsms.cost.roofline import Device, break_even, layers_seconds, run_layers, update_seconds
@@ -218,22 +219,6 @@ def many_graphs() -> Iterator[None]:
             yield
         finally:
             torch.compiler.reset()
-
-
-@contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """Until the block ends, matrix products and convolutions of float32 numbers are as ``stepgrid.PRECISIONS`` says.
-
-    Under ``bfloat16``, what autocast leaves in float32 is as by default.
-    """
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision != "float32"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def _allocated(device: torch.device) -> int:

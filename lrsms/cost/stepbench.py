@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from lrsms.base.devices import device_name
+from lrsms.base.kernels import arithmetic
 from lrsms.base.provenance import provenance
-from lrsms.cost.case import Row, arithmetic, free, measure_case, network, variant
+from lrsms.cost.case import Row, free, measure_case, network, variant
 from lrsms.cost.random_data import FRAMES
 from lrsms.cost.roofline import Device, measure_device
 from lrsms.cost.steptime import TrainingStep

@@ -57,6 +57,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     ranks: Ranks | None = None,
     stop: Stop = never,
+    graphs: bool = False,
 ) -> None:
     """Trains a run, from its last checkpoint if there is one; a run that has ended is left as it is.
 
@@ -68,6 +69,7 @@ def train(
         checkpoint_seconds: least time between checkpoints; when they are written does not change the result.
         ranks: the processes that train it together, each of which calls this; None: this one alone.
         stop: whether to end early, with a checkpoint.
+        graphs: whether steps are CUDA graphs, which changes how fast the run is trained and not what it is.
 
     Raises:
         Interrupted: ``stop`` asked for it; another call goes on where this one ended.

@@ -9,8 +9,9 @@ import pytest
 import torch
 from small import AUDIOVISUAL, small_run
 
+from lrsms.base.kernels import arithmetic
 from lrsms.cost import case, stepbench
-from lrsms.cost.case import TARGETS, Row, arithmetic, compile_blocks, measure_case, network, variant
+from lrsms.cost.case import TARGETS, Row, compile_blocks, measure_case, network, variant
 from lrsms.cost.random_data import vocabulary
 from lrsms.cost.stepbench import TIME_WAS_UP, Grid, Result, measure_grid
 from lrsms.cost.stepbench_table import NONE, columns, sentences

@@ -10,8 +10,7 @@ import torch
 from small import AUDIOVISUAL, VISUAL, small_run
 from torch.profiler import ProfilerActivity, profile
 
-from lrsms.base.kernels import choose_kernels
-from lrsms.cost.case import arithmetic
+from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.cost.memory import device_memory_mb
 from lrsms.cost.steptime import TrainingStep
 from lrsms.decoding.decode import decode
