@@ -18,6 +18,7 @@ from lrsms.models.recognizer import Recognizer, reset_buffers
 from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import LowRank, Run
+from lrsms.training.graphs import use_graphs
 from lrsms.training.memory import BLOCKS, is_out_of_memory
 
 TARGETS = (
@@ -40,7 +41,7 @@ class Row:
         preset: whose network.
         frames: of a step; "max" where it was not found out.
         precision: of matrix products.
-        mode: eager or compiled.
+        mode: eager, compiled or graphs.
         ratio: of full rank, kept; None of the dense network.
         why_not: in one line, why it was not measured; None if it was, and otherwise all below is.
         times_ms: of each step, the dense network's in turns with the others'.
@@ -101,6 +102,8 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
                 steps.append(TrainingStep(each, device, network(each, device)))
                 if cases[0].mode == "compiled":
                     compile_blocks(steps[-1].model)
+                if cases[0].mode == "graphs" and not use_graphs(steps[-1].model, device):
+                    raise ValueError("CUDA graphs need a CUDA device")
                 steps[-1]()
                 held.append(_allocated(device) - before)
             peaks = [_peak_mb(step, size, device) for step, size in zip(steps, held, strict=True)]
@@ -113,7 +116,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
         return _worked_out(rows, steps, roof)
     except Exception as error:  # a compiler has many ways to fail, one being that there is none
         full = isinstance(error, RuntimeError) and is_out_of_memory(error)
-        if not full and cases[0].mode != "compiled":
+        if not full and cases[0].mode == "eager":
             raise
         why_not = "out of memory" if full else next(iter(str(error).strip().splitlines()), type(error).__name__)
     finally:

@@ -26,11 +26,12 @@ from lrsms.training.memory import is_out_of_memory
 PRECISIONS = ("default", "bfloat16", "tf32", "float32")
 """``default`` is PyTorch's own, in which a run of ``train.precision: float32`` and Auto-AVSR's code train on a GPU:
 matrix products in float32, convolutions in TF32. ``tf32`` has both in TF32, ``float32`` neither."""
-MODES = ("eager", "compiled")
+MODES = ("eager", "graphs", "compiled")
+"""``graphs``: eager, its encoders and decoder replayed as CUDA graphs (``training.graphs``)."""
 MOST = "max"
 """In place of a number of frames: the largest that fits."""
 TIME_WAS_UP = "the time was up"
-_RESERVE = {"eager": 20.0, "compiled": 120.0}
+_RESERVE = {"eager": 20.0, "graphs": 25.0, "compiled": 120.0}
 """Seconds that the first case of a mode may need."""
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrsms.models.dropout import Dropout
-from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
+from lrsms.models.layers import QKV, FeedForward, keys_to_hide, layer_norm, sinusoids
 from lrsms.models.norm import MaskedBatchNorm
 
 
@@ -38,8 +38,9 @@ class ConformerEncoder(nn.Module):
         """Encodes ``x (B, T, D)``; ``padding_mask (B, T)`` is True at padding. Returns ``(B, T, D)``."""
         positions = self.dropout(relative_positions(x.shape[1], x.shape[2], x.device, x.dtype))
         x = self.dropout(x * self.scale)
+        hidden = keys_to_hide(padding_mask)
         for block in self.blocks:
-            x = block(x, positions, padding_mask)
+            x = block(x, positions, padding_mask, hidden)
         return self.norm(x)
 
 
@@ -59,10 +60,13 @@ class ConformerBlock(nn.Module):
         self.norm = layer_norm(dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
-        """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor, hidden: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``positions (2T-1, D)`` -> ``(B, T, D)``.
+
+        ``padding_mask (B, T)`` is True at padding, ``hidden (B, T)`` at the keys of attention that are not looked at.
+        """
         x = torch.add(x, self.dropout(self.feedforward_in(self.norm_feedforward_in(x))), alpha=0.5)
-        x = x + self.dropout(self.attention(self.norm_attention(x), positions, padding_mask))
+        x = x + self.dropout(self.attention(self.norm_attention(x), positions, hidden))
         x = x + self.dropout(self.convolution(self.norm_convolution(x), padding_mask))
         x = torch.add(x, self.dropout(self.feedforward_out(self.norm_feedforward_out(x))), alpha=0.5)
         return self.norm(x)
@@ -80,14 +84,14 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.empty(heads, dim // heads))
         self.position_bias = nn.Parameter(torch.empty(heads, dim // heads))
 
-    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
-        """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+    def forward(self, x: Tensor, positions: Tensor, hidden: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``positions (2T-1, D)``, keys that are ``hidden (B, T)`` -> ``(B, T, D)``."""
         batch, time, dim = x.shape
         query, key, value = (y.view(batch, time, self.heads, -1).transpose(1, 2) for y in self.qkv(x))
         position = self.position(positions).view(2 * time - 1, self.heads, -1).transpose(0, 1)
         by_offset = (query + self.position_bias.unsqueeze(1)) @ position.transpose(-2, -1)
         # Added, not filled in: a sum hands its gradient on as it is, and where a weight is zero that is zero anyway.
-        looked_at = by_offset.new_zeros(batch, 1, 1, time).masked_fill(padding_mask[:, None, None, :], -math.inf)
+        looked_at = by_offset.new_zeros(batch, 1, 1, time).masked_fill(hidden[:, None, None, :], -math.inf)
         by_key = offsets_to_keys(by_offset) + looked_at
         # Autocast may hand the product a position term of another type than its queries.
         query = (query + self.content_bias.unsqueeze(1)).to(value.dtype)

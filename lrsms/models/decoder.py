@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lrsms.models.dropout import Dropout
-from lrsms.models.layers import QKV, FeedForward, layer_norm, sinusoids
+from lrsms.models.layers import QKV, FeedForward, keys_to_hide, layer_norm, sinusoids
 
 KeyValue = tuple[Tensor, Tensor]
 """Keys and values of one attention, each ``(B, heads, T, dim / heads)``."""
@@ -226,4 +226,4 @@ def _merge(x: Tensor) -> Tensor:
 
 
 def _attended(padding_mask: Tensor) -> Tensor:
-    return ~padding_mask[:, None, None, :]
+    return ~keys_to_hide(padding_mask)[:, None, None, :]

@@ -39,6 +39,7 @@ from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors
 from lrsms.training.distributed import Ranks
 from lrsms.training.ending import Session, end, has_ended
+from lrsms.training.graphs import use_graphs
 from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.memory import Memory, out_of_memory
 from lrsms.training.resume import resume
@@ -79,10 +80,12 @@ def train(
     ranks = ranks or Ranks(device=device)
     with out_of_memory(run):
         if not has_ended(folder, prepared, ranks):
-            _train(run, prepared, folder, checkpoint_seconds, ranks, stop)
+            _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs)
 
 
-def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop) -> None:
+def _train(
+    run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop, graphs: bool
+) -> None:
     device = ranks.device
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
@@ -92,6 +95,8 @@ def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float
 
     model, plan = build_model(run, prepared.tokenizer.size)
     model.to(device).train()
+    if graphs:
+        use_graphs(model, device)
     memory = Memory(model, run)
     optimizer = torch.optim.AdamW(
         model.parameters(), run.train.lr, run.train.betas, weight_decay=run.train.weight_decay, fused=True

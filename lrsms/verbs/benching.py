@@ -20,7 +20,7 @@ def add(verb: Verb) -> None:
     added.add_argument("--frames", nargs="+", metavar="N", help="video frames of a step; max: the most that fit a GPU")
     added.add_argument("--ratios", nargs="+", type=float, metavar="R", help="of full rank, kept (0.25)")
     added.add_argument("--precision", nargs="+", help="default, bfloat16, tf32 (a GPU's) or float32")
-    added.add_argument("--modes", nargs="+", help="eager, compiled")
+    added.add_argument("--modes", nargs="+", help="eager, graphs (a GPU's), compiled")
     added.add_argument("--seconds", type=float, default=480.0, help="in which it is to be done; the first come first")
     added.add_argument("--output", type=Path, help="JSON to write (results/stepbench-<device>.json)")
 
@@ -67,8 +67,11 @@ def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
     for ratio in grid.ratios:
         if not 0 < ratio <= 1:
             raise ValueError(f"--ratios {ratio:g}: must be more than 0 and at most 1")
-    if device.type != "cuda" and (stepbench.MOST in grid.frames or "tf32" in grid.precisions):
-        raise ValueError(f"--device {device}: '--frames max' and '--precision tf32' are for a CUDA device")
+    ours = (stepbench.MOST in grid.frames, "tf32" in grid.precisions, "graphs" in grid.modes)
+    if device.type != "cuda" and any(ours):
+        raise ValueError(
+            f"--device {device}: '--frames max', '--precision tf32' and '--modes graphs' are for a CUDA device"
+        )
     return grid
 
 

@@ -162,7 +162,7 @@ def test_tables_show_what_was_measured_and_why_not(measured):
     ("option", "message"),
     [
         ({"frames": ["150"]}, "--frames 150: must be a multiple of 100"),
-        ({"frames": ["max"]}, "'--frames max' and '--precision tf32' are for a CUDA device"),
+        ({"frames": ["max"]}, "'--frames max', '--precision tf32' and '--modes graphs' are for a CUDA device"),
         ({"precision": ["float16"]}, "--precision float16: use one of default, bfloat16, tf32, float32"),
         ({"modes": ["fast"]}, "--modes fast: use one of eager, compiled"),
         ({"ratios": [1.5]}, "--ratios 1.5: must be more than 0 and at most 1"),
