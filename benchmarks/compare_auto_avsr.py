@@ -22,7 +22,7 @@ from benchmarks.__main__ import publish
 from benchmarks.figure import Figure
 from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.base.yamlfile import read_yaml
-from lrsms.cost.case import Row, compile_blocks, free, many_graphs, network, variant
+from lrsms.cost.case import Row, compile_blocks, free, many_graphs, variant
 from lrsms.cost.random_data import vocabulary
 from lrsms.cost.steptime import TrainingStep, in_turns
 from lrsms.data.batch import Batch, network_inputs
@@ -105,7 +105,7 @@ def compare(path: Path, task: str, frames: int, device: torch.device, seconds: f
     for precision, mode in settings:
         run = variant(preset, Row(f"paper-{task}", frames, precision, mode, None))
         model = their_model(path, task, vocabulary(run))
-        ours = TrainingStep(run, device, network(run, device))
+        ours = TrainingStep(run, device)
         theirs = TheirStep(model, run, ours.batches[0], device)
         steps: list[Callable[[], object]] = [theirs, ours]
         with arithmetic(precision), many_graphs() if mode == "compiled" else nullcontext():

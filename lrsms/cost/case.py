@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from lrsms.base.kernels import arithmetic
-from lrsms.cost.random_data import FRAMES, vocabulary
+from lrsms.cost.ceiling import ceiling
+from lrsms.cost.random_data import FRAMES
 from lrsms.cost.rate import FORWARD_AND_BACKWARD
 from lrsms.cost.roofline import Device, break_even, layers_seconds, run_layers, update_seconds
 from lrsms.cost.steptime import TrainingStep, in_turns, parts_of
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
-from lrsms.models.recognizer import Recognizer, reset_buffers
+from lrsms.models.recognizer import Recognizer
 from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import LowRank, Run
@@ -47,6 +48,7 @@ class Row:
         times_ms: of each step, the dense network's in turns with the others'.
         median_ms: and quartiles.
         speedup: the dense network's median over this one's, with its interval; None of the dense.
+        ceiling: the dense network's multiply-adds and bytes over this one's, counted; None of the dense.
         estimated_speedup: by the roofs of the device, of all that is not a matrix as measured of the dense network.
         bounds_ms: estimated time of the matrices by the roof that bounds them.
         break_even: estimated ratio below which the targets are faster than dense ones.
@@ -69,6 +71,7 @@ class Row:
     quartiles_ms: tuple[float, float] | None = None
     speedup: float | None = None
     speedup_interval: tuple[float, float] | None = None
+    ceiling: Mapping[str, float] | None = None
     estimated_speedup: float | None = None
     bounds_ms: Mapping[str, float] | None = None
     break_even: float | None = None
@@ -99,7 +102,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
             held = []
             for each in runs:
                 before = _allocated(device)
-                steps.append(TrainingStep(each, device, network(each, device)))
+                steps.append(TrainingStep(each, device))
                 if cases[0].mode == "compiled":
                     compile_blocks(steps[-1].model)
                 if cases[0].mode == "graphs" and not use_graphs(steps[-1].model, device):
@@ -153,6 +156,7 @@ def _worked_out(rows: Sequence[Row], steps: Sequence[TrainingStep], roof: Device
                 row,
                 speedup=speedup,
                 speedup_interval=(interval.low, interval.high),
+                ceiling=ceiling(step.run, steps[0].run),
                 estimated_speedup=dense / (dense - estimates[0].seconds + estimate.seconds),
                 break_even=estimate.break_even,
             )
@@ -190,18 +194,6 @@ def variant(run: Run, row: Row) -> Run:
         reached = tuple(name for name in TARGETS if run.model.decoder_layers or not name.startswith("decoder."))
         lowrank = LowRank(targets=reached, ratio=row.ratio)
     return run.model_copy(update={"train": run.train.model_copy(update=train), "lowrank": lowrank})
-
-
-@torch.no_grad()
-def network(run: Run, device: torch.device) -> Recognizer:
-    """A run's network with random weights, made where it is used: only its shapes matter to the time of a step."""
-    size = vocabulary(run)
-    model, _ = build_structure(run, size)
-    model.to_empty(device=device)
-    for parameter in model.parameters():
-        parameter.uniform_(-0.05, 0.05)
-    reset_buffers(model)
-    return model.train()
 
 
 def compile_blocks(model: Recognizer) -> None:

@@ -97,8 +97,6 @@ def _parts(run: Run) -> list[Run]:
 
 def _time(run: Run, device: torch.device, seconds: float) -> float:
     """Median milliseconds of a few training steps, fewer where they are slow."""
-    if run.lowrank is not None:  # the time is the same, and no matrix need be decomposed
-        run = run.model_copy(update={"lowrank": run.lowrank.model_copy(update={"init": "random"})})
     step = TrainingStep(run, device)
     times = [timed(step, device)]
     began = time.monotonic()

@@ -16,7 +16,7 @@ import torch
 from lrsms.base.devices import device_name
 from lrsms.base.kernels import arithmetic
 from lrsms.base.provenance import provenance
-from lrsms.cost.case import Row, free, measure_case, network, variant
+from lrsms.cost.case import Row, free, measure_case, variant
 from lrsms.cost.random_data import FRAMES
 from lrsms.cost.roofline import Device, measure_device
 from lrsms.cost.steptime import TrainingStep
@@ -134,7 +134,7 @@ def _fits(runs: Sequence[Run], device: torch.device) -> bool:
     steps: list[TrainingStep] = []
     try:
         for run in runs:
-            steps.append(TrainingStep(run, device, network(run, device)))
+            steps.append(TrainingStep(run, device))
             steps[-1]()
         for step in steps:
             step()

@@ -14,10 +14,10 @@ from lrsms.base.progress import progress
 from lrsms.base.provenance import provenance
 from lrsms.cost.random_data import FRAMES, num_tokens, random_batch, vocabulary
 from lrsms.data.batch import network_inputs
-from lrsms.methods.build import build_model, build_structure
+from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
 from lrsms.models.norm import update_running_statistics
-from lrsms.models.recognizer import Recognizer
+from lrsms.models.recognizer import Recognizer, reset_buffers
 from lrsms.study.expand import step_shape
 from lrsms.study.run import Run
 from lrsms.training.step import accumulate, clip_and_read, group_losses
@@ -66,6 +66,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
         "shape": step_shape(run),
         "frames": run.train.group_frames * run.train.groups_per_step,
         "precision": run.train.precision,
+        "mode": "eager",
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "provenance": provenance(),
@@ -112,20 +113,34 @@ def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
     return max(ratio - interval.low, interval.high - ratio) <= PRECISION * ratio
 
 
+@torch.no_grad()
+def network(run: Run, device: torch.device) -> Recognizer:
+    """A run's network with random weights, made where it is used, in training mode.
+
+    Only shapes matter to the time of a step. To decompose matrices would take half a minute at paper scale.
+    """
+    size = vocabulary(run)
+    model, _ = build_structure(run, size)
+    model.to_empty(device=device)
+    for parameter in model.parameters():
+        parameter.uniform_(-0.05, 0.05)
+    reset_buffers(model)
+    return model.train()
+
+
 class TrainingStep:
     """A model with its optimizer, which takes one training step on random data whenever it is called.
 
     Args:
         run: what is trained.
         device: where.
-        model: the run's network, in training mode, on that device; None: as the run initialises it.
     """
 
-    def __init__(self, run: Run, device: torch.device, model: Recognizer | None = None) -> None:
+    def __init__(self, run: Run, device: torch.device) -> None:
         self.run, self.device = run, device
         self.size = vocabulary(run)
         self.num_tokens = num_tokens(run)
-        self.model = build_model(run, self.size)[0].to(device).train() if model is None else model
+        self.model = network(run, device)
         train = run.train
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), train.lr, train.betas, weight_decay=train.weight_decay, fused=True

@@ -112,7 +112,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         bias: ``(B, H, T, T)``, -inf where a query must not look; not everywhere.
     """
     scale = 1 / math.sqrt(query.shape[-1])
-    if query.is_cuda:
+    if query.device.type != "cpu":
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias * scale)
     bias, queries, keys, values = (x.flatten(0, 1) for x in (bias, query, key, value))
     weights = torch.baddbmm(bias, queries, keys.transpose(1, 2), beta=scale, alpha=scale).softmax(-1)

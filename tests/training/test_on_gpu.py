@@ -211,7 +211,7 @@ def test_graphs_draw_other_dropout_in_each_step_and_the_same_one_again():
     assert torch.equal(outputs[0], outputs[1])  # the first was no graph yet
 
 
-@pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr"])
+@pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr", "mini-asr"])
 def test_a_step_takes_no_more_memory_than_is_stated(preset):
     run = preset_run(preset)
     torch.cuda.empty_cache()
