@@ -28,7 +28,7 @@ class Setting:
         Raises:
             ValueError: one line: a key is missing or of another type.
         """
-        found = {"mode": "eager"} | {key: content.get(key) for key in ("precision", "frames", "device")}
+        found: dict[str, Any] = {"mode": "eager"} | {key: content.get(key) for key in ("precision", "frames", "device")}
         if isinstance(content.get("mode"), str):
             found["mode"] = content["mode"]
         for key, kind in cls.__annotations__.items():
