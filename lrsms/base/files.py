@@ -96,19 +96,27 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+class Held(ValueError):
+    """Another process is at work in a folder."""
+
+
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
     """Locks ``folder`` for this process until the block or the process ends, in whatever way.
 
+    Args:
+        folder: which one; it is made.
+        patience: seconds for which another may hold it before that is taken for work.
+
     Raises:
-        ValueError: another process holds it.
+        Held: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
-        last = time.monotonic() + _PATIENCE_SECONDS
+        last = time.monotonic() + patience
         while not _locked(file):
             if time.monotonic() > last:
-                raise ValueError(f"{folder}: another process is at work on this run; wait until it ends")
+                raise Held(f"{folder}: another process is at work on this run; wait until it ends")
             time.sleep(_RETRY_SECONDS)
         yield
 

@@ -1,6 +1,8 @@
 """Which kernels PyTorch may choose on a GPU: set once in a process, before anything is computed there."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -28,3 +30,21 @@ def make_deterministic() -> None:
     torch.backends.cuda.enable_flash_sdp(False)
     torch.backends.cuda.enable_mem_efficient_sdp(False)
     torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+@contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """Until the block ends, matrix products and convolutions of float32 numbers are computed in so many bits.
+
+    Args:
+        precision: ``float32``, both; ``tf32``, neither; ``default``, PyTorch's own: products in float32, convolutions
+            in TF32. Under ``bfloat16``, what autocast leaves in float32 is as by default.
+    """
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]

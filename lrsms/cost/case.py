@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lrsms.cost.random_data import FRAMES, vocabulary
+from lrsms.base.kernels import arithmetic
+from lrsms.cost.ceiling import ceiling
+from lrsms.cost.random_data import FRAMES
 from lrsms.cost.rate import FORWARD_AND_BACKWARD
 from lrsms.cost.roofline import Device, break_even, layers_seconds, run_layers, update_seconds
 from lrsms.cost.steptime import TrainingStep, in_turns, parts_of
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
-from lrsms.models.recognizer import Recognizer, reset_buffers
+from lrsms.models.recognizer import Recognizer
 from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Run
+from lrsms.training.graphs import use_graphs
 from lrsms.training.memory import BLOCKS, is_out_of_memory
 from lrsms.training.optimizer import update_cost
 
@@ -41,12 +44,13 @@ class Row:
         preset: whose network.
         frames: of a step; "max" where it was not found out.
         precision: of matrix products.
-        mode: eager or compiled.
+        mode: eager, compiled or graphs.
         ratio: of full rank, kept; None of the dense network.
         why_not: in one line, why it was not measured; None if it was, and otherwise all below is.
         times_ms: of each step, the dense network's in turns with the others'.
         median_ms: and quartiles.
         speedup: the dense network's median over this one's, with its interval; None of the dense.
+        ceiling: the dense network's multiply-adds and bytes over this one's, counted; None of the dense.
         estimated_speedup: by the roofs of the device, of all that is not a matrix as measured of the dense network.
         bounds_ms: estimated time of the matrices by the roof that bounds them.
         break_even: estimated ratio below which the targets are faster than dense ones.
@@ -69,6 +73,7 @@ class Row:
     quartiles_ms: tuple[float, float] | None = None
     speedup: float | None = None
     speedup_interval: tuple[float, float] | None = None
+    ceiling: Mapping[str, float] | None = None
     estimated_speedup: float | None = None
     bounds_ms: Mapping[str, float] | None = None
     break_even: float | None = None
@@ -99,9 +104,11 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
             held = []
             for each in runs:
                 before = _allocated(device)
-                steps.append(TrainingStep(each, device, network(each, device)))
+                steps.append(TrainingStep(each, device))
                 if cases[0].mode == "compiled":
                     compile_blocks(steps[-1].model)
+                if cases[0].mode == "graphs" and not use_graphs(steps[-1].model, device):
+                    raise ValueError("CUDA graphs need a CUDA device")
                 steps[-1]()
                 held.append(_allocated(device) - before)
             peaks = [_peak_mb(step, size, device) for step, size in zip(steps, held, strict=True)]
@@ -114,7 +121,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
         return _worked_out(rows, steps, roof)
     except Exception as error:  # a compiler has many ways to fail, one being that there is none
         full = isinstance(error, RuntimeError) and is_out_of_memory(error)
-        if not full and cases[0].mode != "compiled":
+        if not full and cases[0].mode == "eager":
             raise
         why_not = "out of memory" if full else next(iter(str(error).strip().splitlines()), type(error).__name__)
     finally:
@@ -151,6 +158,7 @@ def _worked_out(rows: Sequence[Row], steps: Sequence[TrainingStep], roof: Device
                 row,
                 speedup=speedup,
                 speedup_interval=(interval.low, interval.high),
+                ceiling=ceiling(step.run, steps[0].run),
                 estimated_speedup=dense / (dense - estimates[0].seconds + estimate.seconds),
                 break_even=estimate.break_even,
             )
@@ -191,18 +199,6 @@ def variant(run: Run, row: Row) -> Run:
     return run.model_copy(update={"train": run.train.model_copy(update=train), "lowrank": lowrank})
 
 
-@torch.no_grad()
-def network(run: Run, device: torch.device) -> Recognizer:
-    """A run's network with random weights, made where it is used: only its shapes matter to the time of a step."""
-    size = vocabulary(run)
-    model, _ = build_structure(run, size)
-    model.to_empty(device=device)
-    for parameter in model.parameters():
-        parameter.uniform_(-0.05, 0.05)
-    reset_buffers(model)
-    return model.train()
-
-
 def compile_blocks(model: Recognizer) -> None:
     """Compiles the blocks of which front ends, encoders and decoder consist; equal ones share a graph."""
     for module in model.modules():
@@ -221,22 +217,6 @@ def many_graphs() -> Iterator[None]:
             yield
         finally:
             torch.compiler.reset()
-
-
-@contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """Until the block ends, matrix products and convolutions of float32 numbers are as ``stepgrid.PRECISIONS`` says.
-
-    Under ``bfloat16``, what autocast leaves in float32 is as by default.
-    """
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision != "float32"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def _allocated(device: torch.device) -> int:

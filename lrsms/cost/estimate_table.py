@@ -1,19 +1,24 @@
 """An estimate as it is read: a row per cell, the totals in a sentence, and what is not known."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 
 from rich.table import Table
 
 from lrsms.base.terminal import open_console
+from lrsms.cost.card import HEADING, OnCard
 from lrsms.cost.estimate import Estimate
 
 UNKNOWN = "-"
 
 
-def show(result: Estimate, as_json: bool) -> None:
-    """Prints an estimate as a table with its totals, or as JSON."""
+def show(result: Estimate, as_json: bool, cards: Mapping[str, OnCard] | None = None) -> None:
+    """Prints an estimate as a table with its totals, or as JSON; and, by cell, what a run takes on a large GPU."""
+    cards = cards or {}
     if as_json:
-        print(json.dumps(result.plain(), indent=1))
+        also = {"on_card": {cell: asdict(found) for cell, found in cards.items()}} if cards else {}
+        print(json.dumps(result.plain() | also, indent=1))
         return
     console = open_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -46,7 +51,7 @@ def show(result: Estimate, as_json: bool) -> None:
         )
     console.print(table)
     console.print()
-    for line in sentences(result):
+    for line in [*sentences(result), *card_sentences(cards)]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -79,6 +84,12 @@ def sentences(result: Estimate) -> list[str]:
     if any(cell.source == "extrapolated" for cell in result.cells):
         lines.append("Extrapolated: multiply-adds at the rate of a smaller step measured here, not a step measured.")
     return lines
+
+
+def card_sentences(cards: Mapping[str, OnCard]) -> list[str]:
+    """What a run of each cell takes on one large GPU."""
+    lines = [f"{cell}: {found.hours:,.1f} hours and {found.memory_mb / 1024:,.1f} GB." for cell, found in cards.items()]
+    return [HEADING, *lines] if lines else []
 
 
 def _text(value: float | None, form: str) -> str:

@@ -8,15 +8,20 @@ It is the sum of
   when what was kept has gone;
 - what CUDA and its libraries take in every process.
 
-Three things make it an upper bound rather than an estimate. Under bfloat16 everything is counted as float32. Attention
-weights are counted, which PyTorch's fused kernels do not keep. And a run which needs more all the same goes on with
-activations that are computed twice (``training.memory``).
+What is kept is what a GPU keeps: under bfloat16 the operands of matrix products in that type, weights too; of attention
+its operands and result, but no weights; of dropout one byte a number. The quarter makes it an upper bound rather than
+an estimate. A run which needs more all the same goes on with activations that are computed twice (``training.memory``),
+and CUDA graphs (``training.graphs``) take a little more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
 from lrsms.methods.build import build_structure
@@ -66,9 +71,10 @@ def activation_bytes(run: Run, network: Recognizer, num_utterances: int, frames:
     )
 
     def forward() -> tuple[Tensor, ...]:
-        memory, mask = network.encode(audio, video, lengths)
-        heads = (network.ctc_log_probs(memory),)
-        return heads if network.decoder is None else (*heads, network.decoder(tokens, memory, mask))
+        with AsOnGPU(run.train.precision):
+            memory, mask = network.encode(audio, video, lengths)
+            heads = (network.ctc_log_probs(memory),)
+            return heads if network.decoder is None else (*heads, network.decoder(tokens, memory, mask))
 
     return saved_bytes(forward, network)
 
@@ -85,6 +91,76 @@ def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
         forward()
     sizes = {_place(tensor): tensor.untyped_storage().nbytes() for tensor in saved}
     return sum(sizes.values()) - sum(sizes.get(_place(parameter), 0) for parameter in network.parameters())
+
+
+class AsOnGPU(TorchFunctionMode):
+    """Until the block ends, tensors of any device are kept for a backward pass as a GPU keeps them.
+
+    Autocast has no rules for the meta device, and fused kernels run on a GPU only.
+
+    Args:
+        precision: of the run; under bfloat16, autocast's rules for a GPU hold.
+    """
+
+    def __init__(self, precision: str) -> None:
+        super().__init__()
+        self._narrow = precision == "bfloat16"
+        self._cast: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __torch_function__(
+        self, function: Any, types: Any, inputs: Sequence[Any] = (), named: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Calls the function, or what stands for it."""
+        named = dict(named or {})
+        if function in _DROPOUT:
+            return torch.native_dropout(inputs[0], 0.5, True)[0]
+        if self._narrow and function in _NARROW:
+            inputs, named = tree_map(self._narrowed, (tuple(inputs), named))
+        if self._narrow and function in _WIDE:
+            inputs = tree_map(_widened, tuple(inputs))
+        if function is F.scaled_dot_product_attention:
+            mask = named.get("attn_mask")
+            return _FusedAttention.apply(*inputs, mask)
+        return function(*inputs, **named)
+
+    def _narrowed(self, x: Any) -> Any:
+        """In bfloat16; a weight once for all its uses."""
+        if not isinstance(x, Tensor) or x.dtype != torch.float32:
+            return x
+        if not x.is_leaf:
+            return x.to(torch.bfloat16)
+        if id(x) not in self._cast:
+            self._cast[id(x)] = x, x.to(torch.bfloat16)
+        return self._cast[id(x)][1]
+
+
+_NARROW = {
+    *(F.linear, F.conv1d, F.conv2d, F.conv3d, F.scaled_dot_product_attention),
+    *(torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.conv1d, torch.conv2d, torch.conv3d),
+}
+_WIDE = {F.layer_norm, torch.layer_norm}
+"""What autocast computes in float32. Softmax is fused into attention, or is told its type."""
+_DROPOUT = {F.dropout, torch.dropout}
+
+
+def _widened(x: Any) -> Any:
+    return x.float() if isinstance(x, Tensor) and x.dtype == torch.bfloat16 else x
+
+
+class _FusedAttention(torch.autograd.Function):
+    """Keeps what the fused kernels of attention keep."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """``(B, H, T, d)``: of that shape and no value."""
+        result = torch.empty_like(query)
+        ctx.save_for_backward(query, key, value, mask, result, query.new_empty(query.shape[:-1], dtype=torch.float32))
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Nobody asks."""
+        raise NotImplementedError
 
 
 def _place(tensor: Tensor) -> int:

@@ -112,8 +112,6 @@ def _parts(run: Run) -> list[Run]:
 
 def _time(run: Run, device: torch.device, seconds: float) -> float:
     """Median milliseconds of a few training steps, fewer where they are slow; the mean over the phases of training."""
-    if run.lowrank is not None:  # the time is the same, and no matrix need be decomposed
-        run = run.model_copy(update={"lowrank": run.lowrank.model_copy(update={"init": "random"})})
     of_phases = [_time_phase(run, phase, device, seconds / run.num_phases) for phase in range(run.num_phases)]
     return mean_over_phases(run, of_phases)
 

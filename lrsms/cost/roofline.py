@@ -101,8 +101,12 @@ def update_seconds(num_parameters: int, update: Cost, device: Device) -> float:
 
     AdamW, which has no products, is bound by traffic alone: 40 bytes for each parameter, clipping included.
     """
-    traffic = 4 * (CLIPPING * num_parameters + update.traffic)
-    return traffic / device.bandwidth + 2 * update.multiply_adds / device.flops
+    return update_bytes(num_parameters, update) / device.bandwidth + 2 * update.multiply_adds / device.flops
+
+
+def update_bytes(num_parameters: int, update: Cost) -> int:
+    """Bytes that clipping and the update of parameters in float32 read and write."""
+    return 4 * (CLIPPING * num_parameters + update.traffic)
 
 
 def break_even(layers: Sequence[Layer], device: Device, num_bytes: int) -> float:

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from lrsms.base.devices import device_name
+from lrsms.base.kernels import arithmetic
 from lrsms.base.provenance import provenance
-from lrsms.cost.case import Row, arithmetic, free, measure_case, network, variant
+from lrsms.cost.case import Row, free, measure_case, variant
 from lrsms.cost.random_data import FRAMES
 from lrsms.cost.roofline import Device, measure_device
 from lrsms.cost.steptime import TrainingStep
@@ -25,11 +26,12 @@ from lrsms.training.memory import is_out_of_memory
 PRECISIONS = ("default", "bfloat16", "tf32", "float32")
 """``default`` is PyTorch's own, in which a run of ``train.precision: float32`` and Auto-AVSR's code train on a GPU:
 matrix products in float32, convolutions in TF32. ``tf32`` has both in TF32, ``float32`` neither."""
-MODES = ("eager", "compiled")
+MODES = ("eager", "graphs", "compiled")
+"""``graphs``: eager, its encoders and decoder replayed as CUDA graphs (``training.graphs``)."""
 MOST = "max"
 """In place of a number of frames: the largest that fits."""
 TIME_WAS_UP = "the time was up"
-_RESERVE = {"eager": 20.0, "compiled": 120.0}
+_RESERVE = {"eager": 20.0, "graphs": 25.0, "compiled": 120.0}
 """Seconds that the first case of a mode may need."""
 
 
@@ -132,7 +134,7 @@ def _fits(runs: Sequence[Run], device: torch.device) -> bool:
     steps: list[TrainingStep] = []
     try:
         for run in runs:
-            steps.append(TrainingStep(run, device, network(run, device)))
+            steps.append(TrainingStep(run, device))
             steps[-1]()
         for step in steps:
             step()

@@ -42,6 +42,7 @@ def columns(row: Row) -> dict[str, str]:
         "step ms [quartiles]": _interval(row.median_ms, low, high, ".1f"),
         "data/forward/backward/optimizer": "/".join(parts) or NONE,
         "x dense [95%]": _interval(row.speedup, slowest, fastest, ".2f"),
+        "at most": NONE if row.ceiling is None else " / ".join(f"{value:.2f}" for value in row.ceiling.values()),
         "estimate": _text(row.estimated_speedup, ".2f"),
         "bound by": _bounds(row),
         "pays below": _text(row.break_even, ".2f"),
@@ -60,9 +61,10 @@ def sentences(result: Result) -> list[str]:
         for precision, roof in result.roofs.items()
     ]
     lines.append(
-        "x dense: the dense median over this one's, in turns in one process, bootstrap over pairs; estimate: the same"
-        " by those roofs. Bound by: estimated shares of the time of the matrices. Pays below: estimated ratio (kept)"
-        " under which the factorised matrices are faster than dense ones."
+        "x dense: the dense median over this one's, in turns in one process, bootstrap over pairs; at most: the dense"
+        " multiply-adds, and bytes, over this one's, counted; estimate: the same by those roofs. Bound by: estimated"
+        " shares of the time of the matrices. Pays below: estimated ratio (kept) under which the factorised matrices"
+        " are faster than dense ones."
     )
     reasons: dict[str, list[str]] = {}
     for row in result.rows:

@@ -14,9 +14,10 @@ from lrsms.base.progress import progress
 from lrsms.base.provenance import provenance
 from lrsms.cost.random_data import FRAMES, num_tokens, random_batch, vocabulary
 from lrsms.data.batch import network_inputs
-from lrsms.methods.build import build_model, build_structure
+from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
-from lrsms.models.recognizer import Recognizer
+from lrsms.methods.plan import Matrix
+from lrsms.models.recognizer import Recognizer, reset_buffers
 from lrsms.study.expand import step_shape
 from lrsms.study.run import Run
 from lrsms.training.optimizer import make_optimizer
@@ -80,6 +81,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
         "shape": step_shape(run),
         "frames": run.train.group_frames * run.train.groups_per_step,
         "precision": run.train.precision,
+        "mode": "eager",
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "provenance": provenance(),
@@ -127,25 +129,34 @@ def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
     return max(ratio - interval.low, interval.high - ratio) <= PRECISION * ratio
 
 
+@torch.no_grad()
+def network(run: Run, device: torch.device, phase: int | None = None) -> tuple[Recognizer, list[Matrix]]:
+    """A run's network with random weights, made where it is used, in training mode; and its plan.
+
+    Only shapes matter to the time of a step. To decompose matrices would take half a minute at paper scale.
+    """
+    model, plan = build_structure(run, vocabulary(run), phase)
+    model.to_empty(device=device)
+    for parameter in model.parameters():
+        parameter.uniform_(-0.05, 0.05)
+    reset_buffers(model)
+    return model.train(), plan
+
+
 class TrainingStep:
     """A model with its optimizer, which takes one training step on random data whenever it is called.
 
     Args:
         run: what is trained.
         device: where.
-        model: the run's network, in training mode, on that device; None: as the run initialises it.
         phase: in which the network is, where it changes during training; None: the last.
     """
 
-    def __init__(
-        self, run: Run, device: torch.device, model: Recognizer | None = None, phase: int | None = None
-    ) -> None:
+    def __init__(self, run: Run, device: torch.device, phase: int | None = None) -> None:
         self.run, self.device = run, device
         self.size = vocabulary(run)
         self.num_tokens = num_tokens(run)
-        phase = run.num_phases - 1 if phase is None else phase
-        self.plan = build_structure(run, self.size, phase)[1]
-        self.model = build_model(run, self.size, phase)[0].to(device).train() if model is None else model
+        self.model, self.plan = network(run, device, phase)
         self.optimizer = make_optimizer(run.train, self.model)
         self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(run.train.groups_per_step)]
 

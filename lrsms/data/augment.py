@@ -157,9 +157,15 @@ def apply_masks(inputs: Tensor, masks: Sequence[Masks], rate: int) -> Tensor:
         for start, end in mask.times:
             row[round(start * rate) : round(end * rate)] = True
     if inputs.dim() == 2:
-        return inputs.masked_fill(hidden.to(inputs.device, non_blocking=True), 0)
+        return inputs.masked_fill(_sent(hidden, inputs.device), 0)
     hidden_bands = torch.zeros(len(inputs), 1, inputs.shape[2], dtype=torch.bool)
     for bands, mask in zip(hidden_bands, masks, strict=True):
         for low, high in mask.mels:
             bands[:, low:high] = True
-    return inputs.masked_fill((hidden[:, :, None] | hidden_bands).to(inputs.device, non_blocking=True), 0)
+    hidden, hidden_bands = _sent(hidden, inputs.device), _sent(hidden_bands, inputs.device)
+    return inputs.masked_fill(hidden[:, :, None] | hidden_bands, 0)
+
+
+def _sent(x: Tensor, device: torch.device) -> Tensor:
+    """``x`` on ``device``, by way of memory that a GPU reads by itself: from any other, the host waits for it."""
+    return (x.pin_memory() if device.type == "cuda" else x).to(device, non_blocking=True)

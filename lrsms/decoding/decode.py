@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lrsms.base.devices import device_name, synchronise
 from lrsms.base.files import write_json
+from lrsms.base.kernels import arithmetic
 from lrsms.base.progress import progress
 from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, condition_batch, in_batches, network_inputs
@@ -145,15 +146,13 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
     choices: dict[str, Choice] = {}
     decoders = dict(decoding.decoders)
     if outcome["status"] == "finished":
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
         model = load_trained(run, folder, prepared.tokenizer.size, device)
         tried = [(name, decoder.at(bonus)) for name, decoder in decoders.items() for bonus in decoder.grid]
         fixed = [(name, decoder) for name, decoder in decoders.items() if not decoder.grid]
         valid, test = decoding.of_split("valid"), decoding.of_split("test")
         num_valid, num_test = (sum(len(prepared.items(c.split)) for c in part.values()) for part in (valid, test))
         total = num_valid * len(fixed + tried) + num_test * len(decoders)
-        with progress(f"decode {run_title(folder)}") as show:
+        with progress(f"decode {run_title(folder)}") as show, arithmetic("float32"):
 
             def add(searches: list[tuple[str, Decoder]], conditions: Mapping[str, Condition]) -> None:
                 for name, condition in conditions.items():

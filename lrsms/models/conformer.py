@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrsms.models.dropout import Dropout
-from lrsms.models.layers import QKV, Block, FeedForward, Stack, layer_norm, sinusoids
+from lrsms.models.layers import QKV, Block, FeedForward, Stack, keys_to_hide, layer_norm, sinusoids
 from lrsms.models.norm import MaskedBatchNorm
 
 
@@ -40,8 +40,9 @@ class ConformerEncoder(nn.Module):
         """Encodes ``x (B, T, D)``; ``padding_mask (B, T)`` is True at padding. Returns ``(B, T, D)``."""
         positions = self.dropout(relative_positions(x.shape[1], x.shape[2], x.device, x.dtype))
         x = self.dropout(x * self.scale)
+        hidden = keys_to_hide(padding_mask)
         for block in self.blocks:
-            x = block(x, positions, padding_mask)
+            x = block(x, positions, padding_mask, hidden)
         return self.norm(x)
 
 
@@ -68,10 +69,13 @@ class ConformerBlock(Block):
         self.norm = layer_norm(dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
-        """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor, hidden: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``positions (2T-1, D)`` -> ``(B, T, D)``.
+
+        ``padding_mask (B, T)`` is True at padding, ``hidden (B, T)`` at the keys of attention that are not looked at.
+        """
         x = torch.add(x, self.dropout(self.feedforward_in(self.norm_feedforward_in(x))), alpha=0.5)
-        x = x + self.dropout(self.attention(self.norm_attention(x), positions, padding_mask))
+        x = x + self.dropout(self.attention(self.norm_attention(x), positions, hidden))
         x = x + self.dropout(self.convolution(self.norm_convolution(x), padding_mask))
         x = torch.add(x, self.dropout(self.feedforward_out(self.norm_feedforward_out(x))), alpha=0.5)
         return self.norm(x)
@@ -89,15 +93,15 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.empty(heads, dim // heads))
         self.position_bias = nn.Parameter(torch.empty(heads, dim // heads))
 
-    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor) -> Tensor:
-        """``x (B, T, D)``, ``positions (2T-1, D)``, ``padding_mask (B, T)`` -> ``(B, T, D)``."""
+    def forward(self, x: Tensor, positions: Tensor, hidden: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``positions (2T-1, D)``, keys that are ``hidden (B, T)`` -> ``(B, T, D)``."""
         batch, time, dim = x.shape
         query, key, value = (y.view(batch, time, self.heads, -1).transpose(1, 2) for y in self.qkv(x))
         position = self.position(positions).view(2 * time - 1, self.heads, -1).transpose(0, 1)
         by_offset = (query + self.position_bias.unsqueeze(1)) @ position.transpose(-2, -1)
         # Add -inf instead of masked_fill: addition passes the gradient through unchanged, and at weight zero it is
         # zero.
-        looked_at = by_offset.new_zeros(batch, 1, 1, time).masked_fill(padding_mask[:, None, None, :], -math.inf)
+        looked_at = by_offset.new_zeros(batch, 1, 1, time).masked_fill(hidden[:, None, None, :], -math.inf)
         by_key = offsets_to_keys(by_offset) + looked_at
         # Under autocast, the position term may have another type than the queries.
         query = (query + self.content_bias.unsqueeze(1)).to(value.dtype)
@@ -118,7 +122,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         bias: ``(B, H, T, T)``, -inf at keys that a query must not attend to; at least one key of each query is finite.
     """
     scale = 1 / math.sqrt(query.shape[-1])
-    if query.is_cuda:
+    if query.device.type != "cpu":
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias * scale)
     bias, queries, keys, values = (x.flatten(0, 1) for x in (bias, query, key, value))
     weights = torch.baddbmm(bias, queries, keys.transpose(1, 2), beta=scale, alpha=scale).softmax(-1)

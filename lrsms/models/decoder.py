@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lrsms.models.dropout import Dropout
-from lrsms.models.layers import QKV, Block, FeedForward, Stack, layer_norm, sinusoids
+from lrsms.models.layers import QKV, Block, FeedForward, Stack, keys_to_hide, layer_norm, sinusoids
 
 KeyValue = tuple[Tensor, Tensor]
 """Keys and values of one attention, each ``(B, heads, T, dim / heads)``."""
@@ -233,4 +233,4 @@ def _merge(x: Tensor) -> Tensor:
 
 
 def _attended(padding_mask: Tensor) -> Tensor:
-    return ~padding_mask[:, None, None, :]
+    return ~keys_to_hide(padding_mask)[:, None, None, :]

@@ -73,6 +73,15 @@ class FeedForward(nn.Module):
         return self.contract(self.dropout(F.relu(self.expand(x))))
 
 
+def keys_to_hide(padding_mask: Tensor) -> Tensor:
+    """The keys ``(B, T)`` that attention must not look at: padding, but not where there is nothing else.
+
+    An utterance that is all padding only fills a group up to a shape (``training.graphs``). Without any key its weights
+    would be 0 / 0, and spoil the gradients of all.
+    """
+    return padding_mask & ~padding_mask.all(1, keepdim=True)
+
+
 def sinusoids(positions: Tensor, dim: int) -> Tensor:
     """Sinusoidal positions (Vaswani et al. 2017, section 3.5) ``(U, dim)`` for whole ``positions (U,)``, in float32.
 

@@ -64,16 +64,6 @@ class MaskedBatchNorm(nn.Module):
         if self.noting:
             self.group_statistics += torch.stack((mean, unbiased_var, torch.ones_like(mean)))
 
-    @torch.no_grad()
-    def update_running_statistics(self) -> None:
-        """Moves the running statistics by the mean of the groups seen since the last call; without any, they stay."""
-        mean, var, groups = self.group_statistics
-        for running, total in ((self.running_mean, mean), (self.running_var, var)):
-            moved = running.lerp((total / groups).to(running.dtype), self.momentum)
-            # A modality that was absent from a whole step had no groups. To branch on their number would stall a GPU.
-            running.copy_(torch.where(groups > 0, moved, running))
-        self.group_statistics.zero_()
-
 
 def normalise(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """``(x - mean) / sqrt(var + eps) weight + bias`` by channels, of ``x (B, C, ...)``, laid out as ``x`` is."""
@@ -141,10 +131,24 @@ class NormaliseValid(torch.autograd.Function):
         return torch.addcmul(by_statistics, grad, scale), None, of_weight, of_bias, None
 
 
+@torch.no_grad()
 def update_running_statistics(model: nn.Module) -> None:
-    """Ends a training step: every ``MaskedBatchNorm`` of the model takes in the step's groups."""
-    for module in _norms(model):
-        module.update_running_statistics()
+    """Ends a training step: the running statistics of every ``MaskedBatchNorm`` move by the mean of the step's groups.
+
+    Without any group they stay. All channels of a model move together, in a dozen launches for any number of norms.
+    """
+    norms = _norms(model)
+    for momentum in dict.fromkeys(norm.momentum for norm in norms):
+        alike = [norm for norm in norms if norm.momentum == momentum]
+        totals = [norm.group_statistics for norm in alike]
+        mean, var, groups = torch.cat(totals, 1)
+        for total, kept in ((mean, [n.running_mean for n in alike]), (var, [n.running_var for n in alike])):
+            running = torch.cat(kept)
+            moved = running.lerp((total / groups).to(running.dtype), momentum)
+            # A modality that was absent from a whole step had no groups. To branch on their number would stall a GPU.
+            moved = torch.where(groups > 0, moved, running)
+            torch._foreach_copy_(kept, list(moved.split([len(each) for each in kept])))
+        torch._foreach_zero_(totals)
 
 
 def group_statistics(model: nn.Module) -> list[Tensor]:

@@ -58,6 +58,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     ranks: Ranks | None = None,
     stop: Stop = never,
+    graphs: bool = False,
 ) -> None:
     """Trains a run, from its last checkpoint if there is one; a run that has ended is left as it is.
 
@@ -69,6 +70,7 @@ def train(
         checkpoint_seconds: least time between checkpoints; when they are written does not change the result.
         ranks: the processes that train it together, each of which calls this; None: this one alone.
         stop: whether to end early, with a checkpoint.
+        graphs: whether steps are CUDA graphs, which changes how fast the run is trained and not what it is.
 
     Raises:
         Interrupted: ``stop`` asked for it; another call goes on where this one ended.
@@ -78,17 +80,19 @@ def train(
     ranks = ranks or Ranks(device=device)
     with out_of_memory(run):
         if not has_ended(folder, prepared, ranks):
-            _train(run, prepared, folder, checkpoint_seconds, ranks, stop)
+            _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs)
 
 
-def _train(run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop) -> None:
+def _train(
+    run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop, graphs: bool
+) -> None:
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
     total = num_steps(frames, run.train, run.seed)
     snapshots = run.train.snapshot_steps(total)
     averaged = snapshots[-run.train.average :]
 
-    state, begun = resume(folder, run, prepared, total, ranks)
+    state, begun = resume(folder, run, prepared, total, ranks, graphs)
     session = Session(begun.step, ranks, begun.sessions)
     memory = Memory(state.model, run)
     plan = plan_summary(build_structure(run, prepared.tokenizer.size)[0], state.plan)

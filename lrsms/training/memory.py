@@ -18,6 +18,7 @@ from lrsms.models.decoder import DecoderBlock
 from lrsms.models.frontends import ResidualBlock
 from lrsms.models.norm import discard_group_statistics, without_statistics
 from lrsms.study.run import Run
+from lrsms.training.graphs import without_graphs
 
 BLOCKS = (ConformerBlock, DecoderBlock, ResidualBlock)
 """Modules that keep only their input for the backward pass, which computes the rest again."""
@@ -59,6 +60,7 @@ class Memory:
                     raise
                 # The memory of the failed step is freed only at the end of this block.
             discard_step(self._model)
+            without_graphs(self._model)
             recompute(self._model)
             self.recomputing = True
             if torch.cuda.is_available():

@@ -31,7 +31,9 @@ class Begun:
     row: dict[str, float] | None = None
 
 
-def resume(folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks) -> tuple[State, Begun]:
+def resume(
+    folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks, graphs: bool = False
+) -> tuple[State, Begun]:
     """Restores the run's last checkpoint, or begins the run; any number of ranks may have written it.
 
     Args:
@@ -40,6 +42,7 @@ def resume(folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks)
         prepared: its corpus.
         total: steps of the training.
         ranks: the processes that train it; all of them go on from the same checkpoint.
+        graphs: whether steps run as CUDA graphs, where they can.
 
     Raises:
         ValueError: one line: the checkpoint is of other data, another model or optimizer, it follows on a session that
@@ -53,7 +56,7 @@ def resume(folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks)
             f"{folder}: was begun {other} than {prepared.folder} holds now; bring back the corpus as it was, or move "
             "the run's folder elsewhere to start anew"
         )
-    state = State.at(run, prepared.tokenizer.size, ranks.device, step, total)
+    state = State.at(run, prepared.tokenizer.size, ranks.device, step, total, graphs)
     if checkpoint is None:
         return state, Begun()
     if ranks.first:

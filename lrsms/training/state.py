@@ -21,6 +21,7 @@ from lrsms.methods.plan import Matrix
 from lrsms.models.recognizer import Recognizer
 from lrsms.study.run import Run
 from lrsms.training.checkpoint import Checkpoint
+from lrsms.training.graphs import use_graphs, without_graphs
 from lrsms.training.optimizer import make_optimizer, set_learning_rate
 from lrsms.training.step import take_step
 
@@ -42,6 +43,7 @@ class State:
         total_weights: the sum of the snapshots so far that are averaged, by the names of the model's state dict.
         step: how many steps lie behind it.
         total: how many steps training takes.
+        graphs: whether steps run as CUDA graphs, where they can.
     """
 
     run: Run
@@ -51,9 +53,10 @@ class State:
     total_weights: dict[str, Tensor]
     step: int
     total: int
+    graphs: bool = False
 
     @classmethod
-    def at(cls, run: Run, size: int, device: torch.device, step: int, total: int) -> "State":
+    def at(cls, run: Run, size: int, device: torch.device, step: int, total: int, graphs: bool = False) -> "State":
         """The structure that a run has after ``step`` of ``total`` steps; at step 0 with its initial weights.
 
         Raises:
@@ -62,7 +65,9 @@ class State:
         phase = sum(change <= step for change in run.changes_at(total))
         model, plan = build_model(run, size, phase)
         model.to(device).train()
-        return cls(run, model, plan, make_optimizer(run.train, model), zeros_of(model), step, total)
+        if graphs:
+            use_graphs(model, device)
+        return cls(run, model, plan, make_optimizer(run.train, model), zeros_of(model), step, total, graphs)
 
     def update(self, lr: float) -> None:
         """Moves the weights by the gradients of a whole step, and changes the structure if this is the step for it."""
@@ -75,7 +80,10 @@ class State:
     def _change(self, phase: int) -> None:
         """Goes on in the structure of ``phase``; the sum of snapshots is of the last structure alone."""
         before = dict(self.model.named_parameters())
+        without_graphs(self.model)  # they are of the weights that there were
         change_structure(self.model, self.plan, self.run, phase)
+        if self.graphs:
+            use_graphs(self.model, next(self.model.parameters()).device)
         earlier, self.optimizer = self.optimizer, make_optimizer(self.run.train, self.model)
         self.total_weights = zeros_of(self.model)
         if self.run.method.keeps_moments:

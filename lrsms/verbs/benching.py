@@ -22,7 +22,7 @@ def add(verb: Verb) -> None:
         "--ratios", nargs="+", type=float, metavar="R", help="fractions of full rank that are kept (0.25)"
     )
     added.add_argument("--precision", nargs="+", help="default, bfloat16, tf32 (a GPU's) or float32")
-    added.add_argument("--modes", nargs="+", help="eager, compiled")
+    added.add_argument("--modes", nargs="+", help="eager, graphs (on a GPU), compiled")
     added.add_argument("--seconds", type=float, default=480.0, help="time limit; the first cases are measured first")
     added.add_argument("--output", type=Path, help="JSON to write (results/stepbench-<device>.json)")
 
@@ -69,8 +69,11 @@ def asked_grid(options: argparse.Namespace, device: "torch.device") -> "Grid":
     for ratio in grid.ratios:
         if not 0 < ratio <= 1:
             raise ValueError(f"--ratios {ratio:g}: must be more than 0 and at most 1")
-    if device.type != "cuda" and (stepbench.MOST in grid.frames or "tf32" in grid.precisions):
-        raise ValueError(f"--device {device}: '--frames max' and '--precision tf32' are for a CUDA device")
+    ours = (stepbench.MOST in grid.frames, "tf32" in grid.precisions, "graphs" in grid.modes)
+    if device.type != "cuda" and any(ours):
+        raise ValueError(
+            f"--device {device}: '--frames max', '--precision tf32' and '--modes graphs' are for a CUDA device"
+        )
     return grid
 
 

@@ -32,6 +32,12 @@ def add(verb: Verb) -> None:
 
     added = verb(plan, with_study(), on_device(), on_corpora(), on_records(), on_steptimes())
     added.add_argument(
+        "--speech",
+        type=float,
+        metavar="HOURS",
+        help="hours of speech in the training split: the plan also says the hours on an H100, by counts",
+    )
+    added.add_argument(
         "--no-measure",
         dest="measure",
         action="store_false",
@@ -67,6 +73,7 @@ def plan(options: argparse.Namespace) -> None:
     """Lists a study's runs with their parameters, and estimates time and disk before anything starts."""
     gc.disable()  # imports and runs stay in memory: looking through them for garbage takes a tenth of the time
     try:
+        from lrsms.cost.card import on_card
         from lrsms.cost.estimate import Folders, estimate
         from lrsms.cost.estimate_table import show as show_estimate
 
@@ -74,8 +81,14 @@ def plan(options: argparse.Namespace) -> None:
     finally:
         gc.enable()
     folders = Folders(options.records, options.steptimes, options.corpora)
+    if options.speech is not None and options.speech <= 0:
+        raise ValueError(f"--speech {options.speech:g}: must be more than 0 hours")
     result = estimate(experiments, project.decoding, folders, chosen_device(options), options.measure)
-    show_estimate(result, options.json)
+    cards = {}
+    if options.speech is not None:
+        firsts = {experiment.cell: experiment.run for experiment in reversed(experiments) if experiment.trained}
+        cards = {cell: on_card(run, options.speech) for cell, run in reversed(firsts.items())}
+    show_estimate(result, options.json, cards)
 
 
 def params(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from lrsms.base.strict import parse
@@ -26,6 +27,8 @@ from lrsms.verbs.options import (
     with_project,
 )
 
+RESULTS = Path("results")
+
 
 def add(verb: Verb) -> None:
     """Adds these verbs to the command line."""
@@ -47,6 +50,7 @@ def add(verb: Verb) -> None:
     )
     added.add_argument("--roots", default="{}", help="folders of recorded corpora; else where they were when prepared")
     added.add_argument("--deterministic", action="store_true", help="the same bits each time on a GPU too; slower")
+    added.add_argument("--graphs", action="store_true", help="steps as CUDA graphs: fewer launches, the same run")
 
     added = verb(decode, with_project(), on_device(), on_corpora(), workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder")
@@ -76,6 +80,19 @@ def add(verb: Verb) -> None:
         default=[],
         help="its options, such as --cores all; this option comes last",
     )
+
+    added = verb(work, on_device())
+    added.add_argument("list", help="a list in workflow/config/reference.yaml")
+    added.add_argument(
+        "--seconds", type=float, default=float("inf"), help="time limit; unfinished runs wait for the next call"
+    )
+    added.add_argument("--workers", type=int, default=1, help="processes that share the list, and the device")
+    added.add_argument("--prepare-threads", type=int, default=4, help="recordings read, or faces drawn, at a time")
+    added.add_argument("--roots", help="folders of recorded corpora, such as '{grid_s1: /data/grid_s1}'")
+    added.add_argument(
+        "--pack", type=Path, metavar="FILE.tar.gz", help="archive to write, of all results that exist at the end"
+    )
+    added.add_argument("--graphs", action="store_true", help="training steps as CUDA graphs: fewer launches, same runs")
 
     added = verb(unpack)
     added.add_argument(
@@ -160,7 +177,8 @@ def train(options: argparse.Namespace) -> None:
     with only_one(options.folder) if first else contextlib.nullcontext(), joined(device) as ranks:
         prepared = Prepared(options.corpora / run.prepared, given_root(options.roots, run.corpus))
         with interrupt.stop_on_signals() as stop:
-            train_run(run, prepared, options.folder, device, options.checkpoint_seconds, ranks, stop)
+            seconds = options.checkpoint_seconds
+            train_run(run, prepared, options.folder, device, seconds, ranks, stop, options.graphs)
 
 
 def decode(options: argparse.Namespace) -> None:
@@ -199,19 +217,54 @@ def reference(options: argparse.Namespace) -> None:
     from lrsms.report.results import folder_name
     from lrsms.watch.kept_results import keep, load, pack, work_through
 
-    project = read_project(str(options.config_folder / "config.yaml"))  # as the workflow does
-    if options.roots is not None:
-        project = parse(Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots")
-    goals = load(options.list, project, options.config_folder)
+    goals = load(options.list, _project_of_lists(options), options.config_folder)
     failed = work_through(goals, options.seconds, options.snakemake)
-    keep(goals, Path("results"))
+    keep(goals, RESULTS)
     if options.pack is not None:
-        pack(goals, Path("results"), options.pack)
+        pack(goals, RESULTS, options.pack)
     for goal in goals:
         say(goal)
     if failed:
         names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
         raise ValueError(f"{names}: the workflow failed before the time was over; its output above says why")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Works through such a list without Snakemake: each process trains, decodes and scores one run after another."""
+    from lrsms.watch import worker
+    from lrsms.watch.kept_results import keep, load, pack
+
+    began = time.monotonic()
+    device = chosen_device(options)
+    goals = load(options.list, _project_of_lists(options), options.config_folder)
+    worker.prepare_corpora(goals, RESULTS, options.prepare_threads, babble_recording)
+    left = options.seconds - (time.monotonic() - began)
+    whole = True
+    if options.workers > 1:
+        arguments = ["--config-folder", str(options.config_folder), "work", options.list, "--seconds", f"{left:.0f}"]
+        arguments += ["--device", options.device, "--threads", str(options.threads)]
+        arguments += ["--roots", options.roots] if options.roots is not None else []
+        whole = worker.several(options.workers, [*arguments, *(["--graphs"] if options.graphs else [])], left)
+    else:
+        with interrupt.stop_on_signals() as stop:
+            one = worker.Worker(device, worker.until(left, stop), RESULTS, options.graphs)
+            one.work_through(goals)
+            whole = not one.failed
+    keep(goals, RESULTS)
+    if options.pack is not None:
+        pack(goals, RESULTS, options.pack)
+    for goal in goals:
+        say(goal)
+    if not whole:
+        raise ValueError(f"{options.list}: some runs could not be made; the lines above say why")
+
+
+def _project_of_lists(options: argparse.Namespace) -> Project:
+    """What ``config.yaml`` asks, as the workflow reads it, with the roots that were given."""
+    project = read_project(str(options.config_folder / "config.yaml"))
+    if options.roots is None:
+        return project
+    return parse(Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots")
 
 
 def unpack(options: argparse.Namespace) -> None:

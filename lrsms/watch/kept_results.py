@@ -47,6 +47,8 @@ class Entry(Frozen):
     """The cells whose fields have these values (as in ``claims.yaml``), beside the dense baseline; None: all."""
     seeds: tuple[int, ...] | None = None
     """None: all."""
+    timed: bool = True
+    """False: their step times are not asked for, which need a device to themselves."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,12 @@ class Goal:
     Attributes:
         project: the project with the entry's study.
         files: score tables and step times.
+        experiments: those that are trained.
     """
 
     project: Project
     files: tuple[Path, ...]
+    experiments: tuple[Experiment, ...] = ()
 
     @property
     def missing(self) -> list[Path]:
@@ -94,9 +98,10 @@ def load(name: str, project: Project, folder: Path) -> list[Goal]:
         entry = parse(Entry, content, where)
         asked = project.model_copy(update=entry.model_dump(include={"study", "task", "scale", "corpus"}))
         experiments = _chosen(entry, expand.load(asked, folder), where)
-        trained = [Path("results/records") / e.name / asked.decoding.scores for e in experiments if e.trained]
-        timed = dict.fromkeys(Path("results/steptime") / f"{e.steptime}.json" for e in experiments)
-        goals.append(Goal(asked, (*trained, *timed)))
+        trained = tuple(e for e in experiments if e.trained)
+        scores = [Path("results/records") / e.name / asked.decoding.scores for e in trained]
+        timed = dict.fromkeys(Path("results/steptime") / f"{e.steptime}.json" for e in experiments if entry.timed)
+        goals.append(Goal(asked, (*scores, *timed), trained))
     return goals
 
 

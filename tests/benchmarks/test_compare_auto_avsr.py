@@ -7,7 +7,8 @@ import torch
 from small import AUDIOVISUAL, SIZE, small_run
 from torch import nn
 
-from benchmarks.compare_auto_avsr import PACKAGE, TheirStep, main, their_model
+from benchmarks import compare_auto_avsr
+from benchmarks.compare_auto_avsr import PACKAGE, Setting, TheirStep, main, their_model
 from lrsms.cost.random_data import random_batch
 
 CPU = torch.device("cpu")
@@ -83,3 +84,30 @@ def test_their_step_is_a_whole_training_step(both):
     samples, pictures = (1, 640 * 40, 1), (1, 40, 1, 88, 88)
     assert network.shapes == ([pictures, samples, (1,), (1,), (1, 9)] if both else [samples, (1,), (1, 9)])
     assert network.weight != 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_settings_that_their_code_does_not_bear_say_so_and_the_others_are_measured(clone, monkeypatch, fails):
+    """Both networks are small here; their network is made once."""
+    made = []
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+            made.append(self)
+
+        def forward(self, *inputs):
+            if fails and torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("value cannot be converted\nmore")
+            return self.weight * inputs[0].square().mean(), None
+
+    monkeypatch.setattr(compare_auto_avsr, "preset_run", lambda name: small_run(frontend="wave", mels=None))
+    monkeypatch.setattr(compare_auto_avsr, "their_model", lambda *_: Network())
+    settings = (Setting("bfloat16", "bfloat16", "eager"), Setting("float32", "float32", "eager"))
+    monkeypatch.setattr(compare_auto_avsr, "ON_CPU", settings)
+    figures = compare_auto_avsr.compare(clone(""), "asr", 100, CPU, 0.0)
+    assert len(made) == 1
+    assert [figure.value is None for figure in figures] == ([True, False, False] if fails else [False] * 4)
+    if fails:
+        assert figures[0].details == {"why_not": "value cannot be converted"}

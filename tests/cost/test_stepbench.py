@@ -9,12 +9,14 @@ import pytest
 import torch
 from small import AUDIOVISUAL, small_run
 
-from lrsms.cost import case, stepbench
-from lrsms.cost.case import TARGETS, Row, arithmetic, compile_blocks, measure_case, network, variant
+from lrsms.base.kernels import arithmetic
+from lrsms.cost import case, stepbench, steptime
+from lrsms.cost.case import TARGETS, Row, compile_blocks, measure_case, variant
 from lrsms.cost.random_data import vocabulary
 from lrsms.cost.stepbench import TIME_WAS_UP, Grid, Result, measure_grid
 from lrsms.cost.stepbench_table import NONE, columns, sentences
-from lrsms.cost.steptime import TrainingStep
+from lrsms.cost.steptime import TrainingStep, network
+from lrsms.methods.build import build_model
 from lrsms.study.lowrank import LowRank
 from lrsms.verbs.benching import asked_grid
 
@@ -96,7 +98,7 @@ def test_targets_are_those_of_the_study():
 
 def test_a_network_for_timing_has_the_shapes_of_the_runs_own():
     run = variant(small_run(**AUDIOVISUAL), replace(ROW, ratio=0.5))
-    own, fast = TrainingStep(run, CPU).model, network(run, CPU)
+    own, fast = build_model(run, vocabulary(run))[0], network(run, CPU)
     assert {name: value.shape for name, value in own.state_dict().items()} == {
         name: value.shape for name, value in fast.state_dict().items()
     }
@@ -110,7 +112,7 @@ def test_a_failing_compiler_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(case, "compile_blocks", fail)
     rows = measure_case([replace(ROW, mode="compiled")], small_run(), CPU, None)
     assert [row.why_not for row in rows] == ["no C++ compiler found"]
-    monkeypatch.setattr(case, "network", fail)
+    monkeypatch.setattr(steptime, "network", fail)
     with pytest.raises(RuntimeError):
         measure_case([ROW], small_run(), CPU, None)
 
@@ -119,7 +121,7 @@ def test_what_does_not_fit_is_said(monkeypatch):
     def fail(*_):
         raise torch.OutOfMemoryError("256 GiB")
 
-    monkeypatch.setattr(case, "network", fail)
+    monkeypatch.setattr(steptime, "network", fail)
     (row,) = measure_case([ROW], small_run(), CPU, None)
     assert row.why_not == "out of memory"
 
@@ -130,7 +132,7 @@ def test_the_largest_number_of_frames_is_the_last_double_that_fits(monkeypatch):
             raise torch.OutOfMemoryError
         return network(run, device)
 
-    monkeypatch.setattr(stepbench, "network", some)
+    monkeypatch.setattr(steptime, "network", some)
     assert stepbench.most_frames(small_run(), (0.5,), "float32", CPU) == 200
 
 
@@ -161,9 +163,9 @@ def test_tables_show_what_was_measured_and_why_not(measured):
     ("option", "message"),
     [
         ({"frames": ["150"]}, "--frames 150: must be a multiple of 100"),
-        ({"frames": ["max"]}, "'--frames max' and '--precision tf32' are for a CUDA device"),
+        ({"frames": ["max"]}, "'--frames max', '--precision tf32' and '--modes graphs' are for a CUDA device"),
         ({"precision": ["float16"]}, "--precision float16: use one of default, bfloat16, tf32, float32"),
-        ({"modes": ["fast"]}, "--modes fast: use one of eager, compiled"),
+        ({"modes": ["fast"]}, "--modes fast: use one of eager, graphs, compiled"),
         ({"ratios": [1.5]}, "--ratios 1.5: must be more than 0 and at most 1"),
     ],
 )
@@ -182,7 +184,7 @@ def test_compiled_blocks_compute_the_same():
     results = []
     for compiled in (False, True):
         torch.manual_seed(0)
-        step = TrainingStep(run, CPU, network(run, CPU))
+        step = TrainingStep(run, CPU)
         if compiled:
             with case.many_graphs():
                 compile_blocks(step.model)

@@ -116,7 +116,7 @@ def test_block_is_macaron_with_half_steps():
     y = y + block.attention(block.norm_attention(y), positions, PADDING)
     y = y + block.convolution(block.norm_convolution(y), PADDING)
     y = y + block.feedforward_out(block.norm_feedforward_out(y)) / 2
-    torch.testing.assert_close(block(x, positions, PADDING), block.norm(y), rtol=0, atol=1e-12)
+    torch.testing.assert_close(block(x, positions, PADDING, PADDING), block.norm(y), rtol=0, atol=1e-12)
 
 
 def test_padding_changes_nothing(encoder):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small import lived_in
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lrsms.models.norm import MaskedBatchNorm, NormaliseValid, update_running_statistics
 
@@ -39,7 +40,7 @@ def test_equals_pytorch_without_padding(norm, theirs):
     ours.square().sum().backward()
     expected.square().sum().backward()
     torch.testing.assert_close(x.grad, y.grad, rtol=0, atol=1e-10)
-    norm.update_running_statistics()
+    update_running_statistics(norm)
     torch.testing.assert_close(norm.running_mean, theirs.running_mean, rtol=0, atol=1e-12)
     torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
     torch.testing.assert_close(norm.eval()(x_of(1), NO_PADDING), theirs.eval()(x_of(1)), rtol=0, atol=1e-12)
@@ -50,7 +51,7 @@ def test_equals_pytorch_on_the_valid_frames_alone(norm, theirs):
     valid = ~PADDING
     expected = theirs(x.transpose(1, 2)[valid])  # (8 valid frames, channels)
     torch.testing.assert_close(norm(x, PADDING).transpose(1, 2)[valid], expected, rtol=0, atol=1e-12)
-    norm.update_running_statistics()
+    update_running_statistics(norm)
     torch.testing.assert_close(norm.running_mean, theirs.running_mean, rtol=0, atol=1e-12)
     torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
 
@@ -115,7 +116,7 @@ def test_works_over_images_too(norm):
     theirs = nn.BatchNorm3d(CHANNELS).double()
     theirs.load_state_dict(norm.state_dict(), strict=False)
     torch.testing.assert_close(norm(x, NO_PADDING), theirs(x), rtol=0, atol=1e-12)
-    norm.update_running_statistics()
+    update_running_statistics(norm)
     torch.testing.assert_close(norm.running_var, theirs.running_var, rtol=0, atol=1e-12)
 
 
@@ -129,7 +130,7 @@ def test_what_has_no_padding_needs_no_mask(norm):
         copy = deepcopy(norm)
         y = copy(x, mask)
         y.pow(3).sum().backward()
-        copy.update_running_statistics()
+        update_running_statistics(copy)
         results.append([y, x.grad, copy.weight.grad, copy.bias.grad, *copy.buffers(), copy.eval()(pictures, mask)])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
@@ -138,7 +139,7 @@ def test_what_has_no_padding_needs_no_mask(norm):
 def test_a_step_without_groups_moves_nothing(norm):
     """As when every utterance of a step lacks the modality."""
     before = {name: value.clone() for name, value in norm.state_dict().items()}
-    norm.update_running_statistics()
+    update_running_statistics(norm)
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
 
 
@@ -154,7 +155,7 @@ def test_running_statistics_move_once_per_step_by_the_mean_of_the_groups(norm):
     # The next step begins from nothing.
     before = norm.running_var.clone()
     norm(groups[0], NO_PADDING)
-    norm.update_running_statistics()
+    update_running_statistics(norm)
     expected = 0.9 * before + 0.1 * groups[0].transpose(0, 1).flatten(1).var(1)
     torch.testing.assert_close(norm.running_var, expected, rtol=0, atol=1e-12)
 
@@ -186,3 +187,33 @@ def test_bfloat16_is_normalised_in_float32():
 
 def test_the_sums_of_a_step_are_no_part_of_the_weights(norm):
     assert set(norm.state_dict()) == {"weight", "bias", "running_mean", "running_var"}
+
+
+class _Counter(TorchDispatchMode):
+    count = 0
+
+    def __torch_dispatch__(self, function, types, inputs=(), named=None):
+        self.count += not any(each.alias_info and not each.alias_info.is_write for each in function._schema.returns)
+        return function(*inputs, **(named or {}))
+
+
+def test_norms_of_a_model_move_together_and_as_each_would_alone():
+    """To the bit, in as many operations for three norms as for one; one of them had no groups."""
+    sizes, operations, generator = (4, 7, 2), [], torch.Generator().manual_seed(0)
+    norms = nn.ModuleList(MaskedBatchNorm(size) for size in sizes)
+    expected = []
+    for number, norm in enumerate(norms):
+        for running in (norm.running_mean, norm.running_var):
+            running.copy_(torch.rand(running.shape, generator=generator))
+        norm.group_statistics[:2] = torch.rand(2, len(norm.weight), generator=generator)
+        norm.group_statistics[2] = groups = float(number)
+        for running, total in zip((norm.running_mean, norm.running_var), norm.group_statistics[:2], strict=True):
+            expected.append(running.lerp(total / groups, norm.momentum) if groups else running.clone())
+    for model in (deepcopy(norms[0]), norms):
+        with _Counter() as counter:
+            update_running_statistics(model)
+        operations.append(counter.count)
+    found = [running for norm in norms for running in (norm.running_mean, norm.running_var)]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert not any(norm.group_statistics.any() for norm in norms)
+    assert operations[0] == operations[1] <= 15

@@ -1,6 +1,7 @@
 """A study of seconds, ``scratch``, and the real workflow on it."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,17 @@ grids:
     lowrank.ratio: [0.5]
     seed: [1]
 """
+
+
+def scratch_project(folder: Path, lists: str, preset: str = PRESET) -> Path:
+    """Copies the workflow into ``folder`` with the study and ``lists`` for ``reference.yaml``; its config's folder."""
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
+    config = folder / "workflow/config"
+    (config / "reference.yaml").write_text(lists)
+    (config / "corpora/small.yaml").write_text(CORPUS)
+    (config / "presets/test-asr.yaml").write_text(preset)
+    (config / "studies/scratch.yaml").write_text(STUDY)
+    return config
 
 
 def snakemake(folder: Path, *arguments: str, study: str = "scratch") -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,19 @@ import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 from torch.profiler import ProfilerActivity, profile
 
-from lrsms.base.kernels import choose_kernels
-from lrsms.cost.case import arithmetic
+from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.cost.memory import device_memory_mb
+from lrsms.cost.random_data import random_batch
 from lrsms.cost.steptime import TrainingStep
 from lrsms.decoding.decode import decode
 from lrsms.methods.build import build_model
 from lrsms.models.conformer import attend
-from lrsms.models.norm import MaskedBatchNorm
+from lrsms.models.norm import MaskedBatchNorm, update_running_statistics
 from lrsms.study.expand import preset_run
+from lrsms.training.graphs import use_graphs
 from lrsms.training.memory import recompute
 from lrsms.training.state import State
-from lrsms.training.step import accumulate
+from lrsms.training.step import accumulate, clip_and_read
 
 GPU = torch.device("cuda")
 CPU = torch.device("cpu")
@@ -170,7 +172,63 @@ except Interrupted:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr"])
+def several_steps(run, graphs):
+    """Losses of a few steps of three groups, two of which have one padded shape, and what is trained in the end."""
+    step = TrainingStep(run, CPU)
+    model, _ = build_model(run, step.size)
+    model.to(GPU).train()
+    groups = [run.train.model_copy(update={"group_frames": frames}) for frames in (300, 200, 60)]
+    runs = [run.model_copy(update={"train": train}) for train in groups]
+    batches = [random_batch(each, step.size, step.num_tokens).for_device(GPU) for each in runs]
+    if graphs:
+        assert use_graphs(model, GPU)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
+    losses = []
+    for number in range(5):
+        found = accumulate(model, run, batches, number, GPU)
+        losses.append(clip_and_read(model, found, 5.0))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        update_running_statistics(model)
+    made = [len(module.forward.made) for module in model.modules() if "forward" in vars(module)]
+    return losses, {name: tensor.cpu() for name, tensor in model.state_dict().items()}, made
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_graphs_train_what_plain_steps_train(network, precision):
+    run = small_run(LOW_RANK, **NETWORKS[network])
+    run = run.model_copy(update={"train": run.train.model_copy(update={"precision": precision})})
+    with arithmetic("float32"), warnings.catch_warnings():
+        warnings.filterwarnings("error", message="no CUDA graph")
+        (losses, state, made), (expected, expected_state, _) = (several_steps(run, each) for each in (True, False))
+    assert made and all(made)
+    tolerance = 1e-4 if precision == "float32" else 3e-2
+    for (found, norm), (plain, plain_norm) in zip(losses, expected, strict=True):
+        assert found == pytest.approx(plain, rel=tolerance)
+        assert norm == pytest.approx(plain_norm, rel=10 * tolerance)
+    if precision == "float32":
+        for name, tensor in expected_state.items():
+            torch.testing.assert_close(state[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_graphs_draw_other_dropout_in_each_step_and_the_same_one_again():
+    run = small_run(dropout=0.3)
+    first, again = (several_steps(run, True)[0] for _ in range(2))
+    assert first == again
+    model = build_model(run, 11)[0].to(GPU).train()
+    use_graphs(model, GPU)
+    x = torch.randn(8, 16, 16, device=GPU, requires_grad=True)
+    mask = torch.zeros(8, 16, dtype=torch.bool, device=GPU)
+    outputs = []
+    for seed in (0, 0, 1, 2, 1):
+        torch.manual_seed(seed)
+        outputs.append(model.encoder(x, mask).detach().clone())
+    assert not torch.equal(outputs[2], outputs[3]) and torch.equal(outputs[2], outputs[4])
+    assert torch.equal(outputs[0], outputs[1])  # the first was no graph yet
+
+
+@pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr", "mini-asr"])
 def test_a_step_takes_no_more_memory_than_is_stated(preset):
     run = preset_run(preset)
     torch.cuda.empty_cache()

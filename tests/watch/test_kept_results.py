@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from scratch import CORPUS, PRESET, STUDY, shipped_project
+from scratch import PRESET, scratch_project, shipped_project
 
 from lrsms.__main__ import _parser
 from lrsms.study import expand
@@ -24,16 +23,6 @@ own:
 """
 
 
-def scratch(folder: Path, lists: str = LISTS, preset: str = PRESET) -> Path:
-    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("local.yaml"))
-    config = folder / "workflow/config"
-    (config / "reference.yaml").write_text(lists)
-    (config / "corpora/small.yaml").write_text(CORPUS)
-    (config / "presets/test-asr.yaml").write_text(preset)
-    (config / "studies/scratch.yaml").write_text(STUDY)
-    return config
-
-
 def reference(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "lrsms", "reference", "own", *arguments, "--snakemake", "--cores", "2"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -41,7 +30,7 @@ def reference(folder: Path, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["cpu", "speech", "gpu"])
+@pytest.mark.parametrize("name", ["cpu", "speech", "gpu", "lease"])
 def test_every_entry_of_the_lists_has_runs(name: str) -> None:
     goals = load(name, shipped_project(), CONFIG)
     assert goals
@@ -49,7 +38,7 @@ def test_every_entry_of_the_lists_has_runs(name: str) -> None:
 
 
 def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_path: Path) -> None:
-    config = scratch(
+    config = scratch_project(
         tmp_path,
         "own: [{study: lrsms, task: asr, scale: tiny, corpus: commands, seeds: [1, 3],"
         " cells: [{lowrank.ratio: 0.25}, {lowrank: null, model.dim: smaller}]}]",
@@ -78,7 +67,7 @@ def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_
     ],
 )
 def test_a_list_that_asks_for_nothing_is_refused_in_one_line(tmp_path: Path, lists: str, message: str) -> None:
-    config = scratch(tmp_path, lists)
+    config = scratch_project(tmp_path, lists)
     with pytest.raises(ValueError, match=message) as caught:
         load("own", shipped_project(), config)
     assert "\n" not in str(caught.value)
@@ -153,9 +142,9 @@ def test_an_archive_holds_whole_records_and_nobodys_name(tmp_path: Path, monkeyp
 
 @pytest.mark.slow
 def test_records_that_were_packed_make_the_same_tables_elsewhere(tmp_path: Path) -> None:
-    scratch(tmp_path / "gpu")
+    scratch_project(tmp_path / "gpu", LISTS)
     assert reference(tmp_path / "gpu", "--pack", "back.tar.gz") == "scratch-asr-test-small: 4 of 4"
-    scratch(tmp_path / "home")
+    scratch_project(tmp_path / "home", LISTS)
     command = [sys.executable, "-m", "lrsms", "unpack", str(tmp_path / "gpu/back.tar.gz")]
     subprocess.run(command, cwd=tmp_path / "home", check=True, capture_output=True)
     tables = []
@@ -168,7 +157,7 @@ def test_records_that_were_packed_make_the_same_tables_elsewhere(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_slice_ends_in_time_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    scratch(tmp_path, preset=PRESET.replace("steps: 4,", "steps: 1000000,"))
+    scratch_project(tmp_path, LISTS, preset=PRESET.replace("steps: 4,", "steps: 1000000,"))
     steps = []
     for _ in range(2):
         assert reference(tmp_path, "--seconds", "60") in [f"scratch-asr-test-small: {n} of 4" for n in range(3)]

@@ -1,0 +1,117 @@
+"""How much faster low rank could be at most: what a training step has to do, counted, of one network and of another.
+
+Two things are counted, each of which bounds a device that does nothing else: multiply-adds, and bytes read and written.
+The step of a device that is bound by arithmetic shrinks as the multiply-adds do; one that is bound by its memory, as
+the bytes do; one that waits for launches, not at all. So no measured speed-up is above the larger of the two, but for
+what counts do not see: caches, kernels that suit one shape better than another, and chance.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from lrsms.base.strict import canonical_json, parse
+from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
+from lrsms.cost.rate import multiply_adds_per_step
+from lrsms.cost.roofline import update_bytes
+from lrsms.methods.build import build_structure
+from lrsms.methods.operations import inputs_without_memory
+from lrsms.models.recognizer import Recognizer
+from lrsms.study.run import Run
+from lrsms.training.optimizer import update_cost
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a training step on full groups of utterances of 4 s takes.
+
+    Attributes:
+        multiply_adds: of products and convolutions, forward and backward, and of the update.
+        bytes: read and written by every operation in float32, one after another as PyTorch does them, forward and
+            backward; and by the clipping and the optimizer.
+        operations: kernels or so: operations that read or write anything.
+    """
+
+    multiply_adds: float
+    bytes: float
+    operations: int
+
+
+def ceiling(run: Run, baseline: Run) -> dict[str, float]:
+    """The baseline's ``multiply_adds`` and ``bytes`` over the run's."""
+    dense, other = count(baseline), count(run)
+    return {"multiply_adds": dense.multiply_adds / other.multiply_adds, "bytes": dense.bytes / other.bytes}
+
+
+def count(run: Run) -> Counted:
+    """Counts on the meta device: nothing is computed. Whatever the precision, numbers are counted as float32."""
+    float32 = run.model_copy(update={"train": run.train.model_copy(update={"precision": "float32"})})
+    return _count(canonical_json(float32.model_dump(mode="json", exclude_none=True)))
+
+
+@lru_cache(16)
+def _count(text: str) -> Counted:
+    run = parse(Run, json.loads(text), "run")
+    network, _ = build_structure(run, vocabulary(run))
+    frames = min(FRAMES, run.train.group_frames)
+    group = _group(run, network.train(), run.train.group_frames // frames, frames)
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    updates = update_bytes(num_parameters, update_cost(run.train, network))
+    groups = run.train.groups_per_step
+    return Counted(multiply_adds_per_step(run), groups * group.bytes + updates, groups * group.operations)
+
+
+def _group(run: Run, network: Recognizer, num_utterances: int, frames: int) -> "Traffic":
+    """Of the forward and backward pass of one group."""
+    audio, video, lengths, tokens = inputs_without_memory(run, num_utterances, frames, num_tokens(run))
+    with Traffic() as traffic:
+        memory, mask = network.encode(audio, video, lengths)
+        total = network.ctc_log_probs(memory).sum()
+        if network.decoder is not None:
+            total = total + network.decoder(tokens, memory, mask).sum()
+        total.backward()
+    return traffic
+
+
+class Traffic(TorchDispatchMode):
+    """Counts the operations of a block and the bytes that they read and write; views are none.
+
+    Attributes:
+        bytes: each operation's inputs and outputs once.
+        operations: how many.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes, self.operations = 0, 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[type], inputs: Sequence[Any] = (), named: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Does the operation, and counts it."""
+        output = function(*inputs, **(named or {}))
+        if not _is_view(function):
+            self.operations += 1
+            self.bytes += sum(x.nbytes for x in tree_leaves((inputs, named, output)) if isinstance(x, Tensor))
+        return output
+
+
+def _is_view(function: torch._ops.OpOverload) -> bool:
+    """Whether an operation only looks at the same memory otherwise, or reserves some."""
+    name = function.overloadpacket.__name__
+    aliases = any(each.alias_info is not None and not each.alias_info.is_write for each in function._schema.returns)
+    return aliases or name in (
+        "_unsafe_view",
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "new_empty",
+        "_local_scalar_dense",
+    )

@@ -1,0 +1,317 @@
+"""Training steps as CUDA graphs: encoders and decoder, recorded once for every shape and replayed with one launch.
+
+A small network's step on a GPU takes as long as the host needs to launch its thousands of kernels. A graph holds them
+all, but for one shape only. So groups are padded to shapes of which there are few: multiples of 8 utterances, 8 tokens
+and 16 frames. Padding is in no statistic, loss or gradient of this network (``models.norm``, ``models.recognizer``), so
+it changes rounding alone, and which numbers dropout draws. Front ends, fusion, CTC and the losses stay as they are.
+
+It is a way to execute a run and no part of what the run is. What cannot be recorded runs as ever, with one line.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lrsms.models.conformer import ConformerEncoder
+from lrsms.models.decoder import Decoder
+from lrsms.models.norm import group_statistics
+
+UTTERANCES, TOKENS, FRAMES = 8, 8, 16
+"""Shapes are padded to multiples of these."""
+MOST_GRAPHS = 64
+"""Shapes of each module that are recorded; others run as ever. A training has about forty."""
+FREE_SHARE = 0.1
+"""Of the device's memory, below which nothing more is recorded."""
+_WARMUP = 2
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How an input is padded: its first two axes to multiples, with a value that makes it padding.
+
+    Attributes:
+        axes: multiples of the first two axes.
+        fill: the value.
+    """
+
+    axes: tuple[int, int]
+    fill: float | bool
+
+    def shape(self, x: Tensor) -> tuple[int, ...]:
+        """The shape that ``x`` is padded to."""
+        return (*(-(-size // step) * step for size, step in zip(x.shape, self.axes, strict=False)), *x.shape[2:])
+
+    def write(self, into: Tensor, x: Tensor) -> None:
+        """Fills ``into``, of the padded shape, with ``x`` and padding."""
+        if into.shape != x.shape:
+            into.fill_(self.fill)
+        into[: x.shape[0], : x.shape[1]].copy_(x)
+
+
+_INPUTS: dict[type[nn.Module], tuple[Padding, ...]] = {
+    ConformerEncoder: (Padding((UTTERANCES, FRAMES), 0.0), Padding((UTTERANCES, FRAMES), True)),
+    Decoder: (
+        Padding((UTTERANCES, TOKENS), 0),
+        Padding((UTTERANCES, FRAMES), 0.0),
+        Padding((UTTERANCES, FRAMES), True),
+    ),
+}
+"""By module that is graphed, its inputs in order; the output's first two axes are those of the first input."""
+
+
+def use_graphs(model: nn.Module, device: torch.device) -> bool:
+    """Has the encoders and the decoder of a model, which lies on ``device``, run as graphs whenever they train.
+
+    Returns:
+        Whether they do; otherwise one line says why not.
+    """
+    if device.type != "cuda":
+        warnings.warn("CUDA graphs need a CUDA device; going on without", stacklevel=2)
+        return False
+    for module in model.modules():
+        if type(module) in _INPUTS:
+            setattr(module, "forward", Graphed(module, Captured))  # noqa: B010 (for mypy)
+    return True
+
+
+def without_graphs(model: nn.Module) -> None:
+    """Takes graphs away, and gives back what memory they hold."""
+    for module in model.modules():
+        if isinstance(module.__dict__.get("forward"), Graphed):
+            del module.__dict__["forward"]
+
+
+Step = Callable[[Sequence[Tensor]], Tensor]
+"""From the inputs of a module to its output, at one padded shape, of which its ``inputs`` are."""
+
+
+class Graphed:
+    """Stands for a module's ``forward``: pads to a shape, and lets what was made for that shape do the rest.
+
+    Args:
+        module: an encoder or a decoder.
+        make: from the module, how its inputs are padded, inputs and what graphs of the module share, what runs it.
+    """
+
+    def __init__(self, module: nn.Module, make: Callable[..., Step]) -> None:
+        self.forward: Callable[..., Tensor] = module.forward
+        self.paddings = _INPUTS[type(module)]
+        self.made: dict[Any, Step] = {}
+        self._module, self._make = module, make
+        self._seen: set[Any] = set()
+        self._shared: Shared | None = None
+        self._given_up = False
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """What the module returns, ``(B, T, D)`` or ``(B, U, V)``."""
+        if not (self._module.training and torch.is_grad_enabled()) or self._given_up:
+            return self.forward(*inputs)
+        key = self._key(inputs)
+        step = self.made.get(key)
+        if step is None:
+            # A shape that comes once is not worth it.
+            if key not in self._seen or len(self.made) == MOST_GRAPHS or not _has_room(inputs[0].device):
+                self._seen.add(key)
+                return self.forward(*inputs)
+            step = self._record(inputs)
+            if step is None:
+                return self.forward(*inputs)
+            self.made[key] = step
+        rows, columns = inputs[0].shape[:2]
+        return step(inputs)[:rows, :columns]
+
+    def _key(self, inputs: Sequence[Tensor]) -> Any:
+        shapes = tuple(padding.shape(x) for padding, x in zip(self.paddings, inputs, strict=True))
+        types = tuple((x.dtype, x.requires_grad) for x in inputs)
+        return shapes, types, _autocast_type(inputs[0].device)
+
+    def _record(self, inputs: Sequence[Tensor]) -> Step | None:
+        if self._shared is None:
+            self._shared = Shared.of(self._module)
+        try:
+            with _plain(self._module):
+                return self._make(self._module, self.paddings, inputs, self._shared)
+        except RuntimeError as error:
+            self._given_up = True
+            self.made.clear()  # their memory may be what is missing
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            warnings.warn(f"no CUDA graph can be made here ({reason}); going on without", stacklevel=3)
+            return None
+
+
+@dataclass
+class Shared:
+    """What all graphs of a module have in common.
+
+    Attributes:
+        parameters: those that are trained, by name.
+        gradients: of each, where the graphs add theirs: memory that stays where it is, as a graph needs it.
+        pool: of memory. No two graphs of a module hold anything in it between forward and backward pass of a group, so
+            that they may share it.
+    """
+
+    parameters: dict[str, nn.Parameter]
+    gradients: list[Tensor]
+    pool: Any = field(default=None)
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "Shared":
+        """Of a module that no graph was made of yet."""
+        parameters = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+        pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
+        return cls(parameters, [torch.zeros_like(parameter) for parameter in parameters.values()], pool)
+
+    def attach(self) -> None:
+        """Makes ``gradients`` the parameters' own, as they stand: zero where ``zero_grad`` left none."""
+        fresh = []
+        for parameter, gradient in zip(self.parameters.values(), self.gradients, strict=True):
+            if parameter.grad is gradient:
+                continue
+            if parameter.grad is None:
+                fresh.append(gradient)
+            else:  # of a group that was not a graph's
+                gradient.copy_(parameter.grad)
+            parameter.grad = gradient
+        if fresh:
+            torch._foreach_zero_(fresh)
+
+
+class Captured:
+    """A module at one shape as two graphs, of its forward and of its backward pass.
+
+    The backward graph adds to the gradients of the parameters itself: autograd would take a graph's own memory for a
+    gradient that is its to keep, and the next group would overwrite it.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        paddings: Sequence[Padding],
+        inputs: Sequence[Tensor],
+        shared: Shared,
+    ) -> None:
+        self.paddings, self.shared = paddings, shared
+        self.inputs = [
+            torch.empty(padding.shape(x), dtype=x.dtype, device=x.device).requires_grad_(x.requires_grad)
+            for padding, x in zip(paddings, inputs, strict=True)
+        ]
+        # Leaves of its own, in the same memory: autograd remembers on which stream a leaf was first used, which may be
+        # another than the one that is recorded.
+        leaves = {name: each.detach().requires_grad_() for name, each in shared.parameters.items()}
+        self.moved, self.leaves = [x for x in self.inputs if x.requires_grad], list(leaves.values())
+        forward = partial(functional_call, module, leaves)
+        self._write(inputs)
+        self._graphs = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with _leaving_no_trace(module, self.inputs[0].device), _autocast_without_cache(self.inputs[0].device):
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(_WARMUP):
+                    output = forward(tuple(self.inputs))
+                    self._gradients(output, torch.zeros_like(output))
+                    del output
+            torch.cuda.current_stream().wait_stream(stream)
+            # Only this thread is watched: another loads data into pinned memory meanwhile.
+            record = partial(torch.cuda.graph, pool=shared.pool, stream=stream, capture_error_mode="thread_local")
+            with record(self._graphs[0]):
+                self.output = forward(tuple(self.inputs))
+            self.pull = torch.zeros_like(self.output)
+            with record(self._graphs[1]):
+                self.of_inputs, found = self._gradients(self.output, self.pull)
+                held = [total for total, each in zip(shared.gradients, found, strict=True) if each is not None]
+                torch._foreach_add_(held, [each for each in found if each is not None])
+        self.output = self.output.detach()
+
+    def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
+        """The module's output at its padded shape."""
+        return _Replayed.apply(self, inputs, *(x for x in inputs if x.requires_grad))
+
+    def replay_forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Without gradients."""
+        self._write(inputs)
+        self._graphs[0].replay()
+        return self.output.detach()
+
+    def replay_backward(self, pull: Tensor) -> list[Tensor]:
+        """Adds to the parameters' gradients; returns those of the inputs, at their padded shapes."""
+        self.pull.copy_(pull)
+        self.shared.attach()
+        self._graphs[1].replay()
+        return [gradient.detach() for gradient in self.of_inputs]
+
+    @torch.no_grad()
+    def _write(self, inputs: Sequence[Tensor]) -> None:
+        for padding, static, x in zip(self.paddings, self.inputs, inputs, strict=True):
+            padding.write(static, x)
+
+    def _gradients(self, output: Tensor, pull: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
+        """Of the inputs, and of the parameters, some of which may have none."""
+        wanted = [*self.moved, *self.leaves]
+        found = torch.autograd.grad(output, wanted, pull, allow_unused=True)
+        return found[: len(self.moved)], found[len(self.moved) :]  # type: ignore[return-value]
+
+
+class _Replayed(torch.autograd.Function):
+    """Hands autograd the two graphs of a ``Captured``."""
+
+    @staticmethod
+    def forward(ctx: Any, captured: Captured, inputs: Sequence[Tensor], *moved: Tensor) -> Tensor:
+        ctx.captured, ctx.shapes = captured, [x.shape for x in moved]
+        return captured.replay_forward(inputs)
+
+    @staticmethod
+    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor | None, ...]:
+        found = ctx.captured.replay_backward(pull)
+        cut = [each[: shape[0], : shape[1]] for each, shape in zip(found, ctx.shapes, strict=True)]
+        return None, None, *cut
+
+
+@contextmanager
+def _plain(module: nn.Module) -> Iterator[None]:
+    """Until the block ends, the module is called as if it had no graphs."""
+    graphed = module.__dict__.pop("forward")
+    try:
+        yield
+    finally:
+        module.__dict__["forward"] = graphed
+
+
+@contextmanager
+def _leaving_no_trace(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Until the block ends, groups that pass are rehearsals: neither statistics nor the draws of dropout move on."""
+    noted = [(total, total.clone()) for total in group_statistics(module)]
+    random = torch.cuda.get_rng_state(device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_rng_state(random, device)
+        with torch.no_grad():
+            for total, before in noted:
+                total.copy_(before)
+
+
+@contextmanager
+def _autocast_without_cache(device: torch.device) -> Iterator[None]:
+    """As autocast is now, but each weight is cast inside of the graph: what was cast before would be an old weight."""
+    dtype = _autocast_type(device)
+    with torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+        yield
+
+
+def _autocast_type(device: torch.device) -> torch.dtype | None:
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+
+
+def _has_room(device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    free, total = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free + cached > FREE_SHARE * total

@@ -1,0 +1,189 @@
+"""Runs of a list of results one after another in one process: trained, decoded and scored, without Snakemake.
+
+A process of its own for every job, as the workflow has it, starts PyTorch and a GPU anew each time: two starts of ten
+or twenty seconds for a run of a minute. And a machine that is lent for ten minutes may have no Snakemake. A worker
+leaves the same files at the same places, so that the workflow goes on from them. Several workers may share a list, and
+a device: each takes the first run that is neither done nor held by another.
+"""
+
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from lrsms.base.devices import forget_peak_memory
+from lrsms.base.files import Held, only_one, write_json
+from lrsms.base.terminal import say
+from lrsms.data.prepare import prepare
+from lrsms.data.prepared import SUMMARY, Prepared
+from lrsms.decoding.decode import decode
+from lrsms.record.record import load_run, write_record
+from lrsms.record.run_files import CONFIG, OUTCOME
+from lrsms.study.corpus import Corpus
+from lrsms.study.expand import Experiment
+from lrsms.study.project import Project
+from lrsms.study.run import Run
+from lrsms.training.interrupt import Interrupted, Stop
+from lrsms.training.loop import train
+from lrsms.watch.kept_results import Goal
+
+_SHORTEST = 5.0
+"""Seconds that are not worth beginning a run."""
+_GRACE = 20.0
+"""Seconds in which workers end what they do when time is up: a checkpoint, or what is being decoded."""
+
+
+@dataclass
+class Worker:
+    """Makes the records of runs.
+
+    Attributes:
+        device: where they are trained and decoded.
+        stop: whether to end early, with a checkpoint.
+        results: the folder that the workflow's ``results`` is.
+        graphs: whether training steps are CUDA graphs.
+        failed: by name of the run, in a line, why it could not be done.
+    """
+
+    device: torch.device
+    stop: Stop
+    results: Path = Path("results")
+    graphs: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def work_through(self, goals: Sequence[Goal]) -> None:
+        """Makes what is missing, in order; a run that fails does not keep the others from being made."""
+        passed = -1
+        while passed != 0:  # once more, as long as there was something: another worker may have left a run unfinished
+            passed = 0
+            for goal in goals:
+                for experiment in goal.experiments:
+                    if self.stop():
+                        return
+                    passed += self._attempt(goal.project, experiment)
+
+    def _attempt(self, project: Project, experiment: Experiment) -> int:
+        """1 if the run was done now; 0 if it was done before, is held by another, or has failed."""
+        scores = self.results / "records" / experiment.name / project.decoding.scores
+        folder = self.results / "runs" / experiment.name
+        if scores.is_file() or experiment.name in self.failed:
+            return 0
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(only_one(folder, patience=0.0))
+            except Held:
+                return 0
+            if scores.is_file():  # the other has just ended
+                return 0
+            try:
+                self.complete(project, experiment.run, folder, scores)
+            except Interrupted as interrupted:
+                say(str(interrupted), sys.stderr)
+                return 0
+            except (ValueError, OSError) as error:
+                self.failed[experiment.name] = f"{experiment.name}: {' '.join(str(error).split())}"
+                warnings.warn(self.failed[experiment.name], stacklevel=2)
+                return 0
+        return 1
+
+    def complete(self, project: Project, run: Run, folder: Path, scores: Path) -> None:
+        """Takes a run from wherever it is to its score table, in steps that leave whole files.
+
+        Raises:
+            Interrupted: it was asked to stop; another call goes on.
+            ValueError: one line: something does not fit, or is not as it was written.
+            OSError: a file cannot be written.
+        """
+        root = project.roots.get(run.corpus.name)
+        prepared = Prepared(self.results / "corpora" / run.prepared, Path(root) if root else None)
+        if not (folder / CONFIG).is_file():
+            write_json(folder / CONFIG, run.model_dump(mode="json", exclude_none=True))
+        run = load_run(folder)
+        began = time.monotonic()
+        if not (folder / OUTCOME).is_file():
+            forget_peak_memory(self.device)
+            train(run, prepared, folder, self.device, stop=self.stop, graphs=self.graphs)
+        trained = time.monotonic()
+        hypotheses = folder / f"hypotheses-{project.decoding.digest}.jsonl"
+        if not hypotheses.is_file():
+            decode(run, prepared, folder, hypotheses, project.decoding, self.device)
+        write_record(folder, hypotheses, scores)
+        say(f"{folder.name}: trained in {trained - began:.0f} s, decoded in {time.monotonic() - trained:.0f} s")
+
+
+def prepare_corpora(
+    goals: Sequence[Goal], results: Path, threads: int, babble: Callable[[Project, Corpus], Path | None]
+) -> None:
+    """Prepares the corpora of what is missing, where they are not there yet.
+
+    Args:
+        goals: what is to be made.
+        results: the folder that the workflow's ``results`` is.
+        threads: recordings read, or faces drawn, at a time.
+        babble: the recording of babble that a run's corpus names, if any.
+
+    Raises:
+        ValueError: one line: a corpus cannot be read.
+    """
+    for goal in goals:
+        scores = goal.project.decoding.scores
+        for experiment in goal.experiments:
+            run = experiment.run
+            folder = results / "corpora" / run.prepared
+            recorded = (results / "records" / experiment.name / scores).is_file()
+            if recorded or (folder / SUMMARY).is_file():
+                continue
+            root = goal.project.roots.get(run.corpus.name)
+            findings = prepare(
+                run.corpus,
+                run.tokenizer,
+                run.model.modalities,
+                Path(root) if root else None,
+                folder,
+                threads=threads,
+                babble=babble(goal.project, run.corpus),
+            )
+            for finding in findings:
+                say(finding, sys.stderr)
+
+
+def several(count: int, arguments: Sequence[str], seconds: float) -> bool:
+    """Runs so many workers side by side, and ends those that go on for long after their time.
+
+    Args:
+        count: of processes.
+        arguments: of ``python -m lrsms``.
+        seconds: until their time is up.
+
+    Returns:
+        Whether all ended well.
+    """
+    deadline = time.monotonic() + seconds + _GRACE
+    processes = [subprocess.Popen([sys.executable, "-m", "lrsms", *arguments]) for _ in range(count)]
+    try:
+        statuses = []
+        for process in processes:
+            try:
+                statuses.append(process.wait(max(0.0, deadline - time.monotonic()) if seconds < float("inf") else None))
+            except subprocess.TimeoutExpired:
+                process.kill()  # what it has finished is whole; what it was decoding is decoded again another time
+                process.wait()
+                statuses.append(0)
+        return not any(statuses)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def until(seconds: float, asked: Stop) -> Stop:
+    """A request to stop: the one ``asked``, or that the ``seconds`` from now are nearly over."""
+    deadline = time.monotonic() + seconds - _SHORTEST
+    return lambda: asked() or time.monotonic() > deadline

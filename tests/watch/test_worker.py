@@ -1,0 +1,121 @@
+"""Several runs in one process: the files of the workflow, whatever was run before, by whom, and whatever fails."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from scratch import scratch_project, shipped_project
+
+from lrsms.base.devices import forget_peak_memory, peak_memory_mb
+from lrsms.base.files import only_one
+from lrsms.training.interrupt import never
+from lrsms.verbs.options import babble_recording
+from lrsms.watch.kept_results import Goal, load
+from lrsms.watch.worker import Worker, prepare_corpora, several, until
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
+LISTS = """
+own:
+  - {study: scratch, task: asr, scale: test, corpus: small, timed: false}
+"""
+
+
+@pytest.fixture
+def goals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Goal]:
+    """Those of a list of two runs, whose corpus is prepared."""
+    config = scratch_project(tmp_path, LISTS)
+    monkeypatch.chdir(tmp_path)
+    found = load("own", shipped_project(config), config)
+    prepare_corpora(found, Path("results"), 1, babble_recording)
+    return found
+
+
+def weights(goal: Goal) -> dict[str, bytes]:
+    folders = {e.name: Path("results/runs") / e.name for e in goal.experiments}
+    return {name: (folder / "weights.safetensors").read_bytes() for name, folder in folders.items()}
+
+
+def test_runs_made_in_one_process_are_those_that_are_made_alone(goals: list[Goal], tmp_path: Path) -> None:
+    (goal,) = goals
+    worker = Worker(CPU, never)
+    worker.work_through(goals)
+    assert not goal.missing and not worker.failed
+    together = weights(goal)
+    last = goal.experiments[-1]
+    alone = Worker(CPU, never, results=tmp_path / "alone")
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/corpora").symlink_to(tmp_path / "results/corpora")
+    alone.work_through([replace(goal, experiments=(last,))])
+    assert (tmp_path / "alone/runs" / last.name / "weights.safetensors").read_bytes() == together[last.name]
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    assert before == ("highest", True)  # decoding's arithmetic is not training's
+
+
+def test_what_is_recorded_held_or_failing_does_not_keep_the_others_from_being_made(goals: list[Goal]) -> None:
+    (goal,) = goals
+    first, second = goal.experiments
+    worker = Worker(CPU, never)
+    with only_one(Path("results/runs") / first.name):
+        worker.work_through(goals)
+    assert [path.parent.name for path in goal.missing] == [first.name]
+    (Path("results/runs") / first.name / "config.json").write_text("{}")
+    trained = weights(replace(goal, experiments=(second,)))
+    with pytest.warns(UserWarning, match=first.name):
+        worker.work_through(goals)
+    assert list(worker.failed) == [first.name] and "\n" not in worker.failed[first.name]
+    assert weights(replace(goal, experiments=(second,))) == trained
+
+
+def test_a_worker_whose_time_is_up_leaves_a_checkpoint_and_the_next_goes_on(goals: list[Goal]) -> None:
+    (goal,) = goals
+    asked = iter([False] * 4)
+    Worker(CPU, lambda: next(asked, True)).work_through(goals)
+    assert len(goal.missing) == 2
+    assert list(Path("results/runs").glob("*/checkpoints/*"))
+    Worker(CPU, never).work_through(goals)
+    assert not goal.missing
+    outcome = json.loads((Path("results/runs") / goal.experiments[0].name / "run.json").read_text())
+    assert len(outcome["sessions"]) == 2
+
+
+def test_time_is_up_a_little_before_the_end() -> None:
+    assert until(1.0, never)() and not until(60.0, never)() and until(60.0, lambda: True)()
+
+
+def test_workers_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lrsms.watch.worker._GRACE", 0.5)
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    began = time.monotonic()
+    assert several(2, ["work"], 0.5)
+    assert time.monotonic() - began < 10
+
+
+def test_the_peak_of_one_run_is_not_that_of_the_next() -> None:
+    held = torch.ones(2**26)
+    high = peak_memory_mb(CPU)
+    del held
+    forget_peak_memory(CPU)
+    assert peak_memory_mb(CPU) < high - 100
+
+
+@pytest.mark.slow
+def test_several_workers_share_a_list_and_pack_what_they_made(tmp_path: Path) -> None:
+    scratch_project(tmp_path, LISTS)
+    command = [sys.executable, "-m", "lrsms", "work", "own", "--workers", "2", "--device", "cpu", "--pack", "a.tar.gz"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "scratch-asr-test-small: 2 of 2"
+    assert (tmp_path / "a.tar.gz").is_file()
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert "trained in" not in again.stdout
