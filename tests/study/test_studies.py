@@ -14,7 +14,7 @@ from lrsms.study import expand
 from lrsms.study.project import Project
 
 SHIPPED = Path(__file__).parents[2] / expand.CONFIG_FOLDER
-PAPER = ("attention", "feedforward", "modules", "init", "mapping", "lrsms", "steptime")
+PAPER = ("attention", "decoder_attention", "feedforward", "modules", "init", "mapping", "lrsms", "steptime")
 SCALES, TASKS = ("demo", "tiny", "mini", "paper"), ("asr", "vsr", "avsr")
 EVERYWHERE = list(itertools.product(SCALES, TASKS))
 
@@ -70,7 +70,15 @@ def test_the_dense_baseline_and_other_common_runs_are_one_run_in_every_study():
 
 @pytest.mark.parametrize(
     ("name", "cells"),
-    [("attention", 6), ("feedforward", 6), ("modules", 16), ("init", 47), ("mapping", 16), ("lrsms", 4)],
+    [
+        ("attention", 6),
+        ("feedforward", 6),
+        ("modules", 16),
+        ("init", 47),
+        ("mapping", 19),
+        ("lrsms", 4),
+        ("decoder_attention", 3),
+    ],
 )
 def test_the_number_of_cells_is_that_of_the_question(name, cells):
     assert len({experiment.cell for experiment in load(name, "paper", "avsr")}) == cells
@@ -111,7 +119,7 @@ def test_mappings_compare_at_equal_parameters(task):
     for lowrank in [e.run.lowrank for e in experiments if e.run.lowrank is not None and e.run.seed == 1]:
         count = sum(matrix.parameters for matrix in make_plan(dense, lowrank))
         by_ratio.setdefault(lowrank.ratio, []).append(count)
-    assert {ratio: len(counts) for ratio, counts in by_ratio.items()} == {0.5: 5, 0.25: 5, 0.12: 5}
+    assert {ratio: len(counts) for ratio, counts in by_ratio.items()} == {0.5: 6, 0.25: 6, 0.12: 6}
     assert all(len(set(counts)) == 1 for counts in by_ratio.values())
 
 
