@@ -71,7 +71,9 @@ def test_an_estimate_takes_every_phase_into_account(tmp_path):
     dense, warm = result.cells
     assert (warm.step_ms, warm.source) == (80.0, "step time")
     assert warm.hours == pytest.approx(2 * 80 / 3.6e6)
-    assert warm.parameters < dense.parameters and warm.disk_mb == dense.disk_mb
+    assert warm.parameters < dense.parameters
+    # Its checkpoints are as large as a dense model's, its final weights are not.
+    assert warm.disk_mb == pytest.approx(dense.disk_mb - 4 * (dense.parameters - warm.parameters) / 1e6)
     (line,) = [line for line in estimate_table.sentences(result) if "dense for" in line]
     assert line.startswith("A network that is dense for the first 50% of its steps, then low rank: params M is of what")
 

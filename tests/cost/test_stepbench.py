@@ -98,7 +98,7 @@ def test_targets_are_those_of_the_study():
 
 def test_a_network_for_timing_has_the_shapes_of_the_runs_own():
     run = variant(small_run(**AUDIOVISUAL), replace(ROW, ratio=0.5))
-    own, fast = build_model(run, vocabulary(run))[0], network(run, CPU)
+    own, fast = build_model(run, vocabulary(run))[0], network(run, CPU)[0]
     assert {name: value.shape for name, value in own.state_dict().items()} == {
         name: value.shape for name, value in fast.state_dict().items()
     }
@@ -127,10 +127,10 @@ def test_what_does_not_fit_is_said(monkeypatch):
 
 
 def test_the_largest_number_of_frames_is_the_last_double_that_fits(monkeypatch):
-    def some(run, device):
+    def some(run, device, phase):
         if run.train.group_frames > 300:
             raise torch.OutOfMemoryError
-        return network(run, device)
+        return network(run, device, phase)
 
     monkeypatch.setattr(steptime, "network", some)
     assert stepbench.most_frames(small_run(), (0.5,), "float32", CPU) == 200

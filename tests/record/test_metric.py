@@ -27,6 +27,8 @@ CLAIM = Claim(
     rules=("parity",),
     margin=0.1,
     against="baseline",
+    decoder="beam",
+    conditions=("test",),
 )
 
 

@@ -392,7 +392,7 @@ def test_losses_are_whole_and_belong_to_their_record(study, tmp_path) -> None:
     sealed(study[1])
     make(study[0], tmp_path)
     rewrite(path, lambda table: table.assign(ctc=table["ctc"] * 2))
-    with pytest.raises(ValueError, match=rf"{SCORES}: does not go with this scores-\w+\.loss\.csv\.gz"):
+    with pytest.raises(ValueError, match=rf"{SCORES}: does not belong to this scores-\w+\.loss\.csv\.gz"):
         make(study[0], tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"loss\.csv\.gz: not a complete table of losses .*; restore it, or delete it"):

@@ -136,7 +136,7 @@ def test_counts_that_cannot_be_are_refused(tmp_path, study):
 def test_other_recordings_are_refused(tmp_path, study):
     here = lab(tmp_path / "here", study, [1], source_hash="ours")
     source = lab(tmp_path / "a", study, [2], source_hash="theirs", data_hash="def")
-    assert "do not compare" in refused(source, into=here)
+    assert "which cannot be compared" in refused(source, into=here)
 
 
 def test_a_record_decoded_as_nobody_says_is_refused(tmp_path, study):
