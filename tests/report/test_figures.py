@@ -170,7 +170,7 @@ def test_captions_name_what_is_missing_and_the_sample(everything):
             assert "Not shown: 1 unfinished cell, 1 diverged cell." in caption, name
         if name.startswith(("wer", "change")):
             assert "2 seeds" in caption and "12 speakers" in caption and "greedy decoding" in caption, name
-        if name in ("spectra", "stable_ranks", "loss_by_step", "valid_wer_by_step", "time_to_learn"):
+        if name in ("spectra", "stable_ranks", "loss_by_step", "valid_wer_by_step"):
             assert "means over 2 seeds; bands show the whole range" in caption, name
 
 
