@@ -4,7 +4,6 @@
 resampling. Only the study's own records are read, by name; other records in the folder are ignored.
 """
 
-import json
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrsms.base.csvfile import unguard, write_csv
-from lrsms.base.files import read_json
 from lrsms.record import leftout
 from lrsms.record.curve import halfway_and_end
 from lrsms.record.metric import Metric
@@ -25,12 +23,11 @@ from lrsms.record.score import COUNTS
 from lrsms.report import comparable, factored, further, learning, nuisance, pairs, remarks, sums
 from lrsms.report.courses import describe_courses
 from lrsms.report.paired import Key
+from lrsms.report.steptimes import read_counts, read_steptime
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
 from lrsms.report.validity.record import Record
 from lrsms.report.validity.record import read as read_record
-from lrsms.report.validity.values import is_number
-from lrsms.statistics import stats
 from lrsms.statistics.survival import Time
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
@@ -53,9 +50,6 @@ whose decoders have a list of length bonuses: the one that a run was decoded wit
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
-_REMEDY = "delete it to make it again"
-_MOST = 1e18
-"""The largest number that a step time file may count or measure."""
 _INTEGERS = ["seed", "diverged_at", *_PLANNED, "utterances", "speakers", "edits", *COUNTS]
 _NUMBERS = [
     *("numerator", "denominator"),
@@ -101,7 +95,7 @@ def aggregate(
     """
     about_data = comparable.compare(experiments, records, decoding.scores)
     baselines = _baselines(experiments)
-    steps = {name: _steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
+    steps = {name: read_steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
     keys = _keys(decoding)
     rows: list[dict[str, Any]] = []
     edits: dict[str, dict[Key, npt.NDArray[np.int64]]] = {}
@@ -113,7 +107,7 @@ def aggregate(
         name = experiment.name
         described = _describe(experiment, baselines.get(name, "")) | steps[experiment.steptime]
         if not experiment.trained:
-            rows.append(described | _counted(steptimes / f"{experiment.steptime}.json"))
+            rows.append(described | read_counts(steptimes / f"{experiment.steptime}.json"))
             continue
         record = read_record(records / name, experiment.run, decoding)
         if record is None:
@@ -251,58 +245,6 @@ def _numbers(record: Record) -> dict[str, Any]:
     if record.curve is not None:
         row |= dict(zip(_COURSE, halfway_and_end(record.curve), strict=True))
     return row | ({"diverged_at": outcome["diverged_at"]} if outcome["status"] == "diverged" else {})
-
-
-def _steptime(path: Path) -> dict[str, Any]:
-    """Columns of a step time file; none where it was not measured."""
-    if not path.is_file():
-        return {}
-    numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}
-    content = _fields(path, numbers)
-    for key in ("baseline_ms", "run_ms"):
-        _check_positive(path, {f"{key}.{index}": value for index, value in enumerate(content[key])})
-    threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
-    device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
-    try:
-        step = stats.median_iqr(content["run_ms"] or content["baseline_ms"]).median
-        before = stats.median_iqr(content["baseline_ms"]).median
-        row = {"step_ms": step, "baseline_ms": before, "steptime_device": device}
-        if content["run_ms"]:
-            speedup, interval = stats.median_ratio(content["baseline_ms"], content["run_ms"])
-            row |= {"speedup": speedup, "speedup_low": interval.low, "speedup_high": interval.high}
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}; delete it to measure again") from None
-    return row
-
-
-def _counted(path: Path) -> dict[str, Any]:
-    """The counts in a step time file, for a run that is not trained."""
-    row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
-    if not path.is_file():
-        return row
-    content = read_json(path, _REMEDY)
-    kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
-    counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
-    _check_positive(path, counted)
-    return row | counted | {"status": "timed"}
-
-
-def _check_positive(path: Path, numbers: dict[str, Any]) -> None:
-    for key, value in numbers.items():
-        if not is_number(value) or not 0 < value < _MOST:
-            shown = json.dumps(value)[:80]
-            raise ValueError(f"{path}: '{key}' is {shown}, must be a number above 0; delete it to measure again")
-
-
-def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
-    """The named entries of a JSON file, of the kinds that they must have."""
-    content = read_json(path, _REMEDY)
-    for key, kind in kinds.items():
-        if key not in content:
-            raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
-        if not isinstance(content[key], kind) or isinstance(content[key], bool):
-            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, which has the wrong type")
-    return {key: content[key] for key in kinds}
 
 
 def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) -> None:

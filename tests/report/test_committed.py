@@ -30,7 +30,7 @@ def test_the_readme_counts_and_quotes_the_findings_as_they_are() -> None:
     assert known is not None
     said = " ".join(known[1].split())
     tests = sum(count for verdict, count in verdicts.items() if verdict != "not run")
-    assert f"of {tests} tests, {verdicts['supported']} is supported" in said
+    assert f"of {tests} tests, {verdicts['supported']} are supported" in said
     assert f"{verdicts['contradicted']} are contradicted and {verdicts['undecided']} are undecided" in said
     quoted = re.findall(r"-?[\d.]+ \[[^\]]+\]", said) + [
         f"{times}x fewer" for times in re.findall(r"([\d.]+) times fewer", said)

@@ -3,8 +3,9 @@
 import fabricate
 import pytest
 
-from lrsms.report import aggregate, cells, series, tables
+from lrsms.report import aggregate, series, tables
 from lrsms.report.courses import describe_courses
+from lrsms.report.summary import summarise
 
 PLAIN = {"targets": (fabricate.ATTENTION,), "ratio": 0.25}
 WARM = PLAIN | {"method": {"name": "warmup", "share": 0.3}}
@@ -31,7 +32,7 @@ def study(tmp_path):
 def summary(study, tmp_path):
     experiments, records, steptimes = study
     aggregate.aggregate(experiments, records, steptimes, fabricate.DECODING, tmp_path / "out")
-    return cells.summarise(tmp_path / "out")
+    return summarise(tmp_path / "out")
 
 
 def test_its_record_is_valid_and_its_size_is_that_of_low_rank(summary):

@@ -12,6 +12,7 @@ from endings import Killed, killed_after, lines, outcome, same_result
 
 from lrsms.study.files_as_values import INITS
 from lrsms.training import loop as training
+from lrsms.training import state
 from lrsms.training.interrupt import Interrupted
 from lrsms.training.loop import train
 from lrsms.training.steplog import waited_share
@@ -74,7 +75,7 @@ def test_a_run_with_any_optimizer_of_pytorch_goes_on_to_the_same_bits(
         first, *others = model.parameters()
         return make([{"params": [first], "lr_share": 0.5, "lr": 1e-3}, {"params": others, "lr_share": 1.0, "lr": 1e-3}])
 
-    monkeypatch.setattr(training, "make_optimizer", two_groups)
+    monkeypatch.setattr(state, "make_optimizer", two_groups)
     run = make_lowrank(train__steps=4, train__snapshots=1, train__average=1, train__lr=1e-3)
     folder, whole = make_folder(run), make_folder(run)
     train(run, prepared, whole, CPU)

@@ -1,0 +1,65 @@
+"""What a step time file says, checked: a speed-up with its interval, and what was counted of the networks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lrsms.base.files import read_json
+from lrsms.report.validity.values import is_number
+from lrsms.statistics import stats
+
+_REMEDY = "delete it to make it again"
+_MOST = 1e18
+"""The largest number that a step time file may count or measure."""
+
+
+def read_steptime(path: Path) -> dict[str, Any]:
+    """Columns of a step time file; none where it was not measured."""
+    if not path.is_file():
+        return {}
+    numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}
+    content = _fields(path, numbers)
+    for key in ("baseline_ms", "run_ms"):
+        _check_positive(path, {f"{key}.{index}": value for index, value in enumerate(content[key])})
+    threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
+    device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
+    try:
+        step = stats.median_iqr(content["run_ms"] or content["baseline_ms"]).median
+        before = stats.median_iqr(content["baseline_ms"]).median
+        row = {"step_ms": step, "baseline_ms": before, "steptime_device": device}
+        if content["run_ms"]:
+            speedup, interval = stats.median_ratio(content["baseline_ms"], content["run_ms"])
+            row |= {"speedup": speedup, "speedup_low": interval.low, "speedup_high": interval.high}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}; delete it to measure again") from None
+    return row
+
+
+def read_counts(path: Path) -> dict[str, Any]:
+    """The counts in a step time file, for a run that is not trained."""
+    row: dict[str, Any] = {"decoder": "", "condition": "", "split": "", "status": "missing"}
+    if not path.is_file():
+        return row
+    content = read_json(path, _REMEDY)
+    kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
+    counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
+    _check_positive(path, counted)
+    return row | counted | {"status": "timed"}
+
+
+def _check_positive(path: Path, numbers: dict[str, Any]) -> None:
+    for key, value in numbers.items():
+        if not is_number(value) or not 0 < value < _MOST:
+            shown = json.dumps(value)[:80]
+            raise ValueError(f"{path}: '{key}' is {shown}, must be a number above 0; delete it to measure again")
+
+
+def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
+    """The named entries of a JSON file, of the kinds that they must have."""
+    content = read_json(path, _REMEDY)
+    for key, kind in kinds.items():
+        if key not in content:
+            raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
+        if not isinstance(content[key], kind) or isinstance(content[key], bool):
+            raise ValueError(f"{path}: '{key}' is {json.dumps(content[key])[:80]}, which has the wrong type")
+    return {key: content[key] for key in kinds}
