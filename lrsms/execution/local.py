@@ -54,6 +54,12 @@ def _as_text(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
+def _as_switch(value: object) -> object:
+    """Snakemake's ``--config`` leaves ``true`` a text, which YAML does not."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_as_switch)]
 Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_one_word)]
 
 
@@ -66,7 +72,11 @@ class Execution(Frozen):
     """The cluster's name of the model, such as ``a100``."""
     gres: Annotated[str, AfterValidator(_is_gpus)] | None = None
     """``gpu`` or ``gpu:a100``, for a cluster that wants ``--gres`` instead of ``--gpus``."""
-    portable: bool = False
+    graphs: Switch = False
+    """Training steps on a GPU run as CUDA graphs: fewer launches, the same runs."""
+    deterministic: Switch = False
+    """Training on a GPU gives the same bits each time, and is slower."""
+    portable: Switch = False
     """Processors use kernels that give the same numbers on all of them, and take two to three times as long."""
     slurm_account: Word | None = None
     slurm_partition: Word | None = None

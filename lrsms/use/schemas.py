@@ -17,18 +17,19 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from lrsms.base.files import write_atomically
+from lrsms.execution import local
 from lrsms.study import corpus, decoding, expand, project, run
 
 FOLDER = Path("workflow/schemas")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_MODULES = (corpus, decoding, run, expand, project)
+_MODULES = (corpus, decoding, run, expand, project, local)
 _OF_A_PRESET = ("tokenizer", "model", "train", "seed")
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The schemas by the names of their files, of ``config.yaml`` and of the files in its three folders."""
     return {
-        "config": _described(project.Project.model_json_schema()),
+        "config": _config(),
         "corpus": _corpus(),
         "preset": _preset(),
         "study": _study(),
@@ -43,6 +44,13 @@ def write(folder: Path) -> list[Path]:
         text = json.dumps({"$schema": _DRAFT} | content, indent=1, ensure_ascii=False)
         write_atomically(paths[-1], f"{text}\n".encode())
     return paths
+
+
+def _config() -> dict[str, Any]:
+    """Of ``config.yaml``, which may also say how jobs are executed."""
+    content = _described(project.Project.model_json_schema())
+    content["properties"] |= _described(local.Execution.model_json_schema())["properties"]
+    return content
 
 
 def _corpus() -> dict[str, Any]:

@@ -207,9 +207,7 @@ def test_losses_of_other_hypotheses_are_refused_and_none_at_all_are_taken(copy, 
     losses = losses_path(hypotheses)
     content = losses.read_bytes()
     write_losses(hypotheses, [])
-    with pytest.raises(
-        ValueError, match=r"does not belong to this hypotheses\.loss\.csv\.gz: .*; decode"
-    ):
+    with pytest.raises(ValueError, match=r"does not belong to this hypotheses\.loss\.csv\.gz: .*; decode"):
         write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")
     losses.write_bytes(content)
     write_record(copy, hypotheses, tmp_path / "record/scores.csv.gz")

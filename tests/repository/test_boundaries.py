@@ -33,8 +33,8 @@ def outside(path: Path) -> set[str]:
 
 
 LAYERS = (
-    *("base", "study", "statistics", "record", "models", "methods", "data"),
-    *("decoding", "training", "cost", "report", "use", "execution", "watch", "verbs"),
+    *("base", "execution", "study", "statistics", "record", "models", "methods", "data"),
+    *("decoding", "training", "cost", "report", "use", "watch", "verbs"),
 )
 """The packages from the ground up: each imports those before it, and none of those after it."""
 WORKFLOW = {

@@ -287,6 +287,14 @@ def test_step_time_is_measured_with_the_threads_of_training(folder: Path) -> Non
     assert re.search(r"lrsms steptime .* --threads 3 ", output), output
 
 
+def test_how_training_is_executed_is_an_option_of_its_jobs(folder: Path) -> None:
+    shown = ("--dry-run", "--printshellcmds")
+    assert "--graphs" not in snakemake(folder, *shown)
+    assert re.search(
+        r"lrsms train .* --graphs --deterministic", snakemake(folder, *shown, graphs="true", deterministic="true")
+    )
+
+
 def test_jobs_that_share_a_gpu_say_what_they_need_of_its_memory(folder: Path) -> None:
     config = folder / "workflow/config"
     experiments = expand.load(parse(Project, read_yaml(config / "config.yaml") | ASKED, "config.yaml"), config)

@@ -213,3 +213,13 @@ def test_elsewhere_one_line_says_where_to_run(tmp_path, way):
     assert done.returncode == 1
     said = f"error: run Snakemake in {ROOT}, the root folder of the clone, not in {tmp_path}: it is no module"
     assert [line for line in done.stderr.splitlines() if "error" in line] == [said]
+
+
+@pytest.mark.slow
+def test_portable_kernels_reach_the_jobs(study: Path) -> None:
+    shutil.rmtree(study / "results")
+    (study / "workflow/config/local.yaml").write_text("portable: true\n")
+    done = snakemake(study)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for run in (study / "results/records").iterdir():
+        assert json.loads((run / "run.json").read_text())["provenance"]["portable"] is True

@@ -137,6 +137,11 @@ def roots_json(wildcards):
     return json.dumps(PROJECT.roots, ensure_ascii=False)
 
 
+def train_options():
+    """How this machine or cluster executes training, as options of ``train``: no part of what a run is."""
+    return " ".join(f"--{name}" for name in ("graphs", "deterministic") if getattr(EXECUTION, name))
+
+
 def run_labels(wildcards):
     """By what a run's page is found in the report."""
     experiment = EXPERIMENTS[wildcards.run]

@@ -34,9 +34,10 @@ rule train:
         device=device,
         threads=verb_threads("train"),
         roots=roots_json,
+        options=train_options(),
     shell:
         "python -m lrsms train --threads {params.threads} --devices {params.devices} --device {params.device}"
-        " --roots {params.roots:q}"
+        " --roots {params.roots:q} {params.options}"
         " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
