@@ -14,11 +14,10 @@ nearest to the dense initial W: the truncated SVD of each block. ``u (m, r)`` ha
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lrsms.methods.form import Form
+from lrsms.study.bounds import Blocks
 from lrsms.study.method import Planned
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Monarch(Form):
     """``L P R`` of ``blocks`` blocks each."""
 
     name: Literal["monarch"]
-    blocks: Annotated[int, Field(ge=1, le=1024)] = 4
+    blocks: Blocks = 4
     """k, blocks of each factor."""
     own_start: ClassVar[str] = "starts as the nearest such matrix to the dense one"
 

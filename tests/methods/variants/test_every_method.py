@@ -160,10 +160,11 @@ def test_interrupted_it_goes_on_to_the_same_bits_and_is_decoded(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["vsr", "avsr"])
 @EVERY
-def test_with_video_it_is_trained_and_resumed(method, task, make_run, make_folder, prepared_with_video, monkeypatch):
-    run = make_run(task, **nano.SPECTRAL, lowrank__method=method)
+def test_with_sound_and_video_it_is_trained_and_resumed(
+    method, make_run, make_folder, prepared_with_video, monkeypatch
+):
+    run = make_run("avsr", **nano.SPECTRAL, lowrank__method=method)
     folder, prepared = make_folder(run), prepared_with_video(run)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         killed_after(patch, 5)
