@@ -5,8 +5,8 @@ Han et al. 2024, "SLTrain: a sparse plus low-rank approach for parameter and mem
 uniform within ``1 / sqrt(n)``, as in the source. Here each row has the same number of places, so that no output goes
 without. The factors start as ``lowrank.init`` says.
 
-A random support has no kernel that is faster than a dense product. So S is laid out as a matrix in every pass, and a
-step takes longer than that of the dense matrix: the multiply-adds say so.
+A random support has no kernel that is faster than a dense product. So S is laid out as a matrix in every pass, and its
+multiply-adds, which are those of the dense matrix and more, say so.
 """
 
 from collections.abc import Mapping
