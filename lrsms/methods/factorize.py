@@ -1,7 +1,8 @@
 """Swaps the matrices of a dense model for factorised ones, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from lrsms.methods.linear import LowRankLinear, LowRankQKV
 from lrsms.models.initial import Scheme
 from lrsms.models.layers import QKV
 from lrsms.study.method import Planned
+
+Part = TypeVar("Part")
 
 
 @torch.no_grad()
@@ -29,22 +32,26 @@ def factorize(model: nn.Module, plan: Sequence[Planned], init: str, scheme: Sche
     chosen = [matrix for matrix in plan if matrix.rank is not None]
     weights = [dense_weight(model.get_submodule(matrix.name)) for matrix in chosen]
     for matrix, factors in zip(chosen, all_factors(weights, chosen, init, scheme, seed), strict=True):
-        parts = linears(model.get_submodule(matrix.name))
-        bias = torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
-        replace(model, matrix.name, (LowRankQKV if len(parts) == 3 else LowRankLinear)(*factors, bias))
+        module = model.get_submodule(matrix.name)
+        replace(model, matrix.name, (LowRankQKV if is_fused(module) else LowRankLinear)(*factors, bias_of(module)))
 
 
 def all_factors(
     weights: Sequence[Tensor], matrices: Sequence[Planned], init: str, scheme: Scheme, seed: int
 ) -> list[Factors]:
-    """``initial_factors`` of each matrix, as many at a time as PyTorch has processor threads, one thread each.
+    """``initial_factors`` of each matrix."""
+    return one_thread_each(lambda w, m: initial_factors(w, m, init, scheme, seed), weights, matrices)
+
+
+def one_thread_each(work: Callable[..., Part], *inputs: Sequence[Any]) -> list[Part]:
+    """What ``work`` returns for each, as many at a time as PyTorch has processor threads, with one thread each.
 
     A decomposition gains little from a second thread, two at a time gain all; and no bit depends on how many there are.
     """
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(lambda w, m: initial_factors(w, m, init, scheme, seed), weights, matrices))
+            return list(pool.map(torch.no_grad()(work), *inputs))
     finally:
         torch.set_num_threads(threads)
 
@@ -92,6 +99,17 @@ def dense_weight(dense: nn.Module) -> Tensor:
     """``W (m, n)`` of a module of the plan: its matrix, no copy of it, or its three below each other."""
     first, *others = [part.weight.detach() for part in linears(dense)]
     return torch.cat([first, *others]) if others else first
+
+
+def bias_of(dense: nn.Module) -> Tensor | None:
+    """The bias ``(m,)`` of a module of the plan, or its three one after another; None where it has none."""
+    parts = linears(dense)
+    return torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
+
+
+def is_fused(dense: nn.Module) -> bool:
+    """Whether a module of the plan is the q, k and v of a self-attention as one."""
+    return isinstance(dense, QKV)
 
 
 def linears(dense: nn.Module) -> list[nn.Linear]:

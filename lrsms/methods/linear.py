@@ -1,7 +1,13 @@
 """Matrices as products of two thin ones: ``W (m, n)`` becomes ``U (m, r) V^T (r, n)``, the bias kept."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lrsms.methods.form import Form
 
 
 class LowRankLinear(nn.Module):
@@ -40,3 +46,45 @@ class LowRankQKV(LowRankLinear):
         """``(..., D)`` -> queries, keys and values, each ``(..., D)``."""
         q, k, v = super().forward(x).chunk(3, dim=-1)
         return q, k, v
+
+
+class FormLinear(LowRankLinear):
+    """A matrix in another form than ``U V^T``, which a method defines (see ``methods.form``).
+
+    Args:
+        form: the method.
+        parts: ``u (m, r)``, ``vt (r, n)`` and the others, by name; they become parameters, and constants buffers.
+        bias: ``(m,)`` or None.
+    """
+
+    def __init__(self, form: "Form", parts: Mapping[str, Tensor], bias: Tensor | None) -> None:
+        super().__init__(parts["u"], parts["vt"], bias)
+        self.form = form
+        for name, part in parts.items():
+            if name in form.constants:
+                self.register_buffer(name, part)
+            elif name not in ("u", "vt"):
+                self.register_parameter(name, nn.Parameter(part))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., n)`` -> ``(..., m)``."""
+        return self.form.forward(self, x)
+
+    def part(self, name: str) -> Tensor:
+        """A part, by its name."""
+        part = getattr(self, name)
+        assert isinstance(part, Tensor), name
+        return part
+
+    def product(self) -> Tensor:
+        """The matrix ``(m, n)`` that stands for the form; ValueError where it is none."""
+        names = self.form.shapes(self.u.shape[0], self.vt.shape[1], self.u.shape[1])
+        return self.form.dense({name: self.part(name).double() for name in names}).to(self.u.dtype)
+
+    def extra_repr(self) -> str:
+        """The method, inputs, rank and outputs, in ``print(model)``."""
+        return f"{self.form}, {super().extra_repr()}"
+
+
+class FormQKV(LowRankQKV, FormLinear):  # type: ignore[misc]  # ``forward`` returns three
+    """One such form of the concatenated q, k and v ``(3D, D)``."""

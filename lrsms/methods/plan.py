@@ -70,6 +70,13 @@ class Matrix:
         return self.method.operations(self.rows, self.columns, self.rank)
 
     @property
+    def num_singular_values(self) -> int:
+        """As many as its spectrum has: of a dense matrix min(m, n), of plain low rank r."""
+        if self.rank is None:
+            return min(self.rows, self.columns)
+        return self.method.num_singular_values(self.rows, self.columns, self.rank)
+
+    @property
     def break_even(self) -> float:
         """The factors hold fewer numbers than the matrix at every rank below this: mn / (m + n)."""
         return self.rows * self.columns / (self.rows + self.columns)
@@ -145,7 +152,7 @@ def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
 
     Raises:
         ValueError: one line: a target matches nothing or is ambiguous, a rank would leave [1, full], or a mapping over
-            depth reaches a matrix that has none.
+            depth reaches a matrix that has none, or the method refuses one.
     """
     if lowrank is None:
         return matrices
@@ -162,7 +169,11 @@ def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
         depths = [matrix.layer for matrix in members]
         values = ranks_over_depth(lowrank, full, depths, members[0].layers, members[0].kind)
         ranks |= {matrix.name: rank for matrix, rank in zip(members, values, strict=True)}
-    return [replace(matrix, rank=ranks.get(matrix.name), method=lowrank.acting_method) for matrix in matrices]
+    planned = [replace(matrix, rank=ranks.get(matrix.name), method=lowrank.acting_method) for matrix in matrices]
+    for matrix in planned:
+        if matrix.rank is not None:
+            matrix.method.refuse_matrix(matrix)
+    return planned
 
 
 def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:

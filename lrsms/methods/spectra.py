@@ -30,6 +30,7 @@ def spectra(weights: Mapping[str, Tensor], plan: Sequence[Matrix]) -> dict[str, 
     - ``energy_ranks``: how many of the largest hold ``ENERGY`` of sum(s^2);
     - ``values``: s_i / s_1 at the places ``indices[R]``, where R, the number of singular values, is the matrix's rank,
       or min(m, n) of a dense one. The places lie closer where the spectrum is steeper, at its start.
+    - ``sizes``: R, only where the form that a method gives a matrix has another number of singular values.
 
     Args:
         weights: the model's state dict, of whatever precision and device.
@@ -50,6 +51,7 @@ def spectra(weights: Mapping[str, Tensor], plan: Sequence[Matrix]) -> dict[str, 
                 "columns": members[0].columns,
                 "layers": [matrix.layer for matrix in members],
                 "ranks": [matrix.rank for matrix in members],
+                **_sizes(members),
                 "largest": [_rounded(values[0], 4) for values in found],
                 "stable_ranks": [_rounded(stable_rank(values), 4) for values in found],
                 "effective_ranks": [_rounded(effective_rank(values), 4) for values in found],
@@ -58,6 +60,12 @@ def spectra(weights: Mapping[str, Tensor], plan: Sequence[Matrix]) -> dict[str, 
             }
         )
     return {"energy": ENERGY, "indices": {str(size): indices(size) for size in sorted(sizes)}, "matrices": entries}
+
+
+def _sizes(members: Sequence[Matrix]) -> dict[str, list[int]]:
+    usual = [matrix.rank or min(matrix.rows, matrix.columns) for matrix in members]
+    sizes = [matrix.num_singular_values for matrix in members]
+    return {} if sizes == usual else {"sizes": sizes}
 
 
 def write_spectra(path: Path, content: Mapping[str, Any]) -> None:
@@ -70,7 +78,7 @@ def write_spectra(path: Path, content: Mapping[str, Any]) -> None:
 def singular_values(weights: Mapping[str, Tensor], matrix: Matrix) -> Tensor:
     """All min(m, n) singular values of a dense matrix ``(m, n)``, the r of a factorised one; float64, largest first.
 
-    The others of a product of rank r are 0.
+    The others of a product of rank r are 0. Of another form, as many as its method says.
     """
     if matrix.rank is None:
         parts = [f"{matrix.name}.{part}.weight" for part in "qkv"]

@@ -42,6 +42,9 @@ DecoderLayers = Annotated[int, Field(ge=0, le=1000)]
 Kernel = Annotated[int, Field(ge=1, le=255)]
 """Frames; 255 are 10 s."""
 
+Blocks = Annotated[int, Field(ge=1, le=1024)]
+"""Of a block-diagonal matrix."""
+
 Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Frames = Annotated[int, Field(ge=1, le=10_000_000)]

@@ -60,6 +60,13 @@ class Method(Frozen):
             ValueError: one line.
         """
 
+    def refuse_matrix(self, matrix: Planned) -> None:
+        """Refuses a matrix, which has a rank, that the method cannot be used for.
+
+        Raises:
+            ValueError: one line that names the matrix.
+        """
+
     def __str__(self) -> str:
         """Its name and its parameters: ``warmup share 0.3``."""
         fields = self.model_dump()
@@ -153,8 +160,12 @@ class Method(Frozen):
 
     # What is made of the trained weights.
 
+    def num_singular_values(self, rows: int, columns: int, rank: int) -> int:
+        """How many singular values are kept of what stands for ``W (rows, columns)``; the others are 0."""
+        return rank
+
     def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
-        """The r singular values of what stands for ``W``: float64, largest first.
+        """The ``num_singular_values`` of what stands for ``W``: float64, largest first.
 
         Args:
             weights: the trained network's state dict.

@@ -118,8 +118,9 @@ def _spectrum(contents: list[dict[str, Any]], role: str) -> Curve | None:
         matrices = []
         for entry in _entries(content, role):
             full = min(entry["rows"], entry["columns"])
-            for rank, values in zip(entry["ranks"], entry["values"], strict=True):
-                places = (np.array(content["indices"][str(rank or full)]) + 1) / full
+            sizes = entry.get("sizes") or [rank or full for rank in entry["ranks"]]
+            for size, values in zip(sizes, entry["values"], strict=True):
+                places = (np.array(content["indices"][str(size)]) + 1) / full
                 logs = np.log10(np.maximum(values, _LEAST))
                 matrices.append(np.interp(_GRID, places, logs, right=np.nan))
         if not matrices:

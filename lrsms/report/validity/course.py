@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lrsms.report.validity.values import Fields, is_number, remedy_of, wrong
+from lrsms.study.files_as_values import PLAIN
+from lrsms.study.method import Method
 from lrsms.study.run import Run
 
 _MOST_LOSS = 1e12
@@ -61,13 +63,14 @@ def check_curve(path: Path, curve: pd.DataFrame, run: Run, outcome: Mapping[str,
             raise wrong(path, column, curve[column].tolist(), "never less than at the snapshot before")
 
 
-def check_spectra(path: Path, content: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
+def check_spectra(path: Path, content: Mapping[str, Any], plan: Mapping[str, Any], method: Method = PLAIN) -> None:
     """Spectra of the plan's matrices: shares of the largest singular value, and ranks that these can have.
 
     Args:
         path: of ``spectra.json``.
         content: what it holds.
         plan: ``plan.json``, which was found right.
+        method: of the run; it says how many singular values a matrix has.
 
     Raises:
         ValueError: one line.
@@ -83,8 +86,13 @@ def check_spectra(path: Path, content: Mapping[str, Any], plan: Mapping[str, Any
         for key in _SHARED:
             if matrix.get(key) != planned[key]:
                 raise wrong(path, f"{matrix.inside}{key}", matrix.get(key), f"{planned[key]}, as in plan.json")
-        for index, rank in enumerate(planned["ranks"]):
-            _check_spectrum(matrix, index, rank or min(planned["rows"], planned["columns"]), places)
+        shape = planned["rows"], planned["columns"]
+        usual = [rank or min(shape) for rank in planned["ranks"]]
+        sizes = [min(shape) if rank is None else method.num_singular_values(*shape, rank) for rank in planned["ranks"]]
+        if entry.get("sizes", usual) != sizes:
+            raise wrong(path, f"{matrix.inside}sizes", entry.get("sizes"), f"{sizes}, as method '{method}' has")
+        for index, size in enumerate(sizes):
+            _check_spectrum(matrix, index, size, places)
 
 
 def _check_spectrum(matrix: Fields, index: int, size: int, places: Fields) -> None:

@@ -90,7 +90,7 @@ def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
     if outcome["status"] != "finished":
         check_absent(folder / SPECTRA)
     elif (folder / SPECTRA).is_file():
-        check_spectra(folder / SPECTRA, read_plain(folder / SPECTRA), plan)
+        check_spectra(folder / SPECTRA, read_plain(folder / SPECTRA), plan, run.method)
     times = {}
     if (path := times_path(scores_path)).is_file():
         times = read_plain(path)

@@ -3,20 +3,33 @@
 A new file in ``lrsms/methods/variants`` is tested here without a further line, unless a parameter has no default.
 """
 
+import json
 import subprocess
 import sys
 
 import nano
 import pytest
 import torch
-from endings import Killed, killed_after, same_result
-from small import AUDIOVISUAL, SIZE, VISUAL, small_run
+from endings import Killed, killed_after, outcome, same_result
+from safetensors.torch import load_file
+from small import AUDIOVISUAL, SIZE, VISUAL, lived_in, small_inputs, small_run
 
 from lrsms.base.strict import parse
+from lrsms.cost.memory import device_memory_mb
+from lrsms.cost.random_data import FRAMES
+from lrsms.cost.steptime import TrainingStep
+from lrsms.data.prepare import prepare
+from lrsms.data.prepared import Prepared
+from lrsms.decoding.decode import decode, load_trained
 from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.closed_form import multiply_adds_bounds, plan_of
+from lrsms.methods.factorize import dense_weight, merge
+from lrsms.methods.linear import LowRankLinear
 from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_summary
 from lrsms.methods.spectra import spectra
+from lrsms.report.validity.course import check_spectra
+from lrsms.report.validity.outcome import check_outcome
+from lrsms.report.validity.outcome import check_plan as check_plan_of_record
 from lrsms.study.files_as_values import METHODS
 from lrsms.study.lowrank import LowRank
 from lrsms.training.loop import train
@@ -24,7 +37,32 @@ from lrsms.training.loop import train
 CPU = torch.device("cpu")
 PARAMETERS = {"warmup": {"share": 0.5}}
 """Of the methods that have parameters without a default."""
+NOT_LINEAR = ("cola",)
+"""Those that no matrix stands for."""
 EVERY = pytest.mark.parametrize("method", [{"name": name} | PARAMETERS.get(name, {}) for name in METHODS], ids=METHODS)
+QUICK = ("self_guided",)
+"""Those of which an interrupted training is among the quick tests."""
+MOSTLY_SLOW = pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param({"name": name} | PARAMETERS.get(name, {}), marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in METHODS
+    ],
+    ids=METHODS,
+)
+
+
+@pytest.fixture(scope="module")
+def prepared_with_video(tmp_path_factory):
+    """Makes the prepared corpus of a task, once."""
+    folder = tmp_path_factory.mktemp("with_video")
+
+    def of(run):
+        if not (folder / run.prepared).exists():
+            prepare(run.corpus, run.tokenizer, run.model.modalities, None, folder / run.prepared)
+        return Prepared(folder / run.prepared)
+
+    return of
 
 
 @EVERY
@@ -58,26 +96,94 @@ def test_its_network_on_the_meta_device_is_the_one_that_is_trained(method):
 
 
 @EVERY
-def test_its_spectra_have_as_many_values_as_ranks(method):
+def test_its_spectra_have_as_many_values_as_it_says(method, tmp_path):
     run = small_run({"targets": ["encoder.attention"], "ratio": 0.5, "method": method})
     model, plan = build_model(run, SIZE, run.num_phases - 1)
     content = spectra(model.state_dict(), plan)
     for entry in content["matrices"]:
-        for rank, values in zip(entry["ranks"], entry["values"], strict=True):
-            assert len(values) == len(content["indices"][str(rank or min(entry["rows"], entry["columns"]))])
+        sizes = entry.get("sizes") or [rank or min(entry["rows"], entry["columns"]) for rank in entry["ranks"]]
+        for size, values in zip(sizes, entry["values"], strict=True):
+            assert len(values) == len(content["indices"][str(size)])
+    check_spectra(tmp_path / "spectra.json", json.loads(json.dumps(content)), plan_of(run, SIZE), run.method)
 
 
 @EVERY
-def test_interrupted_it_goes_on_to_the_same_bits(method, make_run, make_folder, prepared, monkeypatch):
+@pytest.mark.parametrize("qkv", ["separate", "fused"])
+def test_merged_it_computes_the_same_or_says_in_a_line_why_it_cannot(method, qkv):
+    lowrank = {"targets": ["encoder.*", "decoder.*"], "ratio": 0.5, "qkv": qkv, "method": method}
+    run = small_run(lowrank)
+    model, plan = build_model(run, SIZE, run.num_phases - 1)
+    lived_in(model).eval()
+    audio, lengths = small_inputs("logmel", 2, 6), torch.tensor([6, 6])
+    before = model.encode(audio, None, lengths)[0]
+    values = {m.name: run.method.singular_values(model.state_dict(), m) for m in plan if m.rank is not None}
+    if method["name"] in NOT_LINEAR:
+        with pytest.raises(ValueError, match=f"method '{method['name']}' is not linear.*export it without --merged"):
+            merge(model)
+        return
+    merge(model)
+    assert not any(isinstance(module, LowRankLinear) for module in model.modules())
+    torch.testing.assert_close(model.encode(audio, None, lengths)[0], before, rtol=0, atol=1e-10)
+    for name, found in values.items():
+        exact = torch.linalg.svdvals(dense_weight(model.get_submodule(name)))
+        torch.testing.assert_close(found, exact[: len(found)], rtol=0, atol=1e-10)
+        assert exact[len(found) :].sum() < 1e-10
+
+
+@EVERY
+def test_what_it_leaves_is_what_a_record_may_say_and_can_be_loaded(method, make_run, train_once):
+    run = make_run(**nano.SPECTRAL, lowrank__method=method)
+    folder = train_once(run)
+    plan, result, content = (json.loads((folder / f"{name}.json").read_text()) for name in ("plan", "run", "spectra"))
+    size = check_plan_of_record(folder / "plan.json", plan, run)
+    check_outcome(folder / "run.json", result, run, size)
+    check_spectra(folder / "spectra.json", content, plan, run.method)
+    weights = load_trained(run, folder, size, CPU).state_dict()
+    assert all(torch.equal(weights[name], x) for name, x in load_file(folder / "weights.safetensors").items())
+
+
+@MOSTLY_SLOW
+def test_interrupted_it_goes_on_to_the_same_bits_and_is_decoded(
+    method, make_run, make_folder, prepared, decoding, monkeypatch
+):
     run = make_run(**nano.SPECTRAL, lowrank__method=method)
     whole, folder = make_folder(run), make_folder(run)
     train(run, prepared, whole, CPU)
-    for steps in (3, 4, 5):
+    for steps in (3, 4, 5):  # one before, at and after the change of a method that has one at half of the steps
         with monkeypatch.context() as patch, pytest.raises(Killed):
             killed_after(patch, steps)
             train(run, prepared, folder, CPU, checkpoint_seconds=0)
     train(run, prepared, folder, CPU)
     assert same_result(folder, whole)
+    decode(run, prepared, folder, folder / "hypotheses.jsonl", decoding, CPU)
+    assert (folder / "hypotheses.jsonl").stat().st_size > 0
+
+
+@pytest.mark.slow
+@EVERY
+def test_with_sound_and_video_it_is_trained_and_resumed(
+    method, make_run, make_folder, prepared_with_video, monkeypatch
+):
+    run = make_run("avsr", **nano.SPECTRAL, lowrank__method=method)
+    folder, prepared = make_folder(run), prepared_with_video(run)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_after(patch, 5)
+        train(run, prepared, folder, CPU, checkpoint_seconds=0)
+    train(run, prepared, folder, CPU)
+    assert outcome(folder)["status"] == "finished" and outcome(folder)["resumed_at"] == 5
+
+
+@EVERY
+def test_a_step_of_each_phase_can_be_timed_and_its_memory_is_that_of_the_largest(method):
+    lowrank = {"targets": ["encoder.attention", "encoder.feedforward"], "ratio": 0.5, "method": method}
+    run = small_run(lowrank)
+    run = run.model_copy(update={"train": run.train.model_copy(update={"group_frames": FRAMES})})
+    for phase in range(run.num_phases):
+        step = TrainingStep(run, CPU, phase)
+        step()
+        assert all(parameter.isfinite().all() for parameter in step.model.parameters())
+    plain = run.model_copy(update={"lowrank": run.lowrank.model_copy(update={"method": None})})
+    assert device_memory_mb(run) >= device_memory_mb(plain)
 
 
 @EVERY

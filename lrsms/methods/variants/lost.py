@@ -1,0 +1,62 @@
+"""The truncated SVD and some whole channels of what it leaves out: ``y = U V^T x + C x[channels]``.
+
+Li et al. 2025, "LOST: low-rank and sparse pre-training for large language models" (arXiv 2508.02668). ``U V^T`` starts
+as the r largest singular values of the dense initial W with their vectors; the others make up the rest ``W - U V^T``.
+Among its channels (columns, one for each input), C keeps those of the largest norms. Which channels these are is
+settled then; all numbers are trained. Both parts are summed with weight 1.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from lrsms.methods.form import Form, Shapes
+from lrsms.study.bounds import InnerShare
+from lrsms.study.method import Planned
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lrsms.methods.linear import FormLinear
+    from lrsms.study.run import Run
+
+
+class Lost(Form):
+    """``U V^T`` and ``max(1, round(density n))`` columns ``C (m, c)`` beside it."""
+
+    name: Literal["lost"]
+    density: InnerShare = 0.03
+    """Share of the channels that C has."""
+    constants: ClassVar[tuple[str, ...]] = ("channels",)
+    own_start: ClassVar[str] = "takes its factors and its channels from one decomposition of the dense matrix"
+
+    def num_channels(self, columns: int) -> int:
+        """Columns of C."""
+        return max(1, round(self.density * columns))
+
+    def parameters(self, rows: int, columns: int, rank: int) -> int:
+        """``r (m + n) + m c``."""
+        return super().parameters(rows, columns, rank) + rows * self.num_channels(columns)
+
+    def shapes(self, rows: int, columns: int, rank: int) -> Shapes:
+        """C, and where its columns belong."""
+        num = self.num_channels(columns)
+        return super().shapes(rows, columns, rank) | {"c": (rows, num), "channels": (num,)}
+
+    def initial(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
+        """The nearest product of rank r, and the largest columns of what it leaves out."""
+        parts = super().initial(weight, matrix, run)
+        rest = weight.double() - parts["u"].double() @ parts["vt"].double()
+        largest = rest.norm(dim=0).argsort(descending=True, stable=True)[: self.num_channels(matrix.columns)]
+        channels = largest.sort().values
+        return parts | {"c": rest[:, channels].to(weight.dtype), "channels": channels.to(weight.dtype)}
+
+    def forward(self, layer: "FormLinear", x: "Tensor") -> "Tensor":
+        """``U (V^T x) + C x[channels] + b``."""
+        import torch.nn.functional as F
+
+        kept = x.index_select(-1, layer.part("channels").long())
+        return F.linear(F.linear(x, layer.vt), layer.u, layer.bias) + F.linear(kept, layer.part("c"))
+
+    def dense(self, parts: "Mapping[str, Tensor]") -> "Tensor":
+        """``U V^T`` with C added to its columns."""
+        return (parts["u"] @ parts["vt"]).index_add(1, parts["channels"].long(), parts["c"])
