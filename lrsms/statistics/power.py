@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 from scipy import stats
 
-from lrsms.statistics.effects import Components, standard_error
+from lrsms.statistics.crossed import Components, standard_error
 from lrsms.statistics.stats import LEVEL
 
 TARGET = 0.8

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lrsms.statistics.effects import Components, difference
+from lrsms.statistics.crossed import Components
+from lrsms.statistics.effects import difference
 from lrsms.statistics.power import MOST, likely_components, power, seeds_needed, share_of_units, units_needed
 
 MIXED = Components(seed=2e-5, unit=1e-4, residual=4e-4)
