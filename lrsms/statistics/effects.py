@@ -6,7 +6,7 @@ degrees of freedom are those of the ``crossed`` model of seeds and units; here a
 
 **Looks** (see ``looks``) test at levels far below 2.5%, where an approximation made for the middle of the distribution
 does not reach: at 0.22% and three seeds it rejects a true hypothesis up to 0.78% of the time. So a verdict counts at
-most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``Effect.decisive_df``), which gives at most 0.22%.
+most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``decisive``), which gives at most 0.22%.
 """
 
 import math
@@ -61,8 +61,8 @@ class Effect:
 
     @property
     def decisive_df(self) -> float:
-        """Degrees of freedom that a verdict counts: see the head of this file."""
-        return min(self.df, self.seeds - 1) if self.seeds < FEW_SEEDS else self.df
+        """Degrees of freedom that a verdict counts."""
+        return float(decisive(self.df, self.seeds))
 
     def p_below(self, margin: float = 0.0) -> float:
         """One-sided p of the hypothesis that the true difference is ``margin`` or more; small speaks for less."""
@@ -79,6 +79,11 @@ class Effect:
 
     def _t(self, margin: float) -> float:
         return (self.difference - margin) / self.se if self.seeds >= MIN_SEEDS else math.nan
+
+
+def decisive(df: float | Array, seeds: int) -> float | Array:
+    """Degrees of freedom that a verdict counts, of Satterthwaite's: see the head of this file."""
+    return np.minimum(df, seeds - 1) if seeds < FEW_SEEDS else df
 
 
 def difference(edits_a: Table, edits_b: Table, words: Numbers, unit: Unit = "speaker") -> Effect:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from lrsms.statistics.convergence import Failures
 from lrsms.statistics.crossed import leverage, linearised, mean_squares, standard_error
-from lrsms.statistics.effects import FEW_SEEDS, MIN_SEEDS, contrast
+from lrsms.statistics.effects import MIN_SEEDS, contrast, decisive
 from lrsms.statistics.looks import plan
 from lrsms.statistics.stats import effective_units
 
@@ -56,7 +56,7 @@ def effects(tables: np.ndarray, words: np.ndarray) -> Effects:
     mean = tables.sum(axis=(1, 2)) / (seeds * words.sum())
     squares = mean_squares(linearised(tables, words, mean[:, None, None]), leverage(words))
     se, df = standard_error(*squares, seeds, units, effective_units(words))
-    return Effects(mean / se, np.minimum(df, seeds - 1) if seeds < FEW_SEEDS else df)
+    return Effects(mean / se, decisive(df, seeds))
 
 
 def parity(studies: Studies, alpha: float) -> Said:
@@ -162,13 +162,19 @@ def _fisher(failed_a: int, runs_a: int, failed_b: int, runs_b: int) -> tuple[boo
 
 
 def _of_converged(studies: Studies, table: Callable[[np.ndarray], np.ndarray]) -> Effects:
-    """The model of the seeds with which every cell converged; NaN of the studies where they are too few."""
-    good = ~studies.lost.any(axis=1)
+    """The model of the seeds with which every cell converged; NaN of the studies where they are too few.
+
+    Args:
+        studies: all of them.
+        table: from edits to ``(studies, seeds, units)`` differences, each seed by itself.
+    """
+    good, tables = ~studies.lost.any(axis=1), table(studies.edits)
+    counts = good.sum(axis=1)
     t, df = np.full((2, len(good)), np.nan)
     for number in range(MIN_SEEDS, good.shape[1] + 1):
-        chosen = np.flatnonzero(good.sum(axis=1) == number)
+        chosen = np.flatnonzero(counts == number)
         if chosen.size:
-            kept = np.argsort(~good[chosen], axis=1, kind="stable")[:, None, :number, None]
-            found = effects(table(np.take_along_axis(studies.edits[chosen], kept, axis=2)), studies.words)
+            kept = np.argsort(~good[chosen], axis=1, kind="stable")[:, :number]
+            found = effects(tables[chosen[:, None], kept], studies.words)
             t[chosen], df[chosen] = found.t, found.df
     return Effects(t, df)

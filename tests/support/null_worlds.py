@@ -15,7 +15,7 @@ COLLAPSED = 0.97
 
 @dataclass(frozen=True)
 class Studies:
-    """Edits of many studies ``(studies, cells, seeds, units)``, and which runs collapsed ``(studies, cells, seeds)``."""
+    """Edits of many studies, and which runs collapsed, ``(studies, cells, seeds)``."""
 
     edits: np.ndarray
     lost: np.ndarray
