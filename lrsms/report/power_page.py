@@ -18,8 +18,10 @@ from lrsms.report.rate_rules import by_points, difference_of, excess_of
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.looks import Look, plan
 from lrsms.statistics.power import STUDIES, likely_components, share_of_units, shown_by
+from lrsms.study.run import Task
 
-TASK, SCALE, CORPUS = "asr", "tiny", "commands"
+TASK: Task = "asr"
+SCALE, CORPUS = "tiny", "commands"
 LARGER = 10
 """How many times larger the other test set is that is planned for."""
 
