@@ -17,7 +17,7 @@ from lrsms.report.finding import Compared, Doses
 from lrsms.report.paired import Edits, Paired
 from lrsms.report.selection import matched, select
 from lrsms.statistics.convergence import Failures, bar, failed
-from lrsms.statistics.effects import Array
+from lrsms.statistics.crossed import Array
 from lrsms.statistics.survival import LogRank, Time, log_rank
 
 Pairs = Sequence[tuple[Cell, Cell]]

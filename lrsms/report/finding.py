@@ -10,7 +10,8 @@ from lrsms.report.claims import Rule
 from lrsms.report.paired import Paired
 from lrsms.statistics import stats
 from lrsms.statistics.convergence import Failures
-from lrsms.statistics.effects import Array, Unit
+from lrsms.statistics.crossed import Array
+from lrsms.statistics.effects import Unit
 from lrsms.statistics.stats import UNKNOWN, Interval
 from lrsms.statistics.survival import LogRank
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrsms.statistics import effects, stats
-from lrsms.statistics.effects import Array, Effect, Unit
+from lrsms.statistics.crossed import Array
+from lrsms.statistics.effects import Effect, Unit
 from lrsms.statistics.stats import Interval
 
 Key = tuple[str, str]

@@ -1,42 +1,12 @@
-"""What training again, and other speakers, would do to a difference of error rates: the model that verdicts rest on.
+"""What training again, and other speakers, would do to a difference of error rates: what verdicts rest on.
 
 Systems A and B are each trained with the same seeds and tested on the same units: speakers, or utterances where
-speakers are unknown or there is one alone. The paired difference of edits ``d`` of seed s and unit k, S x K in all, is
-taken as a crossed layout of two random factors with one observation a cell:
-
-    d_sk / w  =  difference + seed_s + unit_k + residual_sk
-
-**Difference.** The corpus figure R = sum(d) / (S sum(w)) is a ratio of sums over units of unequal numbers of words w.
-Its linearisation (the delta method for a ratio estimator: Cochran 1977, *Sampling Techniques*, chapter 6) gives each
-cell the value z_sk = (d_sk - R w_k) / mean(w) + R, whose plain mean over the table is R exactly. With units of equal
-length z_sk is the difference of the cell's own error rates.
-
-**Units of unequal length.** A long unit pulls R towards itself, so its own deviation looks smaller than it is. The
-deviations of unit k, between units and in the residual, are multiplied by (1 - 1/K) / (1 - w_k / sum(w)): those of the
-jackknife of a ratio, which leaves each unit out in turn (Quenouille 1956; Cochran 1977, section 6.17), on the scale on
-which the factor is 1 where all units are equally long. Without it, one speaker with half of the words makes a one-sided
-2.5% test reject a true hypothesis up to 16% of the time; with it up to 4.5% (twelve speakers, ten seeds).
-
-**Standard error.** From the mean squares of z (Searle, Casella and McCulloch 1992, *Variance Components*, chapter 4)
-E[MS_seed] = v_residual + K v_seed, E[MS_unit] = v_residual + S v_unit and E[MS_residual] = v_residual, so that
-
-    Var(mean) = v_seed / S + v_unit / K + v_residual / (S K) = (E[MS_seed] + E[MS_unit] - E[MS_residual]) / (S K).
-
-A component estimated below zero counts as zero, which makes the estimate Q / (S K) with
-Q = max(MS_seed, MS_residual) + max(MS_unit, MS_residual) - MS_residual: never below what any one mean square says.
-
-**Degrees of freedom** (Satterthwaite 1946, "An approximate distribution of estimates of variance components",
-*Biometrics Bulletin* 2): nu = Q^2 / sum(MS^2 (1 + 2/f) / f) over the three mean squares and their degrees of freedom
-f, not below min(S, K) - 1. Satterthwaite's own formula lacks the factor 1 + 2/f. It puts the observed MS for its
-expectation, so that a mean square that falls short by luck gives a small standard error and many degrees of freedom
-at once: with three seeds a one-sided 2.5% test rejects a true hypothesis up to 3.9% of the time. The factor, which adds
-the relative variance of MS once, brings this to 2.7% for three seeds and 2.5% for five over ratios of the components
-from 0 to 200. Two seeds reach 4.4%, one reason why fewer than ``MIN_SEEDS`` have no p here and no verdict. Where the
-units add no variance and the seeds do, the interval is Student's over the seeds' means, with S - 1 degrees of freedom.
+speakers are unknown or there is one alone. The mean of the paired differences of edits, its standard error and its
+degrees of freedom are those of the ``crossed`` model of seeds and units; here are the questions that are asked of it.
 
 **Looks** (see ``looks``) test at levels far below 2.5%, where an approximation made for the middle of the distribution
 does not reach: at 0.22% and three seeds it rejects a true hypothesis up to 0.78% of the time. So a verdict counts at
-most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``Effect.decisive_df``), which gives at most 0.22%.
+most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``decisive``), which gives at most 0.22%.
 """
 
 import math
@@ -48,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from lrsms.statistics import crossed
+from lrsms.statistics.crossed import Array, Components
 from lrsms.statistics.stats import LEVEL, UNKNOWN, Interval, Numbers, effective_units
 
 Unit = Literal["speaker", "utterance"]
-Array = npt.NDArray[np.float64]
 Table = Sequence[Numbers] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 MIN_SEEDS = 3
@@ -60,18 +31,6 @@ FEW_SEEDS = 6
 """Below this number a verdict counts no more degrees of freedom than Student's over seeds."""
 _NO_SPREAD = 1e-12
 """Values whose range is below this share of the largest differ by rounding only."""
-
-
-@dataclass(frozen=True)
-class Components:
-    """Variances of one cell's difference (of error rates, as fractions), none below zero; NaN where unknown."""
-
-    seed: float
-    """Between trainings: the effect of another seed on all units together."""
-    unit: float
-    """Between speakers (or utterances): how differently they gain, with every seed."""
-    residual: float
-    """The rest: chance within a cell, and the effect of a seed on one unit only."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +61,8 @@ class Effect:
 
     @property
     def decisive_df(self) -> float:
-        """Degrees of freedom that a verdict counts: see the head of this file."""
-        return min(self.df, self.seeds - 1) if self.seeds < FEW_SEEDS else self.df
+        """Degrees of freedom that a verdict counts."""
+        return float(decisive(self.df, self.seeds))
 
     def p_below(self, margin: float = 0.0) -> float:
         """One-sided p of the hypothesis that the true difference is ``margin`` or more; small speaks for less."""
@@ -120,6 +79,11 @@ class Effect:
 
     def _t(self, margin: float) -> float:
         return (self.difference - margin) / self.se if self.seeds >= MIN_SEEDS else math.nan
+
+
+def decisive(df: float | Array, seeds: int) -> float | Array:
+    """Degrees of freedom that a verdict counts, of Satterthwaite's: see the head of this file."""
+    return np.minimum(df, seeds - 1) if seeds < FEW_SEEDS else df
 
 
 def difference(edits_a: Table, edits_b: Table, words: Numbers, unit: Unit = "speaker") -> Effect:
@@ -235,29 +199,6 @@ def step_down(p_values: Sequence[float], alpha: float) -> int:
     return rejected.index(False) if False in rejected else len(rejected)
 
 
-def standard_error(
-    seed: float | Array, unit: float | Array, residual: float | Array, num_seeds: int, num_units: int
-) -> tuple[Array, Array]:
-    """Standard error and degrees of freedom of the mean of a table: see the head of this file.
-
-    Args:
-        seed: mean square between seeds; arrays hold one for each of many tables.
-        unit: mean square between units.
-        residual: residual mean square; one of the three must be above zero.
-        num_seeds: rows of the table, 2 or more.
-        num_units: columns of the table, 2 or more.
-    """
-    between_seeds, between_units = num_seeds - 1, num_units - 1
-    total = np.maximum(seed, residual) + np.maximum(unit, residual) - residual
-    freedoms = (between_seeds, between_units, between_seeds * between_units)
-    uncertainty = sum(
-        square**2 * (1 + 2 / freedom) / freedom
-        for square, freedom in zip((seed, unit, residual), freedoms, strict=True)
-    )
-    df = np.maximum(total**2 / uncertainty, min(between_seeds, between_units))
-    return np.sqrt(total / (num_seeds * num_units)), df
-
-
 def _checked(edits_a: Table, edits_b: Table, words: Numbers) -> tuple[Array, Array, Array]:
     a, b, counts = (np.asarray(values, dtype=np.float64) for values in (edits_a, edits_b, words))
     if a.ndim != 2 or not a.size or a.shape != b.shape or counts.shape != a.shape[1:]:
@@ -276,54 +217,17 @@ def _effect(differences: Array, words: Array, unit: Unit) -> Effect:
     """The model fitted to ``(seeds, units)`` differences of edits."""
     num_seeds, num_units = differences.shape
     mean = float(differences.sum() / (num_seeds * words.sum()))
-    values = linearised(differences, words, mean)
+    values = crossed.linearised(differences, words, mean)
     spread = values.max() - values.min() > _NO_SPREAD * np.abs(differences / words.mean()).max()
     se = df = p = math.nan
     interval, components = UNKNOWN, Components(math.nan, math.nan, math.nan)
     weigh_as = effective_units(words)
     if num_seeds > 1 and weigh_as > 1 and spread:
-        squares = mean_squares(values, leverage(words))
+        squares = crossed.mean_squares(values, crossed.leverage(words))
         seed, within, residual = map(float, squares)
-        components = _components(seed, within, residual, num_seeds, num_units)
-        se, df = (float(value) for value in standard_error(*squares, num_seeds, num_units))
+        components = crossed.components(seed, within, residual, num_seeds, num_units)
+        se, df = (float(value) for value in crossed.standard_error(*squares, num_seeds, num_units, weigh_as))
         half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * se
         interval = Interval(mean - half, mean + half)
         p = float(2 * stats.t.sf(abs(mean) / se, df)) if num_seeds >= MIN_SEEDS else math.nan
     return Effect(mean, se, df, interval, p, num_seeds, num_units, int(words.sum()), unit, weigh_as, components)
-
-
-def linearised(differences: Array, words: Array, mean: float | Array) -> Array:
-    """The values z of the head of this file, of ``(..., seeds, units)`` differences of edits.
-
-    Args:
-        differences: of edits.
-        words: ``(units,)`` reference words.
-        mean: the corpus figure of each table, with two axes of length 1 behind where there are many.
-    """
-    return (differences - mean * words) / words.mean() + mean
-
-
-def leverage(words: Array) -> Array:
-    """By what the deviations of each unit are multiplied: 1 where all are equally long."""
-    return (1 - 1 / len(words)) / (1 - words / words.sum())
-
-
-def mean_squares(values: Array, factors: Array) -> tuple[Array, Array, Array]:
-    """Between seeds, between units and residual, of ``(..., seeds, units)`` tables: ``(...)`` each.
-
-    Args:
-        values: see the head of this file.
-        factors: ``(units,)``, of the deviations between units and in the residual.
-    """
-    num_seeds, num_units = values.shape[-2:]
-    mean = values.mean(axis=(-2, -1), keepdims=True)
-    by_seed, by_unit = values.mean(axis=-1, keepdims=True) - mean, values.mean(axis=-2, keepdims=True) - mean
-    residuals = (values - mean - by_seed - by_unit) * factors
-    seed = num_units * np.sum(by_seed**2, axis=(-2, -1)) / (num_seeds - 1)
-    unit = num_seeds * np.sum((by_unit * factors) ** 2, axis=(-2, -1)) / (num_units - 1)
-    return seed, unit, np.sum(residuals**2, axis=(-2, -1)) / ((num_seeds - 1) * (num_units - 1))
-
-
-def _components(seed: float, unit: float, residual: float, num_seeds: int, num_units: int) -> Components:
-    """Expected mean squares solved for the variances; a negative estimate is zero."""
-    return Components(max(0.0, (seed - residual) / num_units), max(0.0, (unit - residual) / num_seeds), residual)

@@ -9,20 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from lrsms.statistics.effects import (
-    Components,
-    beyond,
-    contrast,
-    difference,
-    leverage,
-    linearised,
-    mean_squares,
-    noninferiority,
-    standard_error,
-    step_down,
-    trend,
-)
-from lrsms.statistics.stats import UNKNOWN, error_rate, t_interval
+from lrsms.statistics.crossed import Components, leverage, linearised, mean_squares, standard_error
+from lrsms.statistics.effects import beyond, contrast, difference, noninferiority, step_down, trend
+from lrsms.statistics.stats import UNKNOWN, effective_units, error_rate, t_interval
 
 WORDS = np.array([10, 10, 10])
 BEFORE = np.array([[2, 3, 4], [2, 3, 4]])
@@ -208,6 +197,20 @@ def test_units_of_equal_length_have_no_leverage():
     assert (effect.se, effect.df) == pytest.approx((float(se), float(df)))
 
 
+def test_units_of_unequal_length_have_the_degrees_of_freedom_of_fewer():
+    words = np.array([110] + [10] * 11)
+    assert effective_units(words) == pytest.approx(220**2 / (110**2 + 1100))  # 3.67 of 12
+    squares, freedom = (np.array(4.0), np.array(4.0), np.array(1.0)), 220**2 / 13_200 - 1
+    se, df = standard_error(*squares, 10, 12, freedom + 1)
+    assert df == pytest.approx(7**2 / (16 * (1 + 2 / 9) / 9 + 16 * (1 + 2 / freedom) / freedom + (1 + 2 / 99) / 99))
+    assert se == pytest.approx(standard_error(*squares, 10, 12)[0]), "only what is known of it is less"
+    assert standard_error(*squares, 10, 12, 12.0)[1] == standard_error(*squares, 10, 12)[1], "to the bit"
+    assert standard_error(*squares, 10, 12, 1.2)[1] >= 1
+    generator = np.random.default_rng(1)
+    a, b = generator.poisson(0.2 * words, (10, 12)), generator.poisson(0.2 * words, (10, 12))
+    assert difference(a, b, words).df < difference(a[:, 1:], b[:, 1:], words[1:]).df
+
+
 def test_a_unit_that_holds_all_words_is_one_unit():
     effect = difference([[3, 0], [2, 0], [4, 0]], [[1, 0], [1, 0], [1, 0]], [100, 0])
     assert effect.effective_units == 1 and str(effect.interval) == str(UNKNOWN)
@@ -291,7 +294,7 @@ def test_many_tables_at_once_are_each_table():
     tables = np.random.default_rng(2).normal(0, 4, (6, 5, 9))
     means = tables.sum(axis=(1, 2)) / (5 * words.sum())
     squares = mean_squares(linearised(tables, words, means[:, None, None]), leverage(words))
-    se, df = standard_error(*squares, 5, 9)
+    se, df = standard_error(*squares, 5, 9, effective_units(words))
     zeros = np.full((5, 9), 100.0)
     for number, table in enumerate(tables):
         one = difference(zeros, zeros + table, words)

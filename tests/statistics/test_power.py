@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lrsms.statistics.effects import Components, difference
-from lrsms.statistics.power import MOST, likely_components, power, seeds_needed, share_of_units, units_needed
+from lrsms.statistics.crossed import Components
+from lrsms.statistics.effects import difference
+from lrsms.statistics.looks import plan
+from lrsms.statistics.power import (
+    MOST,
+    likely_components,
+    power,
+    seeds_needed,
+    share_of_units,
+    shown_by,
+    units_needed,
+)
 
 MIXED = Components(seed=2e-5, unit=1e-4, residual=4e-4)
 
@@ -65,6 +75,21 @@ def test_smallest_numbers_reach_the_target_and_one_less_does_not():
     seeds, units = seeds_needed(MIXED, 0.01, 48).number, units_needed(MIXED, 0.01, 5).number
     assert power(MIXED, 0.01, seeds, 48) >= 0.8 > power(MIXED, 0.01, seeds - 1, 48)
     assert power(MIXED, 0.01, 5, units) >= 0.8 > power(MIXED, 0.01, 5, units - 1)
+
+
+@pytest.mark.parametrize("number", [3, 6, 10])
+def test_at_a_single_look_where_only_seeds_vary_it_is_the_one_sided_t_test(number):
+    found = shown_by(Components(seed=1e-4, unit=0, residual=0), 0.015, plan((number,)), 40, studies=4000)
+    critical = scipy_stats.t.isf(0.025, number - 1)
+    expected = scipy_stats.nct.sf(critical, number - 1, 1.5 * np.sqrt(number))
+    assert found == [pytest.approx(expected, abs=0.025)]
+
+
+def test_later_looks_show_what_earlier_ones_did_and_more():
+    shares = shown_by(MIXED, 0.01, plan(), 24, studies=400)
+    assert shares == sorted(shares) and 0 <= shares[0] < 0.1 < shares[-1] <= 1
+    assert shown_by(MIXED, 0.01, plan(), 24, studies=400) == shares
+    assert shown_by(MIXED, 0.0, plan(), 24, studies=400)[-1] < 0.05
 
 
 def test_two_suffice_for_what_cannot_be_missed():

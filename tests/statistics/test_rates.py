@@ -11,7 +11,8 @@ import pytest
 from null_tables import CORNERS, MOST_FALSE, TABLES, tables
 from scipy import stats as scipy_stats
 
-from lrsms.statistics.effects import Effect, difference, noninferiority, standard_error
+from lrsms.statistics.crossed import standard_error
+from lrsms.statistics.effects import Effect, difference, noninferiority
 
 MARGIN = 0.1
 GRID = list(product(CORNERS, [3, 5], [20, 48, 100]))
@@ -60,12 +61,13 @@ def test_at_most_25_false_verdicts_of_500(name, num_seeds, num_speakers, wer):
 def test_conservatism_does_not_make_the_rules_useless():
     assert rates("counting", 3, 100, 0.15, TABLES)["sees -25%"] > 0.95
     assert rates("speakers", 3, 100, 0.15, TABLES)["sees -25%"] > 0.95
-    assert rates("mixed", 5, 48, 0.1, TABLES)["parity at 0"] > 0.4
+    # Below six seeds a verdict counts Student's degrees of freedom only: 4 of five seeds.
+    assert rates("mixed", 5, 48, 0.1, TABLES)["parity at 0"] > 0.25
 
 
 @pytest.mark.parametrize(("num_seeds", "largest"), [(2, 0.046), (3, 0.028), (5, 0.027), (10, 0.027)])
 def test_size_over_ratios_of_the_components(num_seeds, largest):
-    """What the head of effects.py says, in the normal model: given the mean squares the test's size is exact."""
+    """What the head of crossed.py says, in the normal model: given the mean squares the test's size is exact."""
     for num_units, seed, unit in product([20, 100], [0, 1, 2, 5, 10, 50, 200], [0, 1, 5, 20]):
         generator = np.random.default_rng(1)
         freedoms = (num_seeds - 1, num_units - 1, (num_seeds - 1) * (num_units - 1))
