@@ -1,4 +1,4 @@
-"""Semi-orthogonal factors: every few steps, the rows of V^T are brought nearer to orthogonal ones of one length (TDNN-F).
+"""Semi-orthogonal factors: every few steps, rows of V^T are brought nearer to orthogonal ones of one length (TDNN-F).
 
 Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neural networks", sections 2.1 and 2.2. With
 ``M = V^T (r, n)``, ``P = M M^T`` and ``s^2 = tr(P P) / tr(P)``::

@@ -11,19 +11,21 @@ import pytest
 import torch
 from endings import Killed, killed_after, same_result
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
+from stepping import TOTAL, run_of, stepped, take
 
 from lrsms.base.strict import parse
 from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.closed_form import multiply_adds_bounds, plan_of
 from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_summary
 from lrsms.methods.spectra import spectra
-from lrsms.study.files_as_values import METHODS
+from lrsms.study.files_as_values import METHODS, OPTIMIZERS
 from lrsms.study.lowrank import LowRank
 from lrsms.training.loop import train
+from lrsms.training.state import State, capture, restore
 
 CPU = torch.device("cpu")
-PARAMETERS = {"warmup": {"share": 0.5}}
-"""Of the methods that have parameters without a default."""
+PARAMETERS = {"warmup": {"share": 0.5}, "refactor": {"every": 4}}
+"""Of methods that have parameters without a default, or whose default is too long for a training of 8 steps."""
 EVERY = pytest.mark.parametrize("method", [{"name": name} | PARAMETERS.get(name, {}) for name in METHODS], ids=METHODS)
 
 
@@ -78,6 +80,21 @@ def test_interrupted_it_goes_on_to_the_same_bits(method, make_run, make_folder, 
             train(run, prepared, folder, CPU, checkpoint_seconds=0)
     train(run, prepared, folder, CPU)
     assert same_result(folder, whole)
+
+
+@EVERY
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_restored_under_any_optimizer_it_goes_on_to_the_same_bits(method, optimizer):
+    """From a checkpoint after each step, also after those at which a method acts."""
+    run = run_of(method, optimizer)
+    whole = stepped(run, TOTAL)
+    for step in range(3, 6):
+        state, again = stepped(run, step), State.at(run, SIZE, CPU, step, TOTAL)
+        checkpoint = capture(step, state.model, state.optimizer, state.total_weights, {})
+        restore(checkpoint, again.model, again.optimizer, again.total_weights)
+        for _ in range(TOTAL - step):
+            take(again)
+        torch.testing.assert_close(again.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
 
 
 @EVERY

@@ -3,7 +3,8 @@
 import nano
 import pytest
 import torch
-from small import AUDIOVISUAL, SIZE, VISUAL, small_run
+from small import AUDIOVISUAL, VISUAL
+from stepping import LOWRANK, run_of, stepped, take
 
 from lrsms.base.strict import parse
 from lrsms.methods.product import factors
@@ -11,29 +12,11 @@ from lrsms.methods.variants.frobenius import Frobenius, shrink
 from lrsms.study.files_as_values import OPTIMIZERS
 from lrsms.study.lowrank import LowRank
 from lrsms.study.method import LEFT
-from lrsms.study.run import Run
 from lrsms.training.groups import roles
 from lrsms.training.loop import train
 from lrsms.training.optimizer import make_optimizer
-from lrsms.training.state import State
 
 CPU = torch.device("cpu")
-LOWRANK = {"targets": ["encoder.attention", "decoder.feedforward"], "ratio": 0.5, "qkv": "fused"}
-
-
-def run_of(method: dict | None, decay: float = 0.3, optimizer: str = "adamw", **model) -> Run:
-    run = small_run(LOWRANK | ({"method": method} if method else {}), **model)
-    settings = {"weight_decay": decay, "optimizer": optimizer if optimizer != "adamw" else None, "steps": 4}
-    return run.model_copy(update={"train": run.train.model_copy(update=settings)})
-
-
-def trained(run: Run, gradient: float = 1.0, steps: int = 1, lr: float = 1e-2) -> State:
-    state = State.at(run, SIZE, CPU, 0, 4)
-    for _ in range(steps):
-        for parameter in state.model.parameters():
-            parameter.grad = gradient * torch.ones_like(parameter)
-        state.update(lr)
-    return state
 
 
 def test_its_step_is_the_gradient_of_the_penalty():
@@ -59,7 +42,8 @@ def test_a_singular_value_of_balanced_factors_shrinks_by_its_cube():
 @pytest.mark.parametrize("decay", [None, 0.7])
 def test_without_gradients_only_decay_moves_the_weights(optimizer, decay):
     run = run_of({"name": "frobenius", "decay": decay}, optimizer=optimizer)
-    start, state = State.at(run, SIZE, CPU, 0, 4), trained(run, gradient=0.0)
+    start, state = stepped(run, 0), stepped(run, 0)
+    take(state, scale=0.0)
     rate = 1e-2 * (0.3 if decay is None else decay)
     pairs = factors(start.model, start.plan)
     with torch.no_grad():
@@ -77,7 +61,7 @@ def test_without_gradients_only_decay_moves_the_weights(optimizer, decay):
 @pytest.mark.parametrize("model", [{}, VISUAL, AUDIOVISUAL], ids=["asr", "vsr", "avsr"])
 def test_without_decay_it_is_plain_low_rank(optimizer, model):
     """To the bit under AdamW; Muon multiplies matrices in other batches."""
-    plain, own = (trained(run_of(m, 0.0, optimizer, **model), steps=3) for m in (None, {"name": "frobenius"}))
+    plain, own = (stepped(run_of(m, optimizer, 0.0, **model), 3) for m in (None, {"name": "frobenius"}))
     tolerance = 0.0 if optimizer == "adamw" else 1e-6
     expected, found = (state.model.state_dict() for state in (plain, own))
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
@@ -86,7 +70,7 @@ def test_without_decay_it_is_plain_low_rank(optimizer, model):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_optimizer_leaves_the_decay_of_factors_and_of_nothing_else(optimizer):
     run = run_of({"name": "frobenius"}, optimizer=optimizer)
-    state = State.at(run, SIZE, CPU, 0, 4)
+    state = stepped(run, 0)
     names = {parameter: name for name, parameter in state.model.named_parameters()}
     usual = make_optimizer(run.train, state.model)
     decays = {each: group["weight_decay"] for group in usual.param_groups for each in group["params"]}

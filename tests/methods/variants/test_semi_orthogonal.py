@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from small import AUDIOVISUAL, SIZE, VISUAL, small_run
+from small import AUDIOVISUAL, VISUAL
+from stepping import LOWRANK, run_of, stepped
 
 from lrsms.base.random_streams import stream
 from lrsms.base.strict import parse
@@ -10,11 +11,6 @@ from lrsms.methods.product import factors
 from lrsms.methods.variants.semi_orthogonal import correct
 from lrsms.study.files_as_values import OPTIMIZERS
 from lrsms.study.lowrank import LowRank
-from lrsms.study.run import Run
-from lrsms.training.state import State
-
-CPU = torch.device("cpu")
-LOWRANK = {"targets": ["encoder.attention", "decoder.feedforward"], "ratio": 0.5, "qkv": "fused"}
 
 
 def of_singular_values(values: torch.Tensor, columns: int = 20) -> torch.Tensor:
@@ -77,28 +73,13 @@ def test_what_is_orthogonal_or_zero_stays_as_it_is():
         torch.testing.assert_close(corrected, m)
 
 
-def run_of(method: dict | None, optimizer: str = "adamw", **model) -> Run:
-    run = small_run(LOWRANK | ({"method": method} if method else {}), **model)
-    settings = {"optimizer": optimizer if optimizer != "adamw" else None, "steps": 8}
-    return run.model_copy(update={"train": run.train.model_copy(update=settings)})
-
-
-def trained(run: Run, steps: int) -> State:
-    state = State.at(run, SIZE, CPU, 0, 8)
-    for _ in range(steps):
-        for parameter in state.model.parameters():
-            parameter.grad = torch.ones_like(parameter)
-        state.update(1e-2)
-    return state
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", [{}, VISUAL, AUDIOVISUAL], ids=["asr", "vsr", "avsr"])
 def test_until_the_first_correction_it_is_plain_low_rank_to_the_bit(optimizer, model):
     plain = run_of(None, optimizer, **model)
     own = run_of({"name": "semi_orthogonal", "every": 3}, optimizer, **model)
-    torch.testing.assert_close(trained(own, 2).model.state_dict(), trained(plain, 2).model.state_dict(), rtol=0, atol=0)
-    expected, found = trained(plain, 3), trained(own, 3)
+    torch.testing.assert_close(stepped(own, 2).model.state_dict(), stepped(plain, 2).model.state_dict(), rtol=0, atol=0)
+    expected, found = stepped(plain, 3), stepped(own, 3)
     with torch.no_grad():
         for _, vt in factors(expected.model, expected.plan):
             correct(vt, 0.125)
