@@ -2,16 +2,33 @@
 
 from typing import Any
 
+import pytest
 import torch
-from small import SIZE, small_run
+from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.base.random_streams import stream
+from lrsms.study.files_as_values import OPTIMIZERS
 from lrsms.study.run import Run
 from lrsms.training.state import State
 
 LOWRANK: dict[str, Any] = {"targets": ["encoder.attention", "decoder.feedforward"], "ratio": 0.5, "qkv": "fused"}
 TOTAL = 8
 """Steps of a training."""
+
+
+def _marks(optimizer: str, task: str) -> tuple[pytest.MarkDecorator, ...]:
+    return () if optimizer == "adamw" or task == "asr" else (pytest.mark.slow,)
+
+
+CASES = pytest.mark.parametrize(
+    ("optimizer", "model"),
+    [
+        pytest.param(optimizer, model, id=f"{optimizer}-{task}", marks=_marks(optimizer, task))
+        for optimizer in OPTIMIZERS
+        for task, model in (("asr", {}), ("vsr", VISUAL), ("avsr", AUDIOVISUAL))
+    ],
+)
+"""Every optimizer and every task; quick are all optimizers with sound, and all tasks under AdamW."""
 
 
 def run_of(method: dict[str, Any] | None, optimizer: str = "adamw", decay: float = 0.3, **model: Any) -> Run:

@@ -84,17 +84,17 @@ def test_interrupted_it_goes_on_to_the_same_bits(method, make_run, make_folder, 
 
 @EVERY
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_restored_under_any_optimizer_it_goes_on_to_the_same_bits(method, optimizer):
-    """From a checkpoint after each step, also after those at which a method acts."""
+@pytest.mark.parametrize("step", [4, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 5))])
+def test_restored_under_any_optimizer_it_goes_on_to_the_same_bits(method, optimizer, step):
+    """From a checkpoint before, at and after the step at which methods act that do so once or every 4 steps."""
     run = run_of(method, optimizer)
     whole = stepped(run, TOTAL)
-    for step in range(3, 6):
-        state, again = stepped(run, step), State.at(run, SIZE, CPU, step, TOTAL)
-        checkpoint = capture(step, state.model, state.optimizer, state.total_weights, {})
-        restore(checkpoint, again.model, again.optimizer, again.total_weights)
-        for _ in range(TOTAL - step):
-            take(again)
-        torch.testing.assert_close(again.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
+    state, again = stepped(run, step), State.at(run, SIZE, CPU, step, TOTAL)
+    checkpoint = capture(step, state.model, state.optimizer, state.total_weights, {})
+    restore(checkpoint, again.model, again.optimizer, again.total_weights)
+    for _ in range(TOTAL - step):
+        take(again)
+    torch.testing.assert_close(again.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
 
 
 @EVERY

@@ -3,8 +3,7 @@
 import nano
 import pytest
 import torch
-from small import AUDIOVISUAL, VISUAL
-from stepping import LOWRANK, run_of, stepped, take
+from stepping import CASES, LOWRANK, run_of, stepped, take
 
 from lrsms.base.strict import parse
 from lrsms.methods.product import factors
@@ -57,8 +56,7 @@ def test_without_gradients_only_decay_moves_the_weights(optimizer, decay):
         torch.testing.assert_close(after[name], expected, msg=name)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", [{}, VISUAL, AUDIOVISUAL], ids=["asr", "vsr", "avsr"])
+@CASES
 def test_without_decay_it_is_plain_low_rank(optimizer, model):
     """To the bit under AdamW; Muon multiplies matrices in other batches."""
     plain, own = (stepped(run_of(m, optimizer, 0.0, **model), 3) for m in (None, {"name": "frobenius"}))

@@ -3,15 +3,13 @@
 import nano
 import pytest
 import torch
-from small import AUDIOVISUAL, VISUAL
-from stepping import LOWRANK, run_of, stepped, take
+from stepping import CASES, LOWRANK, run_of, stepped, take
 
 from lrsms.base.random_streams import stream
 from lrsms.base.strict import parse
 from lrsms.methods.inits import spectral
 from lrsms.methods.product import factors
 from lrsms.methods.variants.refactor import balance
-from lrsms.study.files_as_values import OPTIMIZERS
 from lrsms.study.lowrank import LowRank
 
 
@@ -47,8 +45,7 @@ def test_a_product_of_zeros_stays_one():
     assert not u.any() and not vt.any()
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", [{}, VISUAL, AUDIOVISUAL], ids=["asr", "vsr", "avsr"])
+@CASES
 def test_it_is_plain_low_rank_whose_factors_are_balanced_and_begin_anew(optimizer, model):
     """To the bit, before, at and after the step."""
     plain = stepped(run_of(None, optimizer, **model), 2)

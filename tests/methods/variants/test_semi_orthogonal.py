@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from small import AUDIOVISUAL, VISUAL
-from stepping import LOWRANK, run_of, stepped
+from stepping import CASES, LOWRANK, run_of, stepped
 
 from lrsms.base.random_streams import stream
 from lrsms.base.strict import parse
 from lrsms.methods.product import factors
 from lrsms.methods.variants.semi_orthogonal import correct
-from lrsms.study.files_as_values import OPTIMIZERS
 from lrsms.study.lowrank import LowRank
 
 
@@ -73,8 +71,7 @@ def test_what_is_orthogonal_or_zero_stays_as_it_is():
         torch.testing.assert_close(corrected, m)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", [{}, VISUAL, AUDIOVISUAL], ids=["asr", "vsr", "avsr"])
+@CASES
 def test_until_the_first_correction_it_is_plain_low_rank_to_the_bit(optimizer, model):
     plain = run_of(None, optimizer, **model)
     own = run_of({"name": "semi_orthogonal", "every": 3}, optimizer, **model)
