@@ -157,7 +157,7 @@ class TrainingStep:
         self.size = vocabulary(run)
         self.num_tokens = num_tokens(run)
         self.model, self.plan = network(run, device, phase)
-        self.optimizer = make_optimizer(run.train, self.model)
+        self.optimizer = make_optimizer(run.train, self.model, run.method)
         self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(run.train.groups_per_step)]
 
     def __call__(self) -> None:

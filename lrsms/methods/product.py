@@ -1,13 +1,14 @@
 """What methods share whose planned matrices are products ``U V^T``, in whichever way these come about."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lrsms.study.method import Method, Planned
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from lrsms.methods.linear import LowRankLinear
     from lrsms.study.run import Run
 
 
@@ -26,3 +27,9 @@ class Product(Method):
         from lrsms.methods.spectra import factor_singular_values
 
         return factor_singular_values(weights[f"{matrix.name}.u"], weights[f"{matrix.name}.vt"])
+
+
+def factors(model: "nn.Module", plan: Sequence[Planned]) -> "list[tuple[nn.Parameter, nn.Parameter]]":
+    """``U (m, r)`` and ``V^T (r, n)`` of every matrix that has a rank, in the order of the plan."""
+    modules = [cast("LowRankLinear", model.get_submodule(each.name)) for each in plan if each.rank is not None]
+    return [(module.u, module.vt) for module in modules]

@@ -22,6 +22,8 @@ def _at_least(least: float) -> AfterValidator:
 Share = Annotated[float, Field(ge=0, le=1)]
 InnerShare = Annotated[float, Field(gt=0, lt=1)]
 """Neither nothing nor all."""
+BelowQuarter = Annotated[float, Field(gt=0, lt=0.25)]
+"""Sizes of a semi-orthogonal correction that converge."""
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """The whole numbers that tables and other programs can hold."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$", max_length=50)]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lrsms.study.lowrank import LowRank
     from lrsms.study.run import Run
 
+LEFT = "decay_left"
+"""Key of an optimizer's group of factors: the decay that the optimizer leaves to the method."""
+
 
 class Planned(Protocol):
     """A matrix of a plan, as far as methods need it: see ``lrsms.methods.plan.Matrix``."""
@@ -52,6 +55,9 @@ class Method(Frozen):
     keeps_moments: ClassVar[bool] = False
     """Whether the optimizer's state of a parameter outlives a change of structure, where a parameter of the same name
     and shape does. False: the optimizer is built anew."""
+    decays_factors: ClassVar[bool] = False
+    """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
+    no decay, and hold under ``LEFT`` the one that they would have had."""
 
     def refuse(self, lowrank: "LowRank") -> None:
         """Refuses other fields of ``lowrank`` that have no meaning beside this method.
@@ -69,7 +75,7 @@ class Method(Frozen):
 
     def __str__(self) -> str:
         """Its name and its parameters: ``warmup share 0.3``."""
-        fields = self.model_dump()
+        fields = self.model_dump(exclude_none=True)
         own = (f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in fields.items())
         return " ".join(text.removeprefix("name ") for text in own)
 

@@ -261,10 +261,8 @@ class Run(Frozen):
 
         Raises:
             ValueError: one line: a phase would have no step, or the final weights would be a mean over snapshots of
-                different structures.
+                different structures or bases.
         """
-        if self.num_phases == 1:
-            return []
         return self.method.changes_at(total, self.train.snapshot_steps(total)[-self.train.average])
 
     @property

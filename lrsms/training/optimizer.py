@@ -8,8 +8,10 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
-from lrsms.study.files_as_values import ADAMW, all_options
+from lrsms.methods.linear import LowRankLinear
+from lrsms.study.files_as_values import ADAMW, PLAIN, all_options
 from lrsms.study.files_as_values import OPTIMIZERS as NAMES
+from lrsms.study.method import LEFT, Method
 from lrsms.study.run import Train
 from lrsms.training import optimizers
 from lrsms.training.groups import Cost, Group
@@ -30,8 +32,13 @@ class Kind(Protocol):
 OPTIMIZERS = {name: cast(Kind, importlib.import_module(f"{optimizers.__name__}.{name}")) for name in NAMES}
 
 
-def make_optimizer(train: Train, model: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(train: Train, model: nn.Module, method: Method = PLAIN) -> torch.optim.Optimizer:
     """The optimizer of a run for a model as it is now; one whose structure changes needs another.
+
+    Args:
+        train: how it is trained.
+        model: as it is now.
+        method: of the run; the decay of factors may be left to it.
 
     Raises:
         ValueError: the optimizer's file leaves a parameter out, or has it twice.
@@ -39,7 +46,10 @@ def make_optimizer(train: Train, model: nn.Module) -> torch.optim.Optimizer:
     kind, options = _of_run(train)
     groups = kind.groups(model, options)
     _check_groups(train, model, groups)
-    return kind.build([_param_group(train, group) for group in groups if group.parameters], train, options)
+    param_groups = [_param_group(train, group) for group in groups if group.parameters]
+    if method.decays_factors:
+        param_groups = [part for group in param_groups for part in _decay_left(group, model)]
+    return kind.build(param_groups, train, options)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -68,6 +78,16 @@ def _param_group(train: Train, group: Group) -> dict[str, Any]:
         "weight_decay": train.weight_decay * group.decay,
         **group.options,
     }
+
+
+def _decay_left(group: dict[str, Any], model: nn.Module) -> list[dict[str, Any]]:
+    """A group without its factors, and a group of them that does not decay; neither where it would be empty."""
+    modules = (module for module in model.modules() if isinstance(module, LowRankLinear))
+    factors = {factor for module in modules for factor in (module.u, module.vt)}
+    others = group | {"params": [each for each in group["params"] if each not in factors]}
+    own = group | {"params": [each for each in group["params"] if each in factors]}
+    own |= {"weight_decay": 0.0, LEFT: group["weight_decay"]}
+    return [part for part in (others, own) if part["params"]]
 
 
 def _check_groups(train: Train, model: nn.Module, groups: list[Group]) -> None:

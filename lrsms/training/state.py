@@ -67,7 +67,7 @@ class State:
         model.to(device).train()
         if graphs:
             use_graphs(model, device)
-        return cls(run, model, plan, make_optimizer(run.train, model), zeros_of(model), step, total, graphs)
+        return cls(run, model, plan, make_optimizer(run.train, model, run.method), zeros_of(model), step, total, graphs)
 
     def update(self, lr: float) -> None:
         """Moves the weights by the gradients of a whole step, and changes the structure if this is the step for it."""
@@ -84,7 +84,7 @@ class State:
         change_structure(self.model, self.plan, self.run, phase)
         if self.graphs:
             use_graphs(self.model, next(self.model.parameters()).device)
-        earlier, self.optimizer = self.optimizer, make_optimizer(self.run.train, self.model)
+        earlier, self.optimizer = self.optimizer, make_optimizer(self.run.train, self.model, self.run.method)
         self.total_weights = zeros_of(self.model)
         if self.run.method.keeps_moments:
             for name, parameter in self.model.named_parameters():

@@ -74,7 +74,8 @@ def test_every_shipped_claim_finds_its_cells_and_is_not_run_without_records(tmp_
 
 
 def test_the_paper_has_six_findings_and_all_are_claimed():
-    assert {name[:2] for name in SHIPPED} == {f"F{number}" for number in range(1, 7)}
+    claimed = {name[:2] for name, one in SHIPPED.items() if one.study != "arena"}
+    assert claimed == {f"F{number}" for number in range(1, 7)}
     assert not claims_of(SHIPPED, "steptime", "vsr"), "the paper does not say how much faster lip reading is"
 
 

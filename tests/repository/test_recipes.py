@@ -88,7 +88,7 @@ ADDED = (
     ("qkv", "avsr", "mini"),
     ("lr_end", "asr", "tiny"),
     ("randomized", "asr", "tiny"),
-    ("semi_orthogonal", "vsr", "tiny"),
+    ("soft_orthogonal", "vsr", "tiny"),
     ("sgd", "asr", "tiny"),
 )
 _NAMES = f"""
@@ -152,7 +152,7 @@ def test_new_axes_and_methods_are_runs(names) -> None:
     assert sum("randomized" in name for name in names["randomized"]) == 3
     assert len(set(names["sgd"])) == 2 * 2 * 3 * 3
     assert sum("optimizersgd" in name for name in names["sgd"]) == 2 * 3 * 3
-    assert sum("semi_orthogonal" in name for name in names["semi_orthogonal"]) == 6
+    assert sum("soft_orthogonal" in name for name in names["soft_orthogonal"]) == 6
 
 
 def test_the_tests_of_the_recipes_pass(copy: Path) -> None:

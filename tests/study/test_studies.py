@@ -159,3 +159,36 @@ def test_the_study_of_warmup_compares_it_with_dense_and_plain_low_rank(scale, ta
     assert all(experiment.nuisance for experiment in experiments)
     for run in cells.values():
         assert len(run.changes_at(run.train.snapshots * 10)) == run.num_phases - 1
+
+
+@pytest.mark.parametrize(("scale", "task"), EVERYWHERE)
+def test_the_arena_compares_all_at_equal_parameters_and_learning_rates(scale, task):
+    """But for the dense models of the preset's size. Every optimizer is there, and the methods of factors."""
+    experiments = load("arena", scale, task)
+    cells, tried = {}, {}
+    for experiment in experiments:
+        cells[experiment.cell] = experiment.run
+        tried.setdefault(experiment.cell, set()).add((experiment.run.train.lr, experiment.run.seed))
+    assert {frozenset(each) for each in tried.values()} == {frozenset(itertools.product((1e-3, 2e-3, 4e-3), (1, 2, 3)))}
+    preset = experiments[0].baseline
+    full = [run for run in cells.values() if run.lowrank is None and run.model == preset.model]
+    small = [run for run in cells.values() if run not in full]
+    assert len(full) == 2 and {run.train.optimizer for run in cells.values()} == {None, "muon", "spectron", "lora_muon"}
+    assert {run.train.steps for run in small} == {preset.train.steps}
+    (narrow,) = (run for run in small if run.lowrank is None)
+    (count,) = {parameters(run) for run in small if run.lowrank is not None}
+    assert parameters(narrow) == pytest.approx(count, rel=0.01)
+    for run in small:  # no share of a schedule is refused
+        run.changes_at(100 * run.train.snapshots)
+    assert {str(run.method).split()[0] for run in small} >= {
+        "plain",
+        "warmup",
+        "frobenius",
+        "semi_orthogonal",
+        "refactor",
+    }
+
+
+def test_the_arena_shares_its_runs_with_other_studies():
+    arena, optimizer = ({e.digest for e in load(name, "tiny", "asr")} for name in ("arena", "optimizer"))
+    assert len(arena & optimizer) == 3 * 3 * 3, "dense under two optimizers and LR-SMS, at three learning rates"

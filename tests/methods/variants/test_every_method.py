@@ -13,6 +13,7 @@ import torch
 from endings import Killed, killed_after, outcome, same_result
 from safetensors.torch import load_file
 from small import AUDIOVISUAL, SIZE, VISUAL, lived_in, small_inputs, small_run
+from stepping import TOTAL, run_of, stepped, take
 
 from lrsms.base.strict import parse
 from lrsms.cost.memory import device_memory_mb
@@ -30,13 +31,14 @@ from lrsms.methods.spectra import spectra
 from lrsms.report.validity.course import check_spectra
 from lrsms.report.validity.outcome import check_outcome
 from lrsms.report.validity.outcome import check_plan as check_plan_of_record
-from lrsms.study.files_as_values import METHODS
+from lrsms.study.files_as_values import ADAMW, METHODS, OPTIMIZERS
 from lrsms.study.lowrank import LowRank
 from lrsms.training.loop import train
+from lrsms.training.state import State, capture, restore
 
 CPU = torch.device("cpu")
-PARAMETERS = {"warmup": {"share": 0.5}}
-"""Of the methods that have parameters without a default."""
+PARAMETERS = {"warmup": {"share": 0.5}, "refactor": {"every": 4}}
+"""Of methods that have parameters without a default, or whose default is too long for a training of 8 steps."""
 NOT_LINEAR = ("cola",)
 """Those that no matrix stands for."""
 EVERY = pytest.mark.parametrize("method", [{"name": name} | PARAMETERS.get(name, {}) for name in METHODS], ids=METHODS)
@@ -184,6 +186,23 @@ def test_a_step_of_each_phase_can_be_timed_and_its_memory_is_that_of_the_largest
         assert all(parameter.isfinite().all() for parameter in step.model.parameters())
     plain = run.model_copy(update={"lowrank": run.lowrank.model_copy(update={"method": None})})
     assert device_memory_mb(run) >= device_memory_mb(plain)
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "optimizer", [pytest.param(name, marks=[] if name == ADAMW else [pytest.mark.slow]) for name in OPTIMIZERS]
+)
+@pytest.mark.parametrize("step", [4, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 5))])
+def test_restored_under_any_optimizer_it_goes_on_to_the_same_bits(method, optimizer, step):
+    """From a checkpoint before, at and after the step at which methods act that do so once or every 4 steps."""
+    run = run_of(method, optimizer)
+    whole = stepped(run, TOTAL)
+    state, again = stepped(run, step), State.at(run, SIZE, CPU, step, TOTAL)
+    checkpoint = capture(step, state.model, state.optimizer, state.total_weights, {})
+    restore(checkpoint, again.model, again.optimizer, again.total_weights)
+    for _ in range(TOTAL - step):
+        take(again)
+    torch.testing.assert_close(again.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
 
 
 @EVERY
