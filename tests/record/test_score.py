@@ -242,7 +242,7 @@ def test_refuses_bytes_that_are_not_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"decoder,condition\n", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"\xff\n")]
+    "content", [b"", b"decoder,condition\n", gzip.compress(b"a,b\n1,2\n", mtime=0), gzip.compress(b"\xff\n", mtime=0)]
 )
 def test_refuses_what_is_not_a_score_table(tmp_path, content):
     (tmp_path / "scores.csv.gz").write_bytes(content)
