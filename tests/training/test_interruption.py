@@ -71,7 +71,7 @@ def test_a_run_with_any_optimizer_of_pytorch_goes_on_to_the_same_bits(
 ):
     """Interrupted twice, with two groups of parameters at rates of their own."""
 
-    def two_groups(_, model):
+    def two_groups(train, model, method):
         first, *others = model.parameters()
         return make([{"params": [first], "lr_share": 0.5, "lr": 1e-3}, {"params": others, "lr_share": 1.0, "lr": 1e-3}])
 
