@@ -29,7 +29,7 @@ def parity(compared: Compared, threshold: Threshold) -> Finding:
     if compared.paired is None:
         return _without_rates("parity", compared, threshold, worse="contradicted")
     margin, excess = allowance(compared.paired, threshold, compared.metric), excess_of(compared.paired, threshold)
-    finding = _finding("parity", compared, threshold, excess, excess.p_below())
+    finding = _finding("parity", compared, threshold, excess, excess.p_below(level=threshold.level))
     if fails_more(compared.failures, threshold.alpha):
         return replace(finding, verdict="contradicted", because=_less_often(compared.failures))
     if undetermined := _undetermined(finding, excess):
@@ -46,7 +46,7 @@ def degradation(compared: Compared, threshold: Threshold) -> Finding:
     if compared.paired is None:
         return _without_rates("degradation", compared, threshold, worse="supported")
     difference, excess = difference_of(compared.paired), excess_of(compared.paired, threshold)
-    finding = _finding("degradation", compared, threshold, excess, difference.p_above())
+    finding = _finding("degradation", compared, threshold, excess, difference.p_above(level=threshold.level))
     if fails_more(compared.failures, threshold.alpha):
         return replace(finding, verdict="supported", because=_less_often(compared.failures))
     if undetermined := _undetermined(finding, difference, excess):
@@ -68,7 +68,7 @@ def improvement(compared: Compared, threshold: Threshold) -> Finding:
     if compared.paired is None:
         return _without_rates("improvement", compared, threshold, worse="contradicted")
     difference, short = difference_of(compared.paired), excess_of(compared.paired, threshold, gain=True)
-    finding = _finding("improvement", compared, threshold, short, difference.p_below())
+    finding = _finding("improvement", compared, threshold, short, difference.p_below(level=threshold.level))
     if fails_more(compared.failures, threshold.alpha):
         return replace(finding, verdict="contradicted", because=_less_often(compared.failures))
     if undetermined := _undetermined(finding, difference, short):
@@ -91,7 +91,14 @@ def trend(compared: Compared, threshold: Threshold) -> Finding:
         return Finding("trend", "not run", compared.change)
     slope, excess = slope_of(doses, threshold)
     finding = replace(
-        _finding("trend", replace(compared, paired=_first(doses)), threshold, None, slope.p_above(), slope),
+        _finding(
+            "trend",
+            replace(compared, paired=_first(doses)),
+            threshold,
+            None,
+            slope.p_above(level=threshold.level),
+            slope,
+        ),
         metric=f"{compared.change} per {doses.dose}",
         excess=compared.metric.scale * excess.difference,
         excess_interval=_scaled(excess.interval_at(threshold.level), compared.metric.scale),
@@ -114,7 +121,7 @@ def onset(compared: Compared, threshold: Threshold) -> Finding:
         return Finding("onset", "not run", compared.change)
     assert threshold.onset is not None, "a claim states where degradation begins"
     effects_ = [(ratio, difference_of(paired)) for ratio, paired in compared.by_ratio]
-    p_values = [effect.p_above() for _, effect in effects_]
+    p_values = [effect.p_above(level=threshold.level) for _, effect in effects_]
     reached = effects.step_down(p_values, threshold.alpha)
     at = next((n for n, (ratio, _) in enumerate(effects_) if math.isclose(ratio, threshold.onset)), len(effects_) - 1)
     here = replace(compared, paired=compared.by_ratio[at][1])
@@ -247,7 +254,7 @@ def _finding(
         None if excess is None else scale * excess.difference,
         _scaled(excess.interval_at(threshold.level), scale) if known and excess is not None else UNKNOWN,
         p,
-        shown.decisive_df if excess is None or rule != "parity" else excess.decisive_df,
+        (excess if excess is not None and rule == "parity" else shown).df_at(threshold.level),
         shown.seeds,
         shown.units,
         shown.unit,

@@ -5,8 +5,9 @@ speakers are unknown or there is one alone. The mean of the paired differences o
 degrees of freedom are those of the ``crossed`` model of seeds and units; here are the questions that are asked of it.
 
 **Looks** (see ``looks``) test at levels far below 2.5%, where an approximation made for the middle of the distribution
-does not reach: at 0.22% and three seeds it rejects a true hypothesis up to 0.78% of the time. So a verdict counts at
-most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``decisive``), which gives at most 0.22%.
+does not reach: at 0.22% and three seeds it rejects a true hypothesis up to 0.78% of the time. So at such a level a
+verdict counts at most S - 1 degrees of freedom below ``FEW_SEEDS`` seeds (``decisive``), which gives at most 0.22%. At
+2.5%, where there is one look, the approximation holds.
 """
 
 import math
@@ -28,7 +29,7 @@ Table = Sequence[Numbers] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 MIN_SEEDS = 3
 """With fewer trainings of each system there is an interval but no p: the variance between them is then a guess."""
 FEW_SEEDS = 6
-"""Below this number a verdict counts no more degrees of freedom than Student's over seeds."""
+"""Below this number a look counts no more degrees of freedom than Student's over seeds."""
 _NO_SPREAD = 1e-12
 """Values whose range is below this share of the largest differ by rounding only."""
 
@@ -59,31 +60,37 @@ class Effect:
     """How many units of equal length weigh as much as these: see ``stats.effective_units``."""
     components: Components
 
-    @property
-    def decisive_df(self) -> float:
-        """Degrees of freedom that a verdict counts."""
-        return float(decisive(self.df, self.seeds))
+    def df_at(self, level: float) -> float:
+        """Degrees of freedom that a verdict counts at the level of its two-sided interval."""
+        return float(decisive(self.df, self.seeds, level))
 
-    def p_below(self, margin: float = 0.0) -> float:
+    def p_below(self, margin: float = 0.0, level: float = LEVEL) -> float:
         """One-sided p of the hypothesis that the true difference is ``margin`` or more; small speaks for less."""
-        return float(stats.t.cdf(self._t(margin), self.decisive_df))
+        return float(stats.t.cdf(self._t(margin), self.df_at(level)))
 
-    def p_above(self, margin: float = 0.0) -> float:
+    def p_above(self, margin: float = 0.0, level: float = LEVEL) -> float:
         """One-sided p of the hypothesis that the true difference is ``margin`` or less; small speaks for more."""
-        return float(stats.t.sf(self._t(margin), self.decisive_df))
+        return float(stats.t.sf(self._t(margin), self.df_at(level)))
 
     def interval_at(self, level: float) -> Interval:
-        """The two-sided interval of another level, which agrees with the one-sided p at (1 - level) / 2."""
-        half = float(stats.t.ppf((1 + level) / 2, self.decisive_df)) * self.se
+        """The two-sided interval of another level, which agrees with the one-sided p of that level."""
+        half = float(stats.t.ppf((1 + level) / 2, self.df_at(level))) * self.se
         return Interval(self.difference - half, self.difference + half)
 
     def _t(self, margin: float) -> float:
         return (self.difference - margin) / self.se if self.seeds >= MIN_SEEDS else math.nan
 
 
-def decisive(df: float | Array, seeds: int) -> float | Array:
-    """Degrees of freedom that a verdict counts, of Satterthwaite's: see the head of this file."""
-    return np.minimum(df, seeds - 1) if seeds < FEW_SEEDS else df
+def decisive(df: float | Array, seeds: int, level: float) -> float | Array:
+    """Degrees of freedom that a verdict counts, of Satterthwaite's: see the head of this file.
+
+    Args:
+        df: Satterthwaite's.
+        seeds: of each system.
+        level: of the two-sided interval that agrees with the test.
+    """
+    is_extreme = level > LEVEL and not math.isclose(level, LEVEL)
+    return np.minimum(df, seeds - 1) if is_extreme and seeds < FEW_SEEDS else df
 
 
 def difference(edits_a: Table, edits_b: Table, words: Numbers, unit: Unit = "speaker") -> Effect:

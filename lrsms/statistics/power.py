@@ -117,7 +117,7 @@ def shown_by(
         for number, look in enumerate(looks):
             seen = tables[:, : look.seeds]
             se, df = standard_error(*mean_squares(seen, np.ones(num_units)), look.seeds, num_units)
-            ever |= stats.t.sf(seen.mean(axis=(1, 2)) / se, decisive(df, look.seeds)) < look.alpha
+            ever |= stats.t.sf(seen.mean(axis=(1, 2)) / se, decisive(df, look.seeds, look.level)) < look.alpha
             shown[number] += ever.sum()
     return [float(count) / studies for count in shown]
 

@@ -176,9 +176,10 @@ def test_what_a_larger_test_set_would_buy_is_said():
     """Seeds that agree on every unit but for counting: all of the error is the units'."""
     units = np.random.default_rng(3).uniform(-10, 10, 10)
     compared = paired(spread(20, num_units=10), units + spread(20, num_units=10, sd=0.5, seed=2))
-    found = judge("parity", compared, MARGIN)
+    look = Threshold(margin=0.1, level=0.9956)
+    found = judge("parity", compared, look)
     assert re.search(
-        r"(9\d|100)% of the squared standard error is the test set's", what_would_decide(found, compared, MARGIN)
+        r"(9\d|100)% of the squared standard error is the test set's", what_would_decide(found, compared, look)
     )
 
 

@@ -255,9 +255,9 @@ def test_an_interval_of_another_level_agrees_with_p():
 
 
 @pytest.mark.parametrize(("num_seeds", "most"), [(3, 2), (5, 4), (6, 100)])
-def test_below_six_seeds_a_verdict_has_students_freedom_at_most(num_seeds, most):
+def test_below_six_seeds_a_look_has_students_freedom_at_most(num_seeds, most):
     effect = difference(*draw(11, num_seeds=num_seeds))
-    assert effect.decisive_df == pytest.approx(min(effect.df, most))
+    assert effect.df_at(0.9956) == pytest.approx(min(effect.df, most))
 
 
 def test_the_trend_is_the_slope_of_least_squares():

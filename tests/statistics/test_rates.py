@@ -61,8 +61,7 @@ def test_at_most_25_false_verdicts_of_500(name, num_seeds, num_speakers, wer):
 def test_conservatism_does_not_make_the_rules_useless():
     assert rates("counting", 3, 100, 0.15, TABLES)["sees -25%"] > 0.95
     assert rates("speakers", 3, 100, 0.15, TABLES)["sees -25%"] > 0.95
-    # Below six seeds a verdict counts Student's degrees of freedom only: 4 of five seeds.
-    assert rates("mixed", 5, 48, 0.1, TABLES)["parity at 0"] > 0.25
+    assert rates("mixed", 5, 48, 0.1, TABLES)["parity at 0"] > 0.4
 
 
 @pytest.mark.parametrize(("num_seeds", "largest"), [(2, 0.046), (3, 0.028), (5, 0.027), (10, 0.027)])

@@ -50,26 +50,26 @@ class Effects:
         return stats.t.sf(self.t, self.df)
 
 
-def effects(tables: np.ndarray, words: np.ndarray) -> Effects:
-    """The crossed model of ``(studies, seeds, units)`` differences of edits, as ``Effect`` has it for a verdict."""
+def effects(tables: np.ndarray, words: np.ndarray, alpha: float) -> Effects:
+    """The crossed model of ``(studies, seeds, units)`` differences of edits, as ``Effect`` has it at a look's level."""
     seeds, units = tables.shape[1:]
     mean = tables.sum(axis=(1, 2)) / (seeds * words.sum())
     squares = mean_squares(linearised(tables, words, mean[:, None, None]), leverage(words))
     se, df = standard_error(*squares, seeds, units, effective_units(words))
-    return Effects(mean / se, decisive(df, seeds))
+    return Effects(mean / se, decisive(df, seeds, 1 - 2 * alpha))
 
 
 def parity(studies: Studies, alpha: float) -> Said:
     """B, the last cell, is below A plus the margin, and fails no more often."""
-    excess = _of_converged(studies, lambda edits: edits[:, -1] - (1 + MARGIN) * edits[:, 0])
+    excess = _of_converged(studies, alpha, lambda edits: edits[:, -1] - (1 + MARGIN) * edits[:, 0])
     more, surely = fails_more(studies, alpha)
     return Said((excess.p_below < alpha) & ~more, (excess.p_above < alpha) | surely)
 
 
 def degradation(studies: Studies, alpha: float) -> Said:
     """B is worse than A, and parity is not shown."""
-    change = _of_converged(studies, lambda edits: edits[:, -1] - edits[:, 0])
-    beyond = _of_converged(studies, lambda edits: edits[:, -1] - (1 + MARGIN) * edits[:, 0])
+    change = _of_converged(studies, alpha, lambda edits: edits[:, -1] - edits[:, 0])
+    beyond = _of_converged(studies, alpha, lambda edits: edits[:, -1] - (1 + MARGIN) * edits[:, 0])
     more, surely = fails_more(studies, alpha)
     within = (beyond.p_below < alpha) | (change.p_below < alpha)
     return Said((change.p_above < alpha) & ~within | surely, within & ~more)
@@ -77,8 +77,8 @@ def degradation(studies: Studies, alpha: float) -> Said:
 
 def improvement(studies: Studies, alpha: float) -> Said:
     """B is better than A; contradicted where a gain of the margin is excluded."""
-    change = _of_converged(studies, lambda edits: edits[:, -1] - edits[:, 0])
-    short = _of_converged(studies, lambda edits: edits[:, -1] - (1 - MARGIN) * edits[:, 0])
+    change = _of_converged(studies, alpha, lambda edits: edits[:, -1] - edits[:, 0])
+    short = _of_converged(studies, alpha, lambda edits: edits[:, -1] - (1 - MARGIN) * edits[:, 0])
     more, surely = fails_more(studies, alpha)
     better = change.p_below < alpha
     return Said(better & ~more, ((change.p_above < alpha) | (short.p_above < alpha)) & ~better | surely)
@@ -88,9 +88,9 @@ def trend(studies: Studies, alpha: float) -> Said:
     """The slope over halvings of the ratio lies above zero; contradicted where the rise is below the margin."""
     doses = np.log2(1 / np.array((1.0, *RATIOS)))
     margin = MARGIN / (doses.max() - doses.min())
-    slope = _of_converged(studies, lambda edits: np.tensordot(contrast(doses), edits, axes=(0, 1)))
+    slope = _of_converged(studies, alpha, lambda edits: np.tensordot(contrast(doses), edits, axes=(0, 1)))
     excess = _of_converged(
-        studies, lambda edits: np.tensordot(contrast(doses), edits, axes=(0, 1)) - margin * edits[:, 0]
+        studies, alpha, lambda edits: np.tensordot(contrast(doses), edits, axes=(0, 1)) - margin * edits[:, 0]
     )
     rises = slope.p_above < alpha
     return Said(rises, ((slope.p_below < alpha) | (excess.p_below < alpha)) & ~rises)
@@ -101,10 +101,10 @@ def onset(studies: Studies, alpha: float) -> Said:
     at = RATIOS.index(ONSET) + 1
     shown = np.ones(len(studies.edits), dtype=bool)
     for cell in range(1, at + 1):
-        change = _of_converged(studies, lambda edits, cell=cell: edits[:, cell] - edits[:, 0])
+        change = _of_converged(studies, alpha, lambda edits, cell=cell: edits[:, cell] - edits[:, 0])
         shown &= change.p_above <= alpha
-    beyond = _of_converged(studies, lambda edits: edits[:, at] - (1 + MARGIN) * edits[:, 0])
-    change = _of_converged(studies, lambda edits: edits[:, at] - edits[:, 0])
+    beyond = _of_converged(studies, alpha, lambda edits: edits[:, at] - (1 + MARGIN) * edits[:, 0])
+    change = _of_converged(studies, alpha, lambda edits: edits[:, at] - edits[:, 0])
     more, surely = fails_more(studies, alpha)
     within = ((beyond.p_below < alpha) | (change.p_below < alpha)) & ~more & ~surely
     return Said(shown, within & ~shown)
@@ -114,7 +114,9 @@ def family(studies: Studies, alpha: float) -> Said:
     """Some cell is better than the dense model, by Holm's p; contradicted where every one is."""
     members = [studies.cells(0, cell) for cell in range(1, studies.edits.shape[1])]
     said = [improvement(member, alpha) for member in members]
-    p = np.stack([_of_converged(member, lambda edits: edits[:, 1] - edits[:, 0]).p_below for member in members], axis=1)
+    p = np.stack(
+        [_of_converged(member, alpha, lambda edits: edits[:, 1] - edits[:, 0]).p_below for member in members], axis=1
+    )
     holds = np.stack([one.supported for one in said], axis=1) & (holm(np.where(np.isnan(p), 1.0, p)) <= alpha)
     return Said(holds.any(axis=1), np.all([one.contradicted for one in said], axis=0))
 
@@ -161,11 +163,12 @@ def _fisher(failed_a: int, runs_a: int, failed_b: int, runs_b: int) -> tuple[boo
     return one.more, one.p_more
 
 
-def _of_converged(studies: Studies, table: Callable[[np.ndarray], np.ndarray]) -> Effects:
+def _of_converged(studies: Studies, alpha: float, table: Callable[[np.ndarray], np.ndarray]) -> Effects:
     """The model of the seeds with which every cell converged; NaN of the studies where they are too few.
 
     Args:
         studies: all of them.
+        alpha: one-sided level of the look.
         table: from edits to ``(studies, seeds, units)`` differences, each seed by itself.
     """
     good, tables = ~studies.lost.any(axis=1), table(studies.edits)
@@ -175,6 +178,6 @@ def _of_converged(studies: Studies, table: Callable[[np.ndarray], np.ndarray]) -
         chosen = np.flatnonzero(counts == number)
         if chosen.size:
             kept = np.argsort(~good[chosen], axis=1, kind="stable")[:, :number]
-            found = effects(tables[chosen[:, None], kept], studies.words)
+            found = effects(tables[chosen[:, None], kept], studies.words, alpha)
             t[chosen], df[chosen] = found.t, found.df
     return Effects(t, df)
