@@ -1,5 +1,6 @@
 """What methods share that put another form in the place of a matrix, of which ``U`` and ``V^T`` are parts."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lrsms.methods.linear import FormLinear
-    from lrsms.study.lowrank import LowRank
     from lrsms.study.run import Run
 
 Shapes = dict[str, tuple[int, ...]]
@@ -25,16 +25,6 @@ class Form(Product):
 
     constants: ClassVar[tuple[str, ...]] = ()
     """The parts that are not trained. They are floating-point numbers, as all that is kept of a network."""
-    own_start: ClassVar[str] = ""
-    """How the factors start, where ``lowrank.init`` has no say: ends "but method 'cola' ..."."""
-
-    def refuse(self, lowrank: "LowRank") -> None:
-        """Refuses an initialisation where the form has its own."""
-        if self.own_start and lowrank.init != "spectral":
-            name = str(self).split()[0]
-            raise ValueError(
-                f"'lowrank.init' is '{lowrank.init}', but method '{name}' {self.own_start}; leave 'init' out"
-            )
 
     def shapes(self, rows: int, columns: int, rank: int) -> Shapes:
         """Of the parts of a matrix ``(rows, columns)``, by name."""
@@ -54,17 +44,17 @@ class Form(Product):
         u, vt = initial_factors(weight, matrix, run.lowrank.init, run.model.initialiser, run.seed)
         return {"u": u, "vt": vt}
 
+    @abstractmethod
     def forward(self, layer: "FormLinear", x: "Tensor") -> "Tensor":
         """``(..., n)`` -> ``(..., m)``, the bias added; the parts are attributes of ``layer``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dense(self, parts: "Mapping[str, Tensor]") -> "Tensor":
         """The matrix ``(m, n)`` that the parts stand for, in their precision.
 
         Raises:
             ValueError: one line: the form is no matrix.
         """
-        raise NotImplementedError
 
     def num_singular_values(self, rows: int, columns: int, rank: int) -> int:
         """All that a matrix of this shape has: the sum of a product and something else may have any rank."""

@@ -9,6 +9,7 @@ time it may change the structure of the network at shares of the training that a
 before and after every update of the weights. Each part between two changes is a *phase*; the first is phase 0.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -55,16 +56,23 @@ class Method(Frozen):
     keeps_moments: ClassVar[bool] = False
     """Whether the optimizer's state of a parameter outlives a change of structure, where a parameter of the same name
     and shape does. False: the optimizer is built anew."""
+    own_start: ClassVar[str] = ""
+    """How the matrices start, where ``lowrank.init`` has no say: ends "but method 'cola' ..."."""
     decays_factors: ClassVar[bool] = False
     """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
     no decay, and hold under ``LEFT`` the one that they would have had."""
 
     def refuse(self, lowrank: "LowRank") -> None:
-        """Refuses other fields of ``lowrank`` that have no meaning beside this method.
+        """Refuses other fields of ``lowrank`` that have no meaning beside this method: an initialisation of its own.
 
         Raises:
             ValueError: one line.
         """
+        if self.own_start and lowrank.init != "spectral":
+            name = str(self).split()[0]
+            raise ValueError(
+                f"'lowrank.init' is '{lowrank.init}', but method '{name}' {self.own_start}; leave 'init' out"
+            )
 
     def refuse_matrix(self, matrix: Planned) -> None:
         """Refuses a matrix, which has a rank, that the method cannot be used for.
@@ -128,6 +136,7 @@ class Method(Frozen):
 
     # What it does. ``plan`` is of the whole network; matrices without a rank stay dense.
 
+    @abstractmethod
     def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
         """Makes the network of phase 0 out of the dense network, in place.
 
@@ -136,14 +145,14 @@ class Method(Frozen):
             plan: its matrices.
             run: the run.
         """
-        raise NotImplementedError
 
     def change(self, model: "nn.Module", plan: Sequence[Planned], run: "Run", phase: int) -> None:
         """Makes the network of ``phase`` (1 or more) out of that of the phase before it, in place.
 
-        The new weights are a function of the old ones. On the meta device, only shapes matter.
+        The new weights are a function of the old ones. On the meta device, only shapes matter. It is called for each of
+        ``changes``.
         """
-        raise NotImplementedError
+        raise TypeError(f"method '{self}' has 'changes', and so needs 'change'")
 
     def before_step(self, model: "nn.Module", plan: Sequence[Planned], step: int, total: int) -> None:
         """Called when the gradients of a step are complete and clipped, before the optimizer uses them.
@@ -170,6 +179,7 @@ class Method(Frozen):
         """How many singular values are kept of what stands for ``W (rows, columns)``; the others are 0."""
         return rank
 
+    @abstractmethod
     def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
         """The ``num_singular_values`` of what stands for ``W``: float64, largest first.
 
@@ -177,4 +187,3 @@ class Method(Frozen):
             weights: the trained network's state dict.
             matrix: has a rank.
         """
-        raise NotImplementedError

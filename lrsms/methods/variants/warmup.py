@@ -5,7 +5,7 @@ optimizer begins anew with the factors, while the learning rate goes on along it
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lrsms.methods.product import Product
 from lrsms.study.bounds import InnerShare
@@ -14,7 +14,6 @@ from lrsms.study.method import Planned
 if TYPE_CHECKING:
     from torch import nn
 
-    from lrsms.study.lowrank import LowRank
     from lrsms.study.run import Run
 
 
@@ -24,14 +23,7 @@ class Warmup(Product):
     name: Literal["warmup"]
     share: InnerShare
     """Share of the steps that are taken at full rank."""
-
-    def refuse(self, lowrank: "LowRank") -> None:
-        """The factors come from trained weights: there is nothing to initialise."""
-        if lowrank.init != "spectral":
-            raise ValueError(
-                f"'lowrank.init' is '{lowrank.init}', but method 'warmup' takes its factors from the trained matrices,"
-                " by their truncated SVD; leave 'init' out"
-            )
+    own_start: ClassVar[str] = "takes its factors from the trained matrices, by their truncated SVD"
 
     def describe(self) -> str:
         """In a few words."""
