@@ -88,3 +88,8 @@ class FormLinear(LowRankLinear):
 
 class FormQKV(LowRankQKV, FormLinear):  # type: ignore[misc]  # ``forward`` returns three
     """One such form of the concatenated q, k and v ``(3D, D)``."""
+
+
+def factor_pairs(model: nn.Module) -> list[tuple[nn.Parameter, nn.Parameter]]:
+    """``U (m, r)`` and ``V^T (r, n)`` of every factorised matrix of a network, in its order."""
+    return [(module.u, module.vt) for module in model.modules() if isinstance(module, LowRankLinear)]

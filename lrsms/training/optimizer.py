@@ -3,12 +3,13 @@
 import importlib
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
 
-from lrsms.methods.linear import LowRankLinear
+from lrsms.methods.linear import factor_pairs
 from lrsms.study.files_as_values import ADAMW, PLAIN, all_options
 from lrsms.study.files_as_values import OPTIMIZERS as NAMES
 from lrsms.study.method import LEFT, Method
@@ -82,8 +83,7 @@ def _param_group(train: Train, group: Group) -> dict[str, Any]:
 
 def _decay_left(group: dict[str, Any], model: nn.Module) -> list[dict[str, Any]]:
     """A group without its factors, and a group of them that does not decay; neither where it would be empty."""
-    modules = (module for module in model.modules() if isinstance(module, LowRankLinear))
-    factors = {factor for module in modules for factor in (module.u, module.vt)}
+    factors = set(chain.from_iterable(factor_pairs(model)))
     others = group | {"params": [each for each in group["params"] if each not in factors]}
     own = group | {"params": [each for each in group["params"] if each in factors]}
     own |= {"weight_decay": 0.0, LEFT: group["weight_decay"]}

@@ -19,12 +19,13 @@ the front ends and the depthwise ones, which low rank leaves as they are too.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lrsms.methods.linear import LowRankLinear
+from lrsms.methods.linear import factor_pairs
 from lrsms.study.run import Train
 from lrsms.training import orthogonal
 from lrsms.training.groups import Cost, Group, of_role
@@ -46,8 +47,7 @@ def in_pairs(model: nn.Module, options: Mapping[str, float], factor_cost: Callab
     """Groups where two factors move together: the factors, each U before its V^T; the other matrices; and all else."""
     matrices = of_role(model, "matrix")
     inner = {id(each) for each in matrices}
-    pairs = [each for module in model.modules() if isinstance(module, LowRankLinear) for each in (module.u, module.vt)]
-    factors = [each for each in pairs if id(each) in inner]
+    factors = [each for each in chain.from_iterable(factor_pairs(model)) if id(each) in inner]
     paired = {id(each) for each in factors}
     dense = [each for each in matrices if id(each) not in paired]
     cost = partial(matrix_cost, iterations=int(options["iterations"]))
