@@ -151,6 +151,9 @@ def _train(
     if ranks.first:
         if diverged_at is None:
             write_weights(folder, state, plan, len(averaged))
+        else:
+            for name in (WEIGHTS, SPECTRA):
+                (folder / name).unlink(missing_ok=True)  # of an earlier training
         end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory))
 
 
@@ -195,9 +198,6 @@ def outcome(
     memory: Memory,
 ) -> dict[str, Any]:
     """How the training of a run ended, in ``total`` steps or at ``diverged_at``: what ``run.json`` says of it."""
-    if diverged_at is not None:
-        for name in (WEIGHTS, SPECTRA):
-            (folder / name).unlink(missing_ok=True)  # of an earlier training
     device, sessions = session.ranks.device, session.content(memory.recomputing)
     return {
         "status": "finished" if diverged_at is None else "diverged",

@@ -8,7 +8,7 @@ is restored in the parameter's memory layout, which may not be row by row: for f
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +43,7 @@ class State:
         total_weights: the sum of the snapshots so far that are averaged, by the names of the model's state dict.
         step: how many steps lie behind it.
         total: how many steps training takes.
+        changes: the steps after which the structure changes.
         graphs: whether steps run as CUDA graphs, where they can.
     """
 
@@ -53,6 +54,7 @@ class State:
     total_weights: dict[str, Tensor]
     step: int
     total: int
+    changes: Sequence[int] = ()
     graphs: bool = False
 
     @classmethod
@@ -62,20 +64,21 @@ class State:
         Raises:
             ValueError: one line: low rank does not fit the network, or its changes do not fit the training.
         """
-        phase = sum(change <= step for change in run.changes_at(total))
-        model, plan = build_model(run, size, phase)
+        changes = run.changes_at(total)
+        model, plan = build_model(run, size, phase=sum(change <= step for change in changes))
         model.to(device).train()
         if graphs:
             use_graphs(model, device)
-        return cls(run, model, plan, make_optimizer(run.train, model, run.method), zeros_of(model), step, total, graphs)
+        optimizer = make_optimizer(run.train, model, run.method)
+        return cls(run, model, plan, optimizer, zeros_of(model), step, total, changes, graphs)
 
     def update(self, lr: float) -> None:
         """Moves the weights by the gradients of a whole step, and changes the structure if this is the step for it."""
         set_learning_rate(self.optimizer, lr)
         take_step(self.run, self.model, self.plan, self.optimizer, self.step, self.total)
         self.step += 1
-        if self.step in (changes := self.run.changes_at(self.total)):
-            self._change(1 + changes.index(self.step))
+        if self.step in self.changes:
+            self._change(1 + self.changes.index(self.step))
 
     def _change(self, phase: int) -> None:
         """Goes on in the structure of ``phase``; the sum of snapshots is of the last structure alone."""
