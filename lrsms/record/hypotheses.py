@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrsms.base.files import write_atomically
+from lrsms.base.printable import one_line
 from lrsms.record import seal
 from lrsms.record.run_files import OUTCOME, losses_path
 from lrsms.record.score import HYPOTHESIS_KEYS
@@ -68,15 +69,16 @@ def _check_complete(path: Path, rows: Sequence[Row], status: str) -> None:
         utterance, said = (row["condition"], row["id"]), (row["speaker"], row["reference"])
         if spoken.setdefault(utterance, said) != said:
             raise ValueError(
-                f"{path}: utterance '{row['id']}' under condition '{row['condition']}' has two references or speakers; "
-                "decode the run again"
+                f"{path}: utterance '{one_line(row['id'])}' under condition '{one_line(row['condition'])}' has two "
+                "references or speakers; decode the run again"
             )
         decoded.setdefault(row["decoder"], set()).add(utterance)
     for decoder, utterances in decoded.items():
         if missing := sorted(spoken.keys() - utterances):
             condition, name = missing[0]
             raise ValueError(
-                f"{path}: decoder '{decoder}' has no line for utterance '{name}' under condition '{condition}', which "
+                f"{path}: decoder '{one_line(decoder)}' has no line for utterance '{one_line(name)}' under condition "
+                f"'{one_line(condition)}', which "
                 f"another has ({len(missing)} are missing); delete it and decode the run again"
             )
 
@@ -89,7 +91,7 @@ def _parse(line: bytes, where: str) -> dict[str, str]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({str(error).splitlines()[0]}); decode the run again") from None
     if not isinstance(row, dict) or set(row) != set(HYPOTHESIS_KEYS):
-        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        found = one_line(", ".join(row)) if isinstance(row, dict) else type(row).__name__
         raise ValueError(f"{where}: has {found}; expected an object with {', '.join(HYPOTHESIS_KEYS)}")
     for key, value in row.items():
         if not isinstance(value, str):

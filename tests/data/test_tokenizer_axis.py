@@ -52,4 +52,4 @@ def test_characters_and_pieces_meet_in_one_table(tmp_path, monkeypatch, capsys):
     outcome.write_text(json.dumps(json.loads(outcome.read_text()) | {"source_hash": "other"}))
     assert main(["aggregate", *given, "out", "out/runs-0.txt"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and "which do not compare" in error and "delete" not in error
+    assert error.startswith("error: ") and "which cannot be compared" in error and "delete" not in error

@@ -32,13 +32,15 @@ def landing_rst(
 
     Args:
         title: the study's question.
-        claims: rows of ``claims.json``: identifier, verdict and finding of each; empty where the study has no claims.
+        claims: rows of ``claims.json``: kind, identifier, verdict and finding of each; empty where the study has none.
         figure: the main figure as PNG; None where it is not drawn.
         table: the study's readable table.
         facts: how the results were made, by what they are about.
     """
     heading = escape_rst(title)
-    stated = {str(claim["claim"]): (str(claim["verdict"]), str(claim["finding"])) for claim in claims}
+    # A claim has rows of other kinds, such as its other endpoints, which have no verdict.
+    judged = [claim for claim in claims if claim["kind"] == "verdict"]
+    stated = {str(claim["claim"]): (str(claim["verdict"]), str(claim["finding"])) for claim in judged}
     verdicts = [
         f"- **{escape_rst(f'{name} {verdict}')}**: {escape_rst(text)}" for name, (verdict, text) in stated.items()
     ]
