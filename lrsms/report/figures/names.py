@@ -8,6 +8,7 @@ from lrsms.record.run_files import losses_path
 from lrsms.study.decoding import Condition, Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import without
+from lrsms.study.method import Method
 from lrsms.study.run import Run
 
 KINDS = ("pdf", "png", "svg", "rst")
@@ -93,9 +94,9 @@ def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[fl
     return found
 
 
-def _way(run: Run) -> tuple[str, str | None]:
+def _way(run: Run) -> tuple[type[Method], str | None]:
     """Method and optimizer by which a run is trained: where these vary, costs other than parameters matter as much."""
-    return run.method.name, run.train.optimizer
+    return type(run.method), run.train.optimizer
 
 
 def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:
