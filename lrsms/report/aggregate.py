@@ -23,7 +23,7 @@ from lrsms.record.score import COUNTS
 from lrsms.report import comparable, factored, further, learning, nuisance, pairs, remarks, sums
 from lrsms.report.courses import describe_courses
 from lrsms.report.paired import Key
-from lrsms.report.steptimes import read_counts, read_steptime
+from lrsms.report.steptimes import CEILING, read_counts, read_steptime
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity import among
 from lrsms.report.validity.record import Record
@@ -44,9 +44,9 @@ _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "st
 FIXED = [*_NAMES, *factored.COLUMNS, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
 METRIC, LEFT_OUT, CHOSEN = "metric", "left_out", "length_bonus"
-OPTIONAL = [METRIC, LEFT_OUT, CHOSEN]
-"""Columns of a ``runs.csv`` of which the error rates do not count words, of whose corpus something is left out, or
-whose decoders have a list of length bonuses: the one that a run was decoded with."""
+OPTIONAL = [METRIC, LEFT_OUT, CHOSEN, *CEILING]
+"""Columns of a ``runs.csv`` whose error rates do not count words, of whose corpus something is left out, whose decoders
+have a list of length bonuses (the one that a run was decoded with), or whose step time files hold a ceiling."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
@@ -55,6 +55,7 @@ _NUMBERS = [
     *("numerator", "denominator"),
     *_COURSE,
     CHOSEN,
+    *CEILING,
     "ratio",
     "macs_per_second",
     "peak_memory_mb",

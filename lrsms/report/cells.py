@@ -14,6 +14,7 @@ import pandas as pd
 from lrsms.report import aggregate, nuisance
 from lrsms.report.factored import Factored
 from lrsms.report.paired import Key
+from lrsms.report.steptimes import CEILING
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.stats import Interval
 
@@ -76,6 +77,7 @@ class Cell:
         peak_memory_mb: most memory held in training by any seed: on the device, or by the process on a CPU.
         step_ms: median time of a training step in milliseconds.
         speedup: the dense baseline's median step time over this cell's, measured in turns.
+        ceiling: how many times faster a step could be, by multiply-adds and by bytes, counted; None while unknown.
         steptime_device: on what both were measured, and how; empty where they were not.
         times_fewer: the baseline's parameters over these; None unless ``summary`` found both.
         scores: of the study's error rate, by decoder and condition; empty unless ``summary`` computed them.
@@ -100,6 +102,7 @@ class Cell:
     peak_memory_mb: float | None
     step_ms: float | None
     speedup: Estimate | None
+    ceiling: tuple[float, float] | None
     steptime_device: str
     times_fewer: float | None = None
     scores: Mapping[Key, Score] = field(default_factory=dict)
@@ -173,6 +176,7 @@ def _cell(by_run: pd.DataFrame, varied: Sequence[str], chosen: Collection[str]) 
         peak_memory_mb=_known(by_run["peak_memory_mb"].sort_values(ascending=False)),
         step_ms=_known(by_run["step_ms"]),
         speedup=_speedup(by_run),
+        ceiling=_ceiling(by_run),
         steptime_device=first["steptime_device"],
     )
 
@@ -188,6 +192,11 @@ def _speedup(by_run: pd.DataFrame) -> Estimate | None:
         return None
     value, low, high = map(float, measured.iloc[0])
     return Estimate(value, Interval(low, high))
+
+
+def _ceiling(by_run: pd.DataFrame) -> tuple[float, float] | None:
+    by_macs, by_bytes = (_known(by_run[name]) if name in by_run else None for name in CEILING)
+    return None if by_macs is None or by_bytes is None else (by_macs, by_bytes)
 
 
 def _known(column: pd.Series) -> float | None:

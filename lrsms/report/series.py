@@ -78,7 +78,7 @@ def all_panels(summary: Summary) -> list[Panel]:
     groups = settings(summary)
     common = _common(groups)
     if len(groups) <= MOST_SERIES or len({_split(setting, common) for setting in groups}) == 1:
-        return [Panel("", tuple(_joint_series(groups, common)), tuple(dense_cells(summary)))]
+        return [joint_panel(summary)]
     varying = [len({setting.factors[place] for setting in groups}) > 1 for place in range(2)]
     labels = {
         setting: ", ".join(text for text, varies in zip(setting.factors, varying, strict=True) if varies) or "low rank"
@@ -93,6 +93,12 @@ def all_panels(summary: Summary) -> list[Panel]:
         Panel(title, tuple(series), tuple(dense_cells(summary, [cell for one in series for cell in one.cells])))
         for title, series in panels.items()
     ]
+
+
+def joint_panel(summary: Summary) -> Panel:
+    """Every cell of the study in one panel, however many series that has."""
+    groups = settings(summary)
+    return Panel("", tuple(_joint_series(groups, _common(groups))), tuple(dense_cells(summary)))
 
 
 def settings(summary: Summary) -> dict[Setting, list[Cell]]:

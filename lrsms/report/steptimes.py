@@ -9,6 +9,8 @@ from lrsms.report.validity.values import is_number
 from lrsms.statistics import stats
 
 _REMEDY = "delete it to make it again"
+CEILING = {"speedup_by_macs": "multiply_adds", "speedup_by_bytes": "bytes"}
+"""Column -> what is counted of both networks; their quotient bounds the speed-up of a device that does nothing else."""
 _MOST = 1e18
 """The largest number that a step time file may count or measure."""
 
@@ -30,9 +32,21 @@ def read_steptime(path: Path) -> dict[str, Any]:
         if content["run_ms"]:
             speedup, interval = stats.median_ratio(content["baseline_ms"], content["run_ms"])
             row |= {"speedup": speedup, "speedup_low": interval.low, "speedup_high": interval.high}
+            row |= _ceiling(path)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; delete it to measure again") from None
     return row
+
+
+def _ceiling(path: Path) -> dict[str, float]:
+    """How many times faster the step could be at most, by what was counted; nothing in a file from before that."""
+    counted = read_json(path, _REMEDY).get("ceiling")
+    if counted is None:
+        return {}
+    if not isinstance(counted, dict) or set(counted) != set(CEILING.values()):
+        raise ValueError(f"'ceiling' is {json.dumps(counted)[:80]}, expected {' and '.join(CEILING.values())}")
+    _check_positive(path, {f"ceiling.{name}": value for name, value in counted.items()})
+    return {column: float(counted[name]) for column, name in CEILING.items()}
 
 
 def read_counts(path: Path) -> dict[str, Any]:

@@ -20,9 +20,11 @@ from lrsms.report.estimate_text import UNFINISHED, as_numbers, as_text, change_h
 from lrsms.report.factored import joined
 from lrsms.report.paired import Key
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+from lrsms.report.steptimes import CEILING
 from lrsms.report.summary import Summary, holm, summarise
 from lrsms.study.fields import short_name
 
+AT_MOST = "at most"
 WIDTH = 160
 """Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
 _INTEGERS = ["diverged_at", "parameters", "parameters_factorised", "parameters_factorised_dense"]
@@ -98,6 +100,8 @@ def complete(summary: Summary) -> pd.DataFrame:
         row |= {"parameters_factorised_dense": cell.parameters_factorised_dense}
         row |= {"macs_per_second": cell.macs_per_second, "peak_memory_mb": cell.peak_memory_mb}
         row |= {"step_ms": cell.step_ms, **as_numbers("speedup", cell.speedup)}
+        if any(each.ceiling for each in summary.cells):
+            row |= dict(zip(CEILING, cell.ceiling or (None, None), strict=True))
         row |= {"steptime_device": cell.steptime_device}
         rows.append(row)
     return pd.DataFrame(rows).astype(dict.fromkeys(_INTEGERS, "Int64"))
@@ -167,6 +171,9 @@ def _measured_columns(summary: Summary) -> list[Column]:
     if any(cell.speedup for cell in cells):
         speedups = [as_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("speed-up [95%]", tuple(speedups)))
+        if any(cell.ceiling for cell in cells):
+            most = ["{:.2f} / {:.2f}".format(*cell.ceiling) if cell.ceiling else "" for cell in cells]
+            columns.append(Column(AT_MOST, tuple(most), 3))
         if len(summary.devices) > 1:
             places = {device: f"({number})" for number, device in enumerate(summary.devices, start=1)}
             columns.append(Column("on", tuple(places.get(cell.steptime_device, "") for cell in cells), numeric=False))
@@ -285,6 +292,11 @@ def _notes(summary: Summary, shown: set[str], left_out: list[str]) -> list[str]:
         notes.append(
             f"Training step: {where}; speed-up against the preset's dense model, measured in turns with it (ratio of"
             f" medians, bootstrap over pairs); step ms is that model's over the speed-up.{several}"
+        )
+    if AT_MOST in shown:
+        notes.append(
+            "At most: the dense model's multiply-adds and bytes in a step over the row's, counted. They bound the"
+            " speed-up of a device that only computes, and of one that only moves data."
         )
     if "S / D / I %" in shown:
         noun = summary.metric.noun

@@ -47,6 +47,11 @@ def test_a_shipped_study_has_the_figures_of_its_axes(name, further):
         assert set(names(name, task)) == {*EVERY_TRAINED, *further, "wer_by_snr"}
 
 
+@pytest.mark.parametrize("name", ["arena", "optimizer", "warmup"])
+def test_methods_and_optimizers_are_compared_at_every_cost(name):
+    assert "wer_by_cost" in names(name)
+
+
 def test_a_study_that_trains_nothing_shows_step_times_only():
     assert names("steptime") == ["steptime"]
 

@@ -24,14 +24,16 @@ NAMES = list(write.DRAWINGS)
 
 
 def experiments_of_every_kind(seeds=(1, 2)):
-    """Three initialisations of every target, one of them at two ratios, and rank mappings."""
+    """Three initialisations of every target, one of them at two ratios, rank mappings, and another optimizer."""
     settings = [
         {"targets": targets, "ratio": ratio, "init": init}
         for targets in TARGETS
         for ratio, init in ((0.5, "spectral"), (0.12, "spectral"), (0.5, "random"), (0.5, "matched"))
     ]
     settings += [{"targets": TARGETS[2], "ratio": 0.5, "mapping": "linear", "slope": s} for s in (0.5, -0.5)]
-    return [fabricate.experiment(fabricate.run(lowrank, seed)) for lowrank in (None, *settings) for seed in seeds]
+    runs = [fabricate.run(lowrank, seed) for lowrank in (None, *settings) for seed in seeds]
+    runs += [fabricate.run(settings[0], seed, optimizer="muon") for seed in seeds]
+    return [fabricate.experiment(run, {"train.optimizer": run.train.optimizer or "adamw"}) for run in runs]
 
 
 def noisy(conditions):
@@ -188,6 +190,18 @@ def test_every_finished_cell_is_drawn_at_its_rate_with_its_interval(demo, name):
     ends = np.array([y for segment in segments for y in segment[:, 1]])
     for interval in (cell.scores["beam", "test"].rate.interval for cell in cells[1:]):
         assert min(abs(ends - 100 * interval.low)) < 1e-9 > min(abs(ends - 100 * interval.high))
+
+
+def test_every_finished_cell_is_drawn_at_each_of_its_costs(demo):
+    cells = material.load(*demo).summary.cells
+    panels = draw("wer_by_cost", demo).figure.axes
+    costs = [[c.parameters / 1e6 for c in cells], [c.macs_per_second / 1e9 for c in cells], [c.step_ms for c in cells]]
+    for axes, expected in zip(panels, costs, strict=True):
+        drawn = [x for bars in axes.containers for x in bars[0].get_xdata()]
+        assert len(drawn) == len(expected)
+        if axes is not panels[2]:  # in the third they are relative, and dodge one another
+            assert max(abs(np.sort(drawn) - np.sort(expected))) < 0.1 * np.ptp(expected)
+    assert [axes.get_xlabel() for axes in panels] == ["parameters (M)", "multiply-adds (G/s)", "step time (dense = 1)"]
 
 
 @pytest.mark.parametrize("name", ["wer_by_ratio", "wer_by_parameters"])

@@ -55,6 +55,33 @@ def test_cells_of_several_devices_are_told_apart(tmp_path: Path) -> None:
         assert f"{device} (" in measured and cell.name in measured.partition(f"{device} (")[2].partition(")")[0]
 
 
+def test_what_a_speed_up_could_be_at_most_stands_beside_it(tmp_path: Path) -> None:
+    experiments, records, steptimes = fabricate.demo_study(tmp_path)
+    counted = {"multiply_adds": 1.526, "bytes": 1.07}
+    for path in steptimes.iterdir():
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"ceiling": None if content["baseline"] else counted}))
+    aggregate.aggregate(experiments, records, steptimes, fabricate.DECODING, tmp_path / "out")
+    shown = tables.readable(summary(tmp_path), 1000)
+    most = dict(
+        zip(*(column.texts for column in shown.columns if column.header in ("targets", "at most")), strict=True)
+    )
+    assert most.pop("dense") == "" and set(most.values()) == {"1.53 / 1.07"}
+    assert any(note.startswith("At most: ") for note in shown.notes)
+    complete = tables.complete(summary(tmp_path))
+    assert set(complete["speedup_by_macs"].dropna()) == {1.526}
+    assert "at most" not in (study(tmp_path / "before", 0) / "table.md").read_text()
+
+
+@pytest.mark.parametrize("counted", [3, {"bytes": 1.0}, {"multiply_adds": 0, "bytes": 1.0}])
+def test_a_ceiling_that_cannot_be_is_refused(tmp_path: Path, counted: object) -> None:
+    experiments, records, steptimes = fabricate.demo_study(tmp_path)
+    paths = [path for path in steptimes.iterdir() if not json.loads(path.read_text())["baseline"]]
+    paths[0].write_text(json.dumps(json.loads(paths[0].read_text()) | {"ceiling": counted}))
+    with pytest.raises(ValueError, match=rf"{paths[0].name}: 'ceiling[^\n]*again$"):
+        aggregate.aggregate(experiments, records, steptimes, fabricate.DECODING, tmp_path / "out")
+
+
 def summary(folder: Path) -> Summary:
     return summarise(folder / "out")
 

@@ -8,6 +8,7 @@ from lrsms.record.run_files import losses_path
 from lrsms.study.decoding import Condition, Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import without
+from lrsms.study.method import Method
 from lrsms.study.run import Run
 
 KINDS = ("pdf", "png", "svg", "rst")
@@ -35,6 +36,7 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
         "loss_by_ratio": trained and bool(lowrank) and losses,
         "wer_by_parameters": trained,
         "wer_by_steptime": trained,
+        "wer_by_cost": trained and len({_way(run) for run in runs}) > 1,
         "change_by_init": trained and _compares(runs, ("lowrank.init",), REFERENCE_INIT, "init"),
         "change_by_mapping": trained and _compares(runs, _MAPPING, REFERENCE_MAPPING, "mapping"),
         "wer_by_snr": trained and bool(noise_curves(shown_conditions(decoding))),
@@ -90,6 +92,11 @@ def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[fl
         if len(rising) + len(clean) > 1:
             found[f"{noise} noise{f', without {absent}' if absent else ''}"] = [*rising, *clean[:1]]
     return found
+
+
+def _way(run: Run) -> tuple[type[Method], str | None]:
+    """Method and optimizer by which a run is trained: where these vary, costs other than parameters matter as much."""
+    return type(run.method), run.train.optimizer
 
 
 def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Word error rate against what a model costs, parameters or step time, with its Pareto front."""
+"""Word error rate against what a model costs, in parameters, multiply-adds or step time, with its Pareto front."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,10 +18,15 @@ from lrsms.report.figures.material import (
     describe_rates,
     title,
 )
-from lrsms.report.series import Panel, all_panels, dense_labels, dodge
+from lrsms.report.series import Panel, all_panels, dense_labels, dodge, joint_panel
 from lrsms.statistics.stats import UNKNOWN, Interval
 
 FRONT = "Pareto front"
+_STEP_TIME = "step time (dense = 1)"
+_EXPLAINED = (
+    "Dense models are stars. The Pareto front joins the models of a panel that no other model beats on one axis"
+    " without being worse on the other, by their estimates. Points that coincide are drawn side by side."
+)
 Cost = Callable[[Cell], Estimate | None]
 
 
@@ -38,10 +43,37 @@ def by_steptime(material: Material) -> Drawn:
         f" in turns in one process; {material.decoder} decoding. Horizontal bars: 95% intervals of that ratio.",
         *describe_devices(material.summary),
     ]
-    unknown = [c for c in material.scored(material.summary.cells, material.summary.conditions[0]) if not relative(c)]
-    if unknown:
-        caption.append(f"Step time not measured: {', '.join(cell.name for cell in unknown)}.")
-    return _draw(material, relative, "step time (dense = 1)", caption)
+    return _draw(material, relative, _STEP_TIME, [*caption, *_untimed(material)])
+
+
+def by_cost(material: Material) -> Drawn:
+    """WER (%) under the first condition against parameters, multiply-adds and step time, side by side."""
+    summary, panel = material.summary, joint_panel(material.summary)
+    condition = summary.conditions[0]
+    costs: dict[str, Cost] = {"parameters (M)": _parameters, "multiply-adds (G/s)": _macs, _STEP_TIME: relative}
+    labels = [*dense_labels(summary).values(), *(one.label for one in panel.series), FRONT]
+    canvas = Canvas(["" for _ in costs], list(dict.fromkeys(labels)))
+    for axes, cost in zip(canvas.panels, costs.values(), strict=True):
+        _panel(axes, material, panel, condition, cost)
+    figure = canvas.finish("", f"{summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True)
+    for axes, x in zip(canvas.panels, costs, strict=True):
+        axes.set_xlabel(x)
+    caption = [
+        f"{summary.metric.title} under condition {condition} against the parameters of the whole model, its"
+        " multiply-adds for a second of audio, and the time of a training step over the dense baseline's;"
+        f" {material.decoder} decoding.",
+        *describe_devices(summary),
+        *_untimed(material),
+        _EXPLAINED,
+    ]
+    return Drawn(figure, [*caption, *describe_rates(material)])
+
+
+def _untimed(material: Material) -> list[str]:
+    """Says which models have no place on an axis of step time."""
+    scored = material.scored(material.summary.cells, material.summary.conditions[0])
+    unknown = [cell.name for cell in scored if not relative(cell)]
+    return [f"Step time not measured: {', '.join(unknown)}."] if unknown else []
 
 
 def relative(cell: Cell) -> Estimate | None:
@@ -67,6 +99,10 @@ def _parameters(cell: Cell) -> Estimate | None:
     return None if cell.parameters is None else Estimate(cell.parameters / 1e6, UNKNOWN)
 
 
+def _macs(cell: Cell) -> Estimate | None:
+    return None if cell.macs_per_second is None else Estimate(cell.macs_per_second / 1e9, UNKNOWN)
+
+
 def _draw(material: Material, cost: Cost, x: str, caption: list[str]) -> Drawn:
     panels = all_panels(material.summary)
     spots, notes = by_condition(material, panels)
@@ -76,10 +112,7 @@ def _draw(material: Material, cost: Cost, x: str, caption: list[str]) -> Drawn:
     canvas = Canvas(titles, list(dict.fromkeys(labels)))
     for axes, (panel, condition) in zip(canvas.panels, spots, strict=True):
         _panel(axes, material, panel, condition, cost)
-    caption.append(
-        "Dense models are stars. The Pareto front joins the models of a panel that no other model beats on one axis"
-        " without being worse on the other, by their estimates. Points that coincide are drawn side by side."
-    )
+    caption.append(_EXPLAINED)
     return Drawn(
         canvas.finish(x, f"{material.summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True),
         [*caption, *notes, *describe_rates(material)],

@@ -13,6 +13,7 @@ DRAWINGS: dict[str, Callable[[Material], Drawn]] = {
     "loss_by_ratio": by_ratio.loss,
     "wer_by_parameters": pareto.by_parameters,
     "wer_by_steptime": pareto.by_steptime,
+    "wer_by_cost": pareto.by_cost,
     "change_by_init": change.by_init,
     "change_by_mapping": change.by_mapping,
     "wer_by_snr": snr.draw,

@@ -9,7 +9,7 @@ from typing import Any
 from lrsms.report.pages.markup import escape_rst
 from lrsms.report.readable import Readable
 
-HEADLINES = ("wer_by_parameters", "steptime")
+HEADLINES = ("wer_by_cost", "wer_by_parameters", "steptime")
 """Names of the figures that can open the report; the first that the study has does."""
 WIDTH = 90
 """Characters of the table's rows."""
