@@ -308,12 +308,12 @@ def test_pictures_do_not_depend_on_settings_of_their_user(drawn_by_the_verb):
 DRAW = """
 import sys
 from pathlib import Path
-from lrsms import study
 from lrsms.report.figures import material, write
 from lrsms.report.results import load_project
+from lrsms.study import expand
 folder = Path("results/attention-asr-tiny-grid_s1")
 project = load_project(folder)
-made = material.load(folder, study.load(project), project.decoding, Path("results/records"), Path("results/steptime"))
+made = material.load(folder, expand.load(project), project.decoding, Path("results/records"), Path("results/steptime"))
 with write.style():
     write.save(write.DRAWINGS["spectra"](made).figure, Path(sys.argv[1]))
 """
