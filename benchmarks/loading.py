@@ -21,6 +21,7 @@ from lrsms.data import video
 from lrsms.data.batch import training_batch
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
+from lrsms.record.run_files import TIMINGS
 from lrsms.study import expand
 from lrsms.study.corpus import AutoAvsr, Corpus, Manifest
 from lrsms.study.frames import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -57,7 +58,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
                 if device.type == "cuda":
                     runs = Path(folder) / f"run-{run.digest}"
                     train(run, Prepared(prepared), runs, device)
-                    share = waited_share(runs / "timings.jsonl")
+                    share = waited_share(runs / TIMINGS)
                 figures.append(
                     Figure(f"{name}: share of steps spent waiting", share, "of time", "< 0.05", {"steps": STEPS})
                 )

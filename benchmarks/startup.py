@@ -20,7 +20,7 @@ from lrsms.base.files import write_json
 from lrsms.base.strict import parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.data.prepare import prepare
-from lrsms.record.run_files import CONFIG
+from lrsms.record.run_files import CONFIG, TIMINGS
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
@@ -123,7 +123,7 @@ def first_steps(folder: Path, experiment: Experiment, device: torch.device, repe
         place = folder / f"{repetition}" / experiment.name
         write_json(place / CONFIG, run.model_dump(mode="json", exclude_none=True))
         words = command("lrsms", "train", "--device", device.type, str(place))
-        log = place / "timings.jsonl"
+        log = place / TIMINGS
         began = time.perf_counter()
         with subprocess.Popen(words, cwd=folder, env=environment(folder), stderr=subprocess.DEVNULL) as process:
             while process.poll() is None and not (log.is_file() and log.stat().st_size):

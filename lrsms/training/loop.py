@@ -35,7 +35,7 @@ from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_
 from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import metric_of
-from lrsms.record.run_files import PLAN, SPECTRA, WEIGHTS, run_title
+from lrsms.record.run_files import METRICS, PLAN, SPECTRA, TIMINGS, WEIGHTS, run_title
 from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors
 from lrsms.training.distributed import Ranks
@@ -108,7 +108,7 @@ def _train(
     row, diverged_at = begun.row, None
     loader = load_ahead(steps(frames, run.train, run.seed, state.step), partial(Work.load, run, prepared, items, ranks))
     next_checkpoint = time.monotonic() + checkpoint_seconds
-    logs = (folder / name if ranks.first else Path(os.devnull) for name in ("metrics.jsonl", "timings.jsonl"))
+    logs = (folder / name if ranks.first else Path(os.devnull) for name in (METRICS, TIMINGS))
     metrics, timings = (open_log(path, state.step) for path in logs)
     reports = progress(run_title(folder), state.step) if ranks.first else nullcontext(_no_report)
     with closing(loader), metrics, timings, reports as show:
@@ -208,7 +208,7 @@ def outcome(
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
         "peak_memory_mb": peak_memory_mb(device),
         "seconds": sum(each["seconds"] for each in sessions),
-        "waited": waited_share(folder / "timings.jsonl"),
+        "waited": waited_share(folder / TIMINGS),
         "resumed_at": session.start,
         "device": device_name(device),
         "threads": torch.get_num_threads(),

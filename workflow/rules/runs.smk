@@ -45,7 +45,7 @@ rule decode:
     input:
         "results/runs/{run}/run.json",
     output:
-        f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
+        f"results/runs/{{run}}/{DECODING.hypotheses}",
     log:
         "results/runs/{run}/decode.log",
     conda:
