@@ -7,10 +7,8 @@ An H100 multiplies matrices of bfloat16 at 989 TFLOP/s by its data sheet (SXM, d
 from dataclasses import dataclass
 
 from lrsms.cost.memory import device_memory_mb
-from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
-from lrsms.cost.rate import FORWARD_AND_BACKWARD, mean_over_phases
-from lrsms.methods.build import build_structure
-from lrsms.methods.operations import multiply_adds_per_second
+from lrsms.cost.random_data import FRAMES
+from lrsms.cost.rate import FORWARD_AND_BACKWARD, mean_multiply_adds_per_second
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
 
@@ -42,9 +40,7 @@ def on_card(run: Run, speech_hours: float) -> OnCard:
         run: what is trained.
         speech_hours: of its training split. A run of a number of steps takes as many full ones, whatever the split.
     """
-    structures = [build_structure(run, vocabulary(run), phase)[0] for phase in range(run.num_phases)]
-    of_phases = [multiply_adds_per_second(run, structure, FRAMES, num_tokens(run)) for structure in structures]
-    per_second = mean_over_phases(run, of_phases)
+    per_second = mean_multiply_adds_per_second(run, FRAMES)
     if run.train.epochs is not None:
         seconds = 3600 * speech_hours * run.train.epochs
     else:
