@@ -10,6 +10,7 @@ from lrsms.record.run_files import OUTCOME
 from lrsms.report.outcomes import Outcome
 from lrsms.statistics import looks
 from lrsms.study.expand import Experiment
+from lrsms.study.more_seeds import by_cell
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,7 @@ def next_step(
         before: the seeds that were added up to now, by cell.
         budget: hours of training that are left; None: no bound.
     """
-    cells: dict[str, list[Experiment]] = {}
-    for experiment in experiments:
-        cells.setdefault(experiment.cell, []).append(experiment)
+    cells = by_cell(experiments)
     now = {cell: len({one.run.seed for one in own}) for cell, own in cells.items()}
     kinds = {cell: len(own) // now[cell] for cell, own in cells.items()}
     hours = {cell: _hours(own, records) for cell, own in cells.items()}
