@@ -80,7 +80,7 @@ def activation_bytes(run: Run, network: Recognizer, num_utterances: int, frames:
 
 
 def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
-    """Bytes of all tensors that ``forward`` saves for the backward pass; shared memory counts once, parameters never."""
+    """Bytes of all tensors that ``forward`` saves for the backward pass; shared memory counts once, parameters not."""
     saved: list[Tensor] = []  # hold all to the end: freed memory could be given to another tensor
 
     def keep(tensor: Tensor) -> Tensor:

@@ -179,7 +179,7 @@ def measure_device(device: torch.device, dtype: torch.dtype) -> Device:
 
 
 def _launch_seconds(device: torch.device, length: int = 100) -> float:
-    """Launch time per product, from a chain of tiny products, forward and backward: launches take nearly all its time."""
+    """Launch time per product, measured on a chain of tiny products, whose time is nearly all launches."""
     weight = torch.eye(8, device=device, requires_grad=True)
     vector = torch.ones(1, 8, device=device, requires_grad=True)
 
