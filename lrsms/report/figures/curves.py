@@ -10,7 +10,7 @@ from lrsms.report.figures.layout import band, drawn
 from lrsms.report.figures.material import Drawn, Material, describe_seeds
 
 MOST_POINTS = 400
-"""Points of a line that a picture can show."""
+"""Most points of a line that a picture can show."""
 
 
 def loss(material: Material) -> Drawn:
@@ -44,5 +44,5 @@ def _common(curves: list[pd.DataFrame], column: str) -> tuple[np.ndarray, np.nda
     """Steps that all curves have, and the ``(seeds, steps)`` values there."""
     table = pd.concat([curve.set_index("step")[column].dropna() for curve in curves], axis=1, join="inner").sort_index()
     every = max(1, -(-len(table) // MOST_POINTS))
-    kept = table.iloc[::-1].iloc[::every].iloc[::-1]  # the last step stays
+    kept = table.iloc[::-1].iloc[::every].iloc[::-1]  # keeps the last step
     return kept.index.to_numpy(), kept.to_numpy().T
