@@ -186,7 +186,7 @@ def regenerate(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Prints a study's table, and below it the given paths."""
+    """Prints a study's table, and the given paths below it."""
     from lrsms.report.tables import render_terminal
 
     render_terminal(options.folder)

@@ -64,7 +64,7 @@ def add(verb: Verb) -> None:
 
 
 def transcribe(options: argparse.Namespace) -> None:
-    """Writes what is said in audio or video files, by a trained run: as text, JSON with times, or subtitles."""
+    """Transcribes audio or video files with a trained run: as text, JSON with times, or subtitles."""
     from lrsms.base.progress import progress
     from lrsms.study.frames import FRAMES_PER_SECOND
     from lrsms.use import pieces
