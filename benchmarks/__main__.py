@@ -1,4 +1,4 @@
-"""Runs benchmarks and writes what they find: ``python -m benchmarks [names] [--device cuda] [--small]``."""
+"""Runs benchmarks and writes their results: ``python -m benchmarks [names] [--device cuda] [--small]``."""
 
 import argparse
 import importlib
@@ -16,17 +16,17 @@ from benchmarks.figure import Figure, write
 from lrsms.base.kernels import choose_kernels
 
 NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr", "compare_auto_avsr_search")
-"""Files that answer no question, and what needs a folder of its own."""
+"""Modules that are no benchmark, and benchmarks that need a folder as an argument."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the benchmarks that are named, all if none is."""
+    """Runs the named benchmarks, or all."""
     names = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in NOT_ONE)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(names)}; all if none is given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
-    parser.add_argument("--small", action="store_true", help="in seconds, to see that it works: no result")
+    parser.add_argument("--small", action="store_true", help="take seconds, only to see that it works; no result")
     parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder to write")
     options = parser.parse_args(arguments)
     for name in options.names:
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def publish(folder: Path, name: str, question: str, figures: list[Figure], device: torch.device, small: bool) -> None:
-    """Writes what one benchmark found (see ``figure.write``), and prints it."""
+    """Writes the result of one benchmark (see ``figure.write``), and prints it."""
     path = write(folder, name, question, figures, device, small)
     index.write(folder)
     table = Table(title=question, title_justify="left")

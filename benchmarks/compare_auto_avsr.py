@@ -1,9 +1,9 @@
 """How many training steps do we take in the time of one of Auto-AVSR's own, on the same random batch?
 
-``python -m benchmarks.compare_auto_avsr PATH``: a clone of github.com/mpc001/auto_avsr, of its main branch (ASR) or at
-tag v1.0.0 (ASR and AVSR, which needs ``six``). Its code is imported from there and runs as published: float32, padded
-batches, AdamW, clipped gradients; on a GPU with convolutions in TF32, as PyTorch has them unless told, and once more in
-the precision that ours is timed in. Both take their steps in turns, in one process.
+Run it as ``python -m benchmarks.compare_auto_avsr PATH``. PATH is a clone of github.com/mpc001/auto_avsr, at its main
+branch (ASR) or at tag v1.0.0 (ASR and AVSR, which needs ``six``). Its code is imported from there and runs as
+published: float32, padded batches, AdamW, clipped gradients. On a GPU, its convolutions use TF32, which is PyTorch's
+default. It is timed a second time in the precision of our step. Both take their steps in turns, in one process.
 """
 
 import argparse
@@ -40,7 +40,7 @@ CLIP = 10.0
 
 
 class Setting(NamedTuple):
-    """Their precision, ours, and our mode."""
+    """The precision of their step, the precision of our step, and our mode."""
 
     theirs: str
     ours: str
@@ -55,11 +55,12 @@ ON_GPU = (
     Setting("default", "default", "graphs"),
     Setting("bfloat16", "bfloat16", "graphs"),
 )
-"""In order of value. Their code is published in the default precision: the aim is of that step beside our best."""
+"""The settings; the most important come first. The aim compares their published step, in default precision, with our
+best step."""
 
 
 class TheirStep:
-    """A training step of a network of Auto-AVSR's on one batch, laid out as its own loader does."""
+    """A training step of an Auto-AVSR network on one batch, in the layout of its own loader."""
 
     def __init__(self, model: nn.Module, run: Run, batch: Batch, device: torch.device) -> None:
         self.model, self.device = model.to(device).train(), device
@@ -75,7 +76,7 @@ class TheirStep:
             self.inputs = (video[:, :, None], waves[:, :, None], batch.lengths, samples, batch.tokens)
 
     def __call__(self) -> None:
-        """Takes a step, convolutions in TF32 where a GPU has it: PyTorch's default, which their code leaves."""
+        """Takes a step. On a GPU, convolutions use TF32, PyTorch's default, which their code does not change."""
         before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, True
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             loss = self.model(*(x.to(self.device) for x in self.inputs))[0]
@@ -90,12 +91,12 @@ def their_model(path: Path, task: str, size: int) -> nn.Module:
     """Auto-AVSR's network of a task, built by the code of a clone.
 
     Args:
-        path: of the clone.
+        path: folder of the clone.
         task: asr or avsr.
-        size: of the vocabulary.
+        size: vocabulary size.
 
     Raises:
-        ValueError: one line: the folder is no clone, or one of a version that is not known here.
+        ValueError: one line: the folder is not a clone, or its version is not known here.
     """
     if not (path / PACKAGE.replace(".", "/")).is_dir():
         raise ValueError(f"{path}: is no clone of github.com/mpc001/auto_avsr; it has no folder espnet")
@@ -118,7 +119,7 @@ def their_model(path: Path, task: str, size: int) -> nn.Module:
 
 
 def compare(path: Path, task: str, frames: int, device: torch.device, seconds: float) -> list[Figure]:
-    """Their step beside ours, one setting after another. Their network is made once, which takes most of the time."""
+    """Times their step and ours, one setting after another. Their network is made once, since that takes long."""
     preset = preset_run(f"paper-{task}")
     settings = ON_GPU if device.type == "cuda" else ON_CPU
     figures: list[Figure] = []
@@ -165,11 +166,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare_auto_avsr", description=__doc__)
     parser.add_argument("path", type=Path, help="a clone of github.com/mpc001/auto_avsr")
     parser.add_argument("--tasks", nargs="+", choices=tuple(MODULES), default=list(MODULES))
-    parser.add_argument("--frames", type=int, help=f"of the batch ({FRAMES}), a multiple of 100")
+    parser.add_argument("--frames", type=int, help=f"frames of the batch ({FRAMES}), a multiple of 100")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each pair")
-    parser.add_argument("--small", action="store_true", help=f"{SMALL_FRAMES} frames, to see that it works: no result")
+    parser.add_argument(
+        "--small", action="store_true", help=f"{SMALL_FRAMES} frames, only to see that it works; no result"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder to write")
     options = parser.parse_args(arguments)
     choose_kernels()

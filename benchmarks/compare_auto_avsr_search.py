@@ -1,9 +1,9 @@
 """Does our beam search, ended as theirs, find what Auto-AVSR's own finds with the same network?
 
-``python -m benchmarks.compare_auto_avsr_search PATH RUN``: a clone of github.com/mpc001/auto_avsr and the folder of a
-trained run with an attention decoder. Their search is imported from the clone and scores with the run's decoder and
-CTC probabilities, in float32, one utterance at a time; ours runs beside it with ``end: espnet``, and with the exact
-maximum.
+Run it as ``python -m benchmarks.compare_auto_avsr_search PATH RUN``. PATH is a clone of github.com/mpc001/auto_avsr,
+RUN is the folder of a trained run with an attention decoder. Their search is imported from the clone. It scores with
+the run's decoder and CTC probabilities, in float32, one utterance at a time. Ours runs twice: with ``end: espnet``, and
+with the exact maximum.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Tokens = tuple[int, ...]
 
 
 class TheirSearch:
-    """Auto-AVSR's search with a decoder of ours."""
+    """Auto-AVSR's search with our decoder."""
 
     def __init__(self, path: Path, model: Recognizer, size: int, beam: int, ctc_weight: float) -> None:
         if not (path / "espnet" / "nets").is_dir():
@@ -49,10 +49,10 @@ class TheirSearch:
             """Scores with the whole decoder at each length."""
 
             def batch_init_state(self, memory: Tensor) -> None:
-                """There is none."""
+                """There is no state."""
 
             def batch_score(self, tokens: Tensor, states: list[Any], memories: Tensor) -> tuple[Tensor, list[Any]]:
-                """``(K, V)`` of the next label."""
+                """``(K, V)``: log-probabilities of the next label."""
                 padding = torch.zeros(memories.shape[:2], dtype=torch.bool)
                 assert model.decoder is not None
                 return model.decoder(tokens, memories, padding)[:, -1].log_softmax(-1), [None] * len(tokens)
@@ -70,7 +70,7 @@ class TheirSearch:
         )
 
     def log_softmax(self, memory: Tensor) -> Tensor:
-        """What their CTC scorer asks of a CTC head."""
+        """The part of a CTC head that their CTC scorer calls."""
         assert self.log_probs is not None
         return self.log_probs[None].clone()
 
@@ -84,7 +84,7 @@ class TheirSearch:
 def outputs(
     folder: Path, corpora: Path, count: int
 ) -> tuple[Recognizer, Prepared, Iterator[tuple[Item, Tensor, Tensor]]]:
-    """A run's network, its corpus, and of test utterances the CTC log-probabilities and the memory, one at a time."""
+    """A run's network, its corpus, and the CTC log-probabilities and memory of test utterances, one at a time."""
     run = load_run(folder)
     prepared = Prepared(corpora / run.prepared)
     model = load_trained(run, folder, prepared.tokenizer.size, CPU)
@@ -103,7 +103,7 @@ def outputs(
 
 @torch.no_grad()
 def compare(path: Path, folder: Path, corpora: Path, count: int, beam: int, ctc_weight: float) -> list[Figure]:
-    """Equal hypotheses, and the error rates of the three searches."""
+    """The share of equal hypotheses, and the error rates of the three searches."""
     model, prepared, utterances = outputs(folder, corpora, count)
     theirs = TheirSearch(path, model, prepared.tokenizer.size, beam, ctc_weight)
     exact = Decoder(kind="beam", beam=beam, ctc_weight=ctc_weight, length_bonus=0.0)
@@ -138,10 +138,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="the folder of a trained run, in results/runs")
     parser.add_argument("--corpora", type=Path, default=Path("results/corpora"), help="folder of prepared corpora")
     parser.add_argument("--utterances", type=int, default=200, help="of the test split")
-    parser.add_argument("--beam", type=int, default=20, help="theirs needs as many labels in the vocabulary")
+    parser.add_argument(
+        "--beam", type=int, default=20, help="beam; their search needs as many labels in the vocabulary"
+    )
     parser.add_argument("--ctc-weight", type=float, default=0.1)
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
-    parser.add_argument("--small", action="store_true", help="two utterances, to see that it works: no result")
+    parser.add_argument("--small", action="store_true", help="two utterances, only to see that it works; no result")
     parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder to write")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)

@@ -1,8 +1,9 @@
 """How much faster is a beam search over 32 utterances at once than over one at a time, and is it faster than speech?
 
-Networks of the ``tiny-asr`` and ``mini-asr`` presets with random weights. So that searches go and end as with a trained
-network, CTC's outputs are made of random transcripts and alignments, and the decoder's logits lean towards the same
-transcripts. Both searches take turns in one process, and must find the same. The encoder is timed apart, on noise.
+The networks are those of the ``tiny-asr`` and ``mini-asr`` presets, with random weights. Searches should run as long as
+with a trained network. So CTC's outputs are made from random transcripts and alignments, and the decoder's logits
+prefer the same transcripts. Both searches take turns in one process and must find the same. The encoder is timed
+separately, on noise.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Model, Run
 
 PRESETS = {"tiny-asr": 4, "mini-asr": 6}
-"""With the frames from one token to the next: characters come faster than pieces of words."""
+"""Presets, each with the frames from one token to the next: characters come faster than pieces of words."""
 SETTINGS = {
     "beam 40, CTC 0.1": Settings(kind="beam", beam=40, ctc_weight=0.1, length_bonus=0.0),
     "beam 8, CTC 0.5": Settings(kind="beam", beam=8, ctc_weight=0.5, length_bonus=0.0),
@@ -33,13 +34,13 @@ NUM_UTTERANCES, SMALL_NUM_UTTERANCES = 32, 3
 FRAMES, SMALL_FRAMES = (75, 150), (10, 20)
 REPETITIONS = 3
 LEAN = 7.0
-"""Added to the logit of the transcript's next token."""
+"""This is added to the logit of the transcript's next token."""
 PEAK = 12.0
-"""Added to CTC's logits, of standard deviation 2, along the alignment."""
+"""This is added along the alignment to CTC's logits, whose standard deviation is 2."""
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """For each network and search: how many times as fast the batch is, and the real-time factor."""
+    """For each network and search, the speed-up by the batch and the real-time factor."""
     aim = "> 10" if device.type == "cuda" else "> 3"
     figures: list[Figure] = []
     for preset, frames_per_token in PRESETS.items():
@@ -63,11 +64,11 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Task:
-    """What is searched.
+    """The input of a search.
 
     Attributes:
-        decoder: leaning towards the transcripts that its memory names.
-        log_probs: of CTC, ``(B, T, V)``.
+        decoder: a decoder that prefers the transcripts that its memory names.
+        log_probs: CTC log-probabilities, ``(B, T, V)``.
         lengths: frames, ``(B,)``.
         memory: ``(B, T, D)``.
         transcripts: ``(B, U)``, filled up with eos.
@@ -80,7 +81,7 @@ class Task:
     transcripts: Tensor
 
     def search(self, utterances: slice, settings: Settings) -> list[Hypothesis]:
-        """The best hypotheses of some utterances, padded to the longest of them."""
+        """Searches some utterances, padded to the longest of them."""
         lengths = self.lengths[utterances]
         longest = int(lengths.max())
         self.decoder.transcripts = self.transcripts[utterances]
@@ -89,17 +90,17 @@ class Task:
 
 
 class LeaningDecoder(Decoder):
-    """A decoder that knows ``transcripts (B, U)``: they go with the memory, of which the search keeps what it needs."""
+    """A decoder that knows ``transcripts (B, U)``, which travel with the memory when the search selects utterances."""
 
     transcripts: Tensor
 
     def start(self, memory: Tensor, padding_mask: Tensor) -> DecoderState:
-        """As the decoder's own, and the transcripts."""
+        """The decoder's own state, with the transcripts."""
         state = super().start(memory, padding_mask)
         return replace(state, memory=(*state.memory, (self.transcripts, self.transcripts)))
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """As the decoder's own, with ``LEAN`` on the transcript's token at this position."""
+        """The decoder's own logits, plus ``LEAN`` at the transcript's token for this position."""
         *memory, (transcripts, _) = state.memory
         position = state.past[0][0].shape[2]
         logits, after = super().step(tokens, replace(state, memory=tuple(memory)))
@@ -112,7 +113,7 @@ class LeaningDecoder(Decoder):
 def make_task(
     model: Model, size: int, number: int, frames: tuple[int, int], frames_per_token: int, device: torch.device
 ) -> Task:
-    """Random utterances of ``number``, whose lengths are of a range of ``frames``, longest first."""
+    """``number`` random utterances with lengths from the range ``frames``, longest first."""
     generator = torch.Generator().manual_seed(0)
     assert model.decoder_layers is not None
     decoder = LeaningDecoder(size, model.dim, model.heads, model.feedforward, model.decoder_layers, model.dropout)
@@ -140,10 +141,10 @@ def make_task(
 
 
 def in_turns(task: Task, settings: Settings, repetitions: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of all utterances together and of one after another, in turns.
+    """Seconds for all utterances together and for one after another; both take turns.
 
     Raises:
-        ValueError: they do not find the same, or something else than the transcripts.
+        ValueError: they find different hypotheses, or not the transcripts.
     """
     number = len(task.lengths)
     kinds: dict[str, Sequence[slice]] = {
@@ -167,7 +168,7 @@ def in_turns(task: Task, settings: Settings, repetitions: int, device: torch.dev
 
 
 def searching(task: Task, parts: Sequence[slice], settings: Settings, found: list[Hypothesis]) -> Callable[[], None]:
-    """Searches parts one after another, into ``found``."""
+    """Searches parts one after another, and puts the results into ``found``."""
 
     def work() -> None:
         for part in parts:
@@ -178,7 +179,7 @@ def searching(task: Task, parts: Sequence[slice], settings: Settings, found: lis
 
 @torch.no_grad()
 def network_rate(run: Run, device: torch.device, small: bool) -> float:
-    """Seconds of features, encoder and CTC's output per second of speech, at best."""
+    """Least seconds of features, encoder and CTC output per second of speech."""
     run = run.model_copy(update={"train": run.train.model_copy(update={"group_frames": 100 if small else 3200})})
     model = build(run.model, vocabulary(run), seed=0).to(device).eval()
     batch = random_batch(run, vocabulary(run), num_tokens=1)

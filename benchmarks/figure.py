@@ -1,4 +1,4 @@
-"""What a benchmark finds: numbers with units, written with where they come from."""
+"""The results of a benchmark: numbers with units, written together with their origin."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,11 +17,11 @@ class Figure:
     """One number.
 
     Attributes:
-        name: what was measured, in a few words.
-        value: None where this device cannot show it.
+        name: the measured quantity, in a few words.
+        value: its value; None where this device cannot show it.
         unit: "s", "ms", "MB", "x" (a ratio), "TFLOP/s", ...
-        aim: what we want of it, such as "< 5"; empty where there is no aim.
-        details: what it was computed from: every repetition, sizes, settings.
+        aim: the value that we want, such as "< 5"; empty where there is no aim.
+        details: the data behind it: every repetition, sizes, settings.
     """
 
     name: str
@@ -35,12 +35,12 @@ def write(folder: Path, name: str, question: str, figures: Sequence[Figure], dev
     """Writes ``<name>-<device>.json`` (``-small`` for the small form, which is no result) into a folder.
 
     Args:
-        folder: where, usually ``results/bench``.
-        name: of the benchmark.
-        question: that it answers.
-        figures: what it found.
-        device: where it ran.
-        small: whether it was its small form.
+        folder: the folder, usually ``results/bench``.
+        name: name of the benchmark.
+        question: the question that it answers.
+        figures: its results.
+        device: the device on which it ran.
+        small: whether its small form ran.
     """
     path = folder / f"{name}-{device.type}{'-small' if small else ''}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Does loading hold the device back? Frames a second that are read, and on a GPU the share of steps spent waiting.
 
-Groups as of the ``mini`` presets, with their noise, masks, crops and absent modalities: of streams that were prepared,
-and of recordings that are decoded in place, by one thread and by several. On a GPU, runs of the presets are trained for
-100 steps, and what they note of waiting is read.
+Groups are those of the ``mini`` presets, with their noise, masks, crops and absent modalities. They are read from
+prepared streams, and from recordings that are decoded in place, by one thread and by several. On a GPU, runs of the
+presets are trained for 100 steps, and the share of waiting is read from their logs.
 """
 
 import os
@@ -21,6 +21,7 @@ from lrsms.data import video
 from lrsms.data.batch import training_batch
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
+from lrsms.record.run_files import TIMINGS
 from lrsms.study import expand
 from lrsms.study.corpus import AutoAvsr, Corpus, Manifest
 from lrsms.study.frames import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -29,9 +30,9 @@ from lrsms.training.loop import train
 from lrsms.training.steplog import waited_share
 
 FRAMES = 100
-"""Of an utterance: 4 s."""
+"""Frames of an utterance: 4 s."""
 SPLITS = {"train": 64, "valid": 1, "test": 1}
-"""Utterances of each; those of train are a full group of a ``mini`` preset."""
+"""Utterances of each split; those of train fill a group of a ``mini`` preset."""
 SMALL_SPLITS = {"train": 4, "valid": 1, "test": 1}
 TEXT = "bin blue at f two now"
 STEPS = 100
@@ -40,7 +41,7 @@ TASKS: tuple[Task, ...] = ("asr", "avsr")
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Frames a second of each kind of group, and the share that training waits."""
+    """Frames a second for each kind of group, and the share of time that training waits."""
     figures: list[Figure] = []
     threads = (1, 2) if small else tuple(number for number in (1, 2, 4, 8) if number <= (os.cpu_count() or 1))
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +58,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
                 if device.type == "cuda":
                     runs = Path(folder) / f"run-{run.digest}"
                     train(run, Prepared(prepared), runs, device)
-                    share = waited_share(runs / "timings.jsonl")
+                    share = waited_share(runs / TIMINGS)
                 figures.append(
                     Figure(f"{name}: share of steps spent waiting", share, "of time", "< 0.05", {"steps": STEPS})
                 )
@@ -65,7 +66,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 
 def speed(name: str, prepared: Prepared, run: Run, threads: Sequence[int], repetitions: int) -> list[Figure]:
-    """Frames a second, and how many times as fast several threads are; in turns, the best of each."""
+    """Frames a second, and the speed-up by several threads. They take turns; the best of each counts."""
     items = prepared.items("train")
     num_frames = sum(item.frames for item in items)
     seconds: dict[int, list[float]] = {number: [] for number in threads}
@@ -88,7 +89,7 @@ def speed(name: str, prepared: Prepared, run: Run, threads: Sequence[int], repet
 
 
 def mini(task: Task, corpus: Corpus) -> Run:
-    """A run of the ``mini`` preset of ``STEPS`` steps, on so few texts that they are spelt in characters."""
+    """A run of the ``mini`` preset for ``STEPS`` steps. There are so few texts that they are spelt in characters."""
     path, preset = expand.load_preset(f"mini-{task}", Path(__file__).parents[1] / expand.CONFIG_FOLDER)
     preset["train"] |= {"steps": STEPS, "snapshots": 1, "average": 1}
     content = preset | {
@@ -101,7 +102,7 @@ def mini(task: Task, corpus: Corpus) -> Run:
 
 
 def in_place_corpus() -> AutoAvsr:
-    """The recordings as Auto-AVSR lists them, which are decoded where they are."""
+    """The recordings as Auto-AVSR lists them; they are decoded in place."""
     return AutoAvsr(
         kind="auto_avsr",
         name="there",
@@ -113,7 +114,7 @@ def in_place_corpus() -> AutoAvsr:
 
 
 def record(root: Path, splits: dict[str, int]) -> None:
-    """Writes noise as sound and a moving pattern, as grainy as a camera's, as pictures; listed in both ways."""
+    """Writes noise as sound, and a moving pattern with the grain of a camera as video, and lists them in both ways."""
     (root / "labels").mkdir(parents=True)
     (root / "clips").mkdir()
     words = TEXT.split()

@@ -1,8 +1,8 @@
 """What do packed runs finish in the time of one? Runs of the demo study an hour, several at a time and one at a time.
 
-Whole ``train`` jobs, starting up included as in the workflow, of the demo study's cells and of a hundred steps or so.
-On a CPU: two jobs of one thread each, against one job of one thread and one job of two. On a GPU: one job, two, four
-and eight on the same card. The small form only sees two jobs through.
+It measures whole ``train`` jobs of the demo study's cells, with about a hundred steps each. Start-up counts, as in the
+workflow. On a CPU, two jobs of one thread each compare with one job of one thread and one job of two threads. On a GPU,
+one, two, four and eight jobs share a card. The small form only runs two jobs to their end.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ REPETITIONS = 2
 
 @dataclass(frozen=True)
 class Packing:
-    """How many jobs run at a time, and with how many processor threads each."""
+    """The number of jobs that run at a time, and the processor threads of each."""
 
     jobs: int
     threads: int
@@ -46,10 +46,10 @@ ON_GPU = (Packing(1, 1), Packing(2, 1), Packing(4, 1), Packing(8, 1))
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Runs an hour of each packing, in turns, the best of each; and each over one job of one thread."""
+    """Runs an hour for each packing, and its ratio to one job of one thread. Packings take turns; the best counts."""
     packings = ON_CPU[-1:] if small else ON_GPU if device.type == "cuda" else ON_CPU
     seconds: dict[Packing, list[float]] = {packing: [] for packing in packings}
-    num_runs = max(4, max(packing.jobs for packing in packings))  # a whole number of times each packing's jobs
+    num_runs = max(4, max(packing.jobs for packing in packings))  # a multiple of each packing's jobs
     runs = demo_runs(num_runs, 2 if small else STEPS, small)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -72,7 +72,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 
 def demo_runs(num_runs: int, steps: int, small: bool) -> list[Run]:
-    """Different runs of the demo study, of ``steps`` steps and on fewer utterances."""
+    """Different runs of the demo study, with ``steps`` steps and fewer utterances."""
     folder = ROOT / expand.CONFIG_FOLDER
     path = folder / "config.yaml"
     asked = {"study": "demo", "task": "asr", "scale": "demo", "corpus": "commands"}

@@ -1,7 +1,7 @@
 """What does the report of 1,000 runs take? Seconds and memory of each verb, from records to tables, figures and pages.
 
-Once the records are aggregated, two of the other verbs run side by side, as the workflow does on two cores. Records are
-made up: of a study over ``tiny-asr`` with two decoders, and score tables as large as the demo corpus's.
+Once the records are aggregated, the other verbs run two at a time, as in the workflow on two cores. The records are
+invented: a study over ``tiny-asr`` with two decoders, and score tables as large as those of the demo corpus.
 """
 
 import os
@@ -44,12 +44,12 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(done.returncode)
 """
-"""Between this process and a verb, whose peak memory would count what this one holds."""
+"""A program between this process and a verb; without it, the verb's peak memory would include this process's."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one command: wall seconds, processor seconds, and the most memory that it held."""
+    """The cost of one command: wall seconds, processor seconds, and peak memory."""
 
     seconds: float
     processor_seconds: float
@@ -57,7 +57,7 @@ class Cost:
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Seconds and megabytes of each verb and of all of them; the small form has few runs and their aggregate only."""
+    """Seconds and megabytes of each verb and of all together. The small form only aggregates a few runs."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         sizes = dict.fromkeys(SIZES, SPEAKERS) if small else SIZES
@@ -87,7 +87,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 
 def cost(folder: Path, *words: str) -> Cost:
-    """Of one verb, in a folder.
+    """The cost of one verb in a folder.
 
     Raises:
         RuntimeError: it failed.
@@ -103,7 +103,7 @@ def cost(folder: Path, *words: str) -> Cost:
 
 
 def write_records(folder: Path, experiments: list[Experiment], decoding: Decoding, sizes: dict[str, int]) -> None:
-    """Records and step times of these runs, as of runs that have finished."""
+    """Writes records and step times of these runs, as if they had finished."""
     generator = np.random.default_rng(1)
     plans: dict[str, dict[str, Any]] = {}
     for experiment in experiments:
@@ -133,7 +133,7 @@ def write_records(folder: Path, experiments: list[Experiment], decoding: Decodin
 
 
 def scores(decoding: Decoding, sizes: dict[str, int], generator: np.random.Generator) -> list[Score]:
-    """A tenth of all words substituted, one letter in each, in every utterance under every decoder and condition."""
+    """Scores in which every utterance, decoder and condition has a tenth of its words substituted."""
     rows = []
     for condition, asked in decoding.conditions.items():
         letters = generator.choice(["C", "S"], p=[0.9, 0.1], size=(len(decoding.decoders), sizes[asked.split], WORDS))

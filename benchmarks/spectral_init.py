@@ -1,6 +1,6 @@
 """How long does it take to factorise paper-asr as LR-SMS does, and how near is that to the plain truncated SVD?
 
-Both on the processor, where initial weights are made. The plain SVD is taken of one matrix of each shape.
+Both run on the CPU, where initial weights are made. The plain SVD is computed for one matrix of each shape.
 """
 
 import time
@@ -26,9 +26,9 @@ SMALL = Matrix("small", "small", "", 0, 1, factors.SMALL, factors.SMALL, factors
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Seconds for all matrices, and of those of one shape the error and the plain SVD's seconds over ours.
+    """Seconds for all matrices; and for each shape the error, and the plain SVD's seconds over ours.
 
-    The small form has one matrix, of the least size that is not left to the plain SVD.
+    The small form has one matrix, of the least size for which the plain SVD is not used.
     """
     plan = [SMALL] if small else paper_plan()
     weights = [torch.empty(matrix.rows, matrix.columns) for matrix in plan]

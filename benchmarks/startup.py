@@ -1,6 +1,6 @@
 """How long does a command take before it does anything? Help, a plan and a dry run of 1,000 runs, and a first step.
 
-Each command is a process of its own, as a user starts it; its figure is the least of a few repetitions.
+Each command is a process of its own, as a user starts it. Its figure is the least of a few repetitions.
 """
 
 import os
@@ -20,7 +20,7 @@ from lrsms.base.files import write_json
 from lrsms.base.strict import parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.data.prepare import prepare
-from lrsms.record.run_files import CONFIG
+from lrsms.record.run_files import CONFIG, TIMINGS
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
@@ -32,11 +32,11 @@ _TARGETS = ["encoder.attention", "encoder.feedforward", "encoder.convolution", "
 FEW = {"train": 40, "valid": 4, "test": 4, "train_voices": 4, "valid_voices": 2, "test_voices": 2}
 
 BIN = "bin"
-"""Programs of the folder itself."""
+"""Folder for programs of the benchmark itself."""
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Seconds from the start of each command to its end; of training, to the end of its first step.
+    """Seconds from the start of each command to its end, or to the end of the first step for training.
 
     The small form has fewer runs and neither a dry run nor training.
     """
@@ -93,13 +93,13 @@ def without_slurm(folder: Path) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """In which a command finds this package from any folder, and keeps what it compiled, as Python does by default."""
+    """Environment in which a command finds this package from any folder and keeps compiled files, as by default."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPATH": str(ROOT), "PATH": f"{folder / BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
 def seconds(folder: Path, *words: str) -> float:
-    """Of one command in a folder.
+    """Seconds of one command in a folder.
 
     Raises:
         RuntimeError: it failed.
@@ -115,7 +115,7 @@ def seconds(folder: Path, *words: str) -> float:
 
 
 def first_steps(folder: Path, experiment: Experiment, device: torch.device, repetitions: int) -> list[float]:
-    """Seconds from the start of a training job, its corpus prepared, to the end of its first step, several times."""
+    """Seconds from the start of a training job to the end of its first step, several times; its corpus is prepared."""
     run = experiment.run
     prepare(run.corpus, run.tokenizer, run.model.modalities, None, folder / "results/corpora" / run.prepared)
     found = []
@@ -123,7 +123,7 @@ def first_steps(folder: Path, experiment: Experiment, device: torch.device, repe
         place = folder / f"{repetition}" / experiment.name
         write_json(place / CONFIG, run.model_dump(mode="json", exclude_none=True))
         words = command("lrsms", "train", "--device", device.type, str(place))
-        log = place / "timings.jsonl"
+        log = place / TIMINGS
         began = time.perf_counter()
         with subprocess.Popen(words, cwd=folder, env=environment(folder), stderr=subprocess.DEVNULL) as process:
             while process.poll() is None and not (log.is_file() and log.stat().st_size):

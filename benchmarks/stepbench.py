@@ -1,7 +1,7 @@
 """How fast is a training step, of what the device could do, and what does low rank add?
 
-Aims are those at paper scale on a GPU, in each precision, since low rank makes matrix products cheaper and little else:
-where these are fast already, as in bfloat16, there is less to be won. On a CPU a small network shows that it works.
+The aims are for paper scale on a GPU, one for each precision. Low rank makes matrix products cheaper and little else.
+Where these are fast already, as in bfloat16, it can gain less. On a CPU, a small network shows that it works.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from lrsms.study.expand import preset_run
 
 SECONDS = 480.0
 AIMS = {"paper-asr": "> 1.3", "paper-avsr": "> 1.15"}
-"""Low rank over dense: what the paper reports."""
+"""Speed-up of low rank over dense that the paper reports."""
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
@@ -46,6 +46,6 @@ def _share(row: Row, name: str, saturated: bool) -> Figure:
 
 
 def _details(row: Row) -> dict[str, object]:
-    """What a figure was worked out from."""
+    """The data behind a figure."""
     shown = ("why_not", "times_ms", "teraflops", "parts_ms", "estimated_speedup", "speedup_interval", "break_even")
     return {name: getattr(row, name) for name in shown}

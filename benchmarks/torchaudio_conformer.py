@@ -29,7 +29,7 @@ REPETITIONS = 8
 
 
 def measure(device: torch.device, small: bool) -> list[Figure]:
-    """Steps per second of ours over torchaudio's, by preset."""
+    """For each preset, steps per second of ours over torchaudio's."""
     return [_compare(preset, device, small) for preset in PRESETS]
 
 
@@ -60,7 +60,7 @@ def _compare(preset: str, device: torch.device, small: bool) -> Figure:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Vectors ``x (B, T, D)``, ``lengths (B,)``, ``tokens (B, U)`` and ``token_lengths (B,)``."""
+    """A batch: vectors ``x (B, T, D)``, ``lengths (B,)``, ``tokens (B, U)`` and ``token_lengths (B,)``."""
 
     x: Tensor
     lengths: Tensor
@@ -82,7 +82,7 @@ def _random_batch(num_utterances: int, dim: int, device: torch.device) -> _Batch
 def _step(
     encoder: nn.Module, encode: Callable[[Tensor, Tensor], Tensor], model: Model, batch: _Batch, device: torch.device
 ) -> Callable[[], None]:
-    """A training step of an encoder under a CTC head of its own."""
+    """A training step of an encoder with its own CTC head."""
     head = nn.Linear(model.dim, NUM_CHARACTERS + 2)
     whole = nn.ModuleList([encoder, head]).to(device).train()
     optimizer = torch.optim.AdamW(whole.parameters(), 1e-3, fused=True)

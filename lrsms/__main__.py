@@ -23,7 +23,7 @@ ABOUT = (
     "Can a Conformer be trained with low-rank weights from scratch, what does it cost in word error rate, and what does"
     " it save in parameters and step time? Studies of low rank, among them LR-SMS (Low-Rank Speech Model from Scratch)."
 )
-HEADINGS = {False: "verbs for you", True: "verbs that the workflow calls"}
+HEADINGS = {False: "verbs for you", True: "verbs for the workflow"}
 
 
 def program() -> NoReturn:

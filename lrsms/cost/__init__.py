@@ -1,1 +1,1 @@
-"""What a run costs: parameters, multiply-adds, memory and step time, counted or measured."""
+"""The cost of a run: its parameters, multiply-adds, memory and step time, counted or measured."""

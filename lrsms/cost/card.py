@@ -1,16 +1,14 @@
-"""Full training on paper: hours on one large GPU, counted from multiply-adds where there is no such GPU to measure on.
+"""Full training on paper: hours on one large GPU, worked out from multiply-adds, for users who cannot measure on one.
 
-An H100 multiplies matrices of bfloat16 at 989 TFLOP/s by its data sheet (SXM, dense). A well-filled training step keeps
-40% of that; small steps, which wait for launches, do not.
+By its data sheet, an H100 multiplies bfloat16 matrices at 989 TFLOP/s (SXM, dense). A large training step reaches about
+40% of that. A small step reaches less, because the GPU waits for launches.
 """
 
 from dataclasses import dataclass
 
 from lrsms.cost.memory import device_memory_mb
-from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
-from lrsms.cost.rate import FORWARD_AND_BACKWARD, mean_over_phases
-from lrsms.methods.build import build_structure
-from lrsms.methods.operations import multiply_adds_per_second
+from lrsms.cost.random_data import FRAMES
+from lrsms.cost.rate import FORWARD_AND_BACKWARD, mean_multiply_adds_per_second
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
 
@@ -24,11 +22,11 @@ HEADING = (
 
 @dataclass(frozen=True)
 class OnCard:
-    """What one run takes on such a card.
+    """The time and memory that one run needs on such a card.
 
     Attributes:
-        hours: of training; validation and decoding are not in them.
-        memory_mb: of the card, at most.
+        hours: training time, without validation and decoding.
+        memory_mb: upper bound of the device memory.
     """
 
     hours: float
@@ -36,15 +34,14 @@ class OnCard:
 
 
 def on_card(run: Run, speech_hours: float) -> OnCard:
-    """Counts one run.
+    """Works out the time and memory of one run.
 
     Args:
-        run: what is trained.
-        speech_hours: of its training split. A run of a number of steps takes as many full ones, whatever the split.
+        run: the run to train.
+        speech_hours: hours of speech in its training split. A run whose length is given in steps does not depend on
+            it: its steps are counted as full ones.
     """
-    structures = [build_structure(run, vocabulary(run), phase)[0] for phase in range(run.num_phases)]
-    of_phases = [multiply_adds_per_second(run, structure, FRAMES, num_tokens(run)) for structure in structures]
-    per_second = mean_over_phases(run, of_phases)
+    per_second = mean_multiply_adds_per_second(run, FRAMES)
     if run.train.epochs is not None:
         seconds = 3600 * speech_hours * run.train.epochs
     else:

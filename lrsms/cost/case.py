@@ -1,4 +1,4 @@
-"""One case of step times: a preset's dense and low-rank networks in one setting, in turns, beside an estimate."""
+"""One case of step times: it times a preset's dense and low-rank networks in turns, and estimates the same times."""
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +31,9 @@ TARGETS = (
     "decoder.cross_attention",
     "decoder.feedforward",
 )
-"""LR-SMS's, as in the study ``lrsms``; the mapping is uniform, which has the parameters of every other."""
+"""The targets of LR-SMS, as in the study ``lrsms``. Ranks are uniform: every other mapping has as many parameters."""
 _SECONDS = {"cpu": 2.0, "cuda": 4.0}
-"""For which the steps of a case are timed, after warm-up."""
+"""Seconds for which the steps of a case are timed, after warm-up."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +41,27 @@ class Row:
     """A network's training step in one setting.
 
     Attributes:
-        preset: whose network.
-        frames: of a step; "max" where it was not found out.
-        precision: of matrix products.
+        preset: name of the preset.
+        frames: video frames in a step; "max" where the largest number was not found.
+        precision: precision of matrix products.
         mode: eager, compiled or graphs.
-        ratio: of full rank, kept; None of the dense network.
-        why_not: in one line, why it was not measured; None if it was, and otherwise all below is.
-        times_ms: of each step, the dense network's in turns with the others'.
-        median_ms: and quartiles.
-        speedup: the dense network's median over this one's, with its interval; None of the dense.
-        ceiling: the dense network's multiply-adds and bytes over this one's, counted; None of the dense.
-        estimated_speedup: by the roofs of the device, of all that is not a matrix as measured of the dense network.
-        bounds_ms: estimated time of the matrices by the roof that bounds them.
-        break_even: estimated ratio below which the targets are faster than dense ones.
-        parts_ms: data, forward, backward and optimizer, each waited for.
-        multiply_adds: of a forward pass.
-        teraflops: achieved, per second: two operations for each multiply-add, three times those of a forward pass.
-        share: of the device's measured rate of matrix products in this precision.
-        peak_memory_mb: None on a CPU, which does not count it.
-        parameters: of the network.
+        ratio: share of full rank that is kept; None for the dense network.
+        why_not: the reason, in one line, why the row was not measured. None if it was measured; if not, every field
+            below is None.
+        times_ms: milliseconds of each step; dense and low-rank steps take turns.
+        median_ms: their median; the quartiles follow.
+        speedup: the dense median over this median, with its interval; None for the dense network.
+        ceiling: the dense network's multiply-adds and bytes over this network's, counted; None for the dense network.
+        estimated_speedup: estimated from the roofs of the device. Everything except the matrices is taken to last as
+            long as was measured for the dense network.
+        bounds_ms: estimated time of the matrices, for each roof that bounds them.
+        break_even: estimated ratio below which the targets are faster factorised than dense.
+        parts_ms: time of data, forward, backward and optimizer; the device is synchronised after each.
+        multiply_adds: multiply-adds of a forward pass.
+        teraflops: achieved TFLOP/s. A multiply-add is two operations, and a step is three forward passes.
+        share: achieved share of the device's measured rate of matrix products in this precision.
+        peak_memory_mb: peak device memory; None on a CPU, which does not count it.
+        parameters: number of parameters of the network.
     """
 
     preset: str
@@ -89,10 +91,10 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
     """Times the networks of one preset and setting in turns.
 
     Args:
-        cases: rows without measurements, that of the dense network first.
+        cases: rows without measurements; the dense network comes first.
         run: the preset, dense.
-        device: where.
-        roof: of that device in that precision.
+        device: the device to measure on.
+        roof: the roofs of that device in that precision.
 
     Returns:
         The rows with their measurements, or why there are none.
@@ -119,7 +121,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
             for i, row in enumerate(cases)
         ]
         return _worked_out(rows, steps, roof)
-    except Exception as error:  # a compiler has many ways to fail, one being that there is none
+    except Exception as error:  # a compiler can fail in many ways; it can also be absent
         full = isinstance(error, RuntimeError) and is_out_of_memory(error)
         if not full and cases[0].mode == "eager":
             raise
@@ -133,7 +135,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
 def _worked_out(rows: Sequence[Row], steps: Sequence[TrainingStep], roof: Device) -> list[Row]:
     """The rows of a case with what follows from their times and from the roofs of the device."""
     estimates = [_estimate(step, roof) for step in steps]
-    # What is no matrix is taken to last as long as beside the dense ones.
+    # All that is not a matrix is taken to last as long as in the dense network.
     dense = max(median_iqr(rows[0].times_ms).median / 1e3, estimates[0].seconds)
     result = []
     for row, step, estimate in zip(rows, steps, estimates, strict=True):
@@ -168,7 +170,7 @@ def _worked_out(rows: Sequence[Row], steps: Sequence[TrainingStep], roof: Device
 
 @dataclass(frozen=True)
 class _Estimate:
-    """Of a network's matrices and updates, by the roofs of a device."""
+    """Estimated times of a network's matrices and updates, by the roofs of a device."""
 
     by_roof: Mapping[str, float]
     seconds: float
@@ -200,7 +202,7 @@ def variant(run: Run, row: Row) -> Run:
 
 
 def compile_blocks(model: Recognizer) -> None:
-    """Compiles the blocks of which front ends, encoders and decoder consist; equal ones share a graph."""
+    """Compiles the blocks of the front ends, the encoders and the decoder; equal blocks share a graph."""
     for module in model.modules():
         if isinstance(module, BLOCKS):
             setattr(module, "forward", torch.compile(module.forward, dynamic=False))  # noqa: B010 (for mypy)
@@ -208,7 +210,7 @@ def compile_blocks(model: Recognizer) -> None:
 
 @contextmanager
 def many_graphs() -> Iterator[None]:
-    """Until the block ends, as many graphs may be compiled as there are kinds of blocks, but no more: an error then."""
+    """Within the block, one graph may be compiled for each kind of block; one more is an error."""
     import torch._dynamo  # slow, and needed by nothing else
 
     torch.compiler.reset()
@@ -224,7 +226,7 @@ def _allocated(device: torch.device) -> int:
 
 
 def _peak_mb(step: TrainingStep, held: int, device: torch.device) -> float | None:
-    """Of a step and what its network holds, without what the others hold."""
+    """Peak memory of a step and its network, without the memory that the other networks hold."""
     if device.type != "cuda":
         return None
     others = _allocated(device) - held
@@ -234,7 +236,7 @@ def _peak_mb(step: TrainingStep, held: int, device: torch.device) -> float | Non
 
 
 def free(device: torch.device) -> None:
-    """Gives back what is held no more."""
+    """Frees memory that is no longer used."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,9 +1,9 @@
-"""How much faster low rank could be at most: what a training step has to do, counted, of one network and of another.
+"""The largest possible speed-up of low rank: the work of a training step is counted for two networks and compared.
 
-Two things are counted, each of which bounds a device that does nothing else: multiply-adds, and bytes read and written.
-The step of a device that is bound by arithmetic shrinks as the multiply-adds do; one that is bound by its memory, as
-the bytes do; one that waits for launches, not at all. So no measured speed-up is above the larger of the two, but for
-what counts do not see: caches, kernels that suit one shape better than another, and chance.
+Two things are counted: multiply-adds, and bytes read and written. If arithmetic bounds the device, its step shrinks as
+the multiply-adds do. If memory traffic bounds it, its step shrinks as the bytes do. If it waits for launches, its step
+does not shrink. So a measured speed-up should not exceed the larger of the two ratios. Counts do not see three things
+that can exceed it: caches, kernels that suit one shape better than another, and chance.
 """
 
 import json
@@ -30,13 +30,13 @@ from lrsms.training.optimizer import update_cost
 
 @dataclass(frozen=True)
 class Counted:
-    """What a training step on full groups of utterances of 4 s takes.
+    """The work of a training step on full groups of utterances of 4 s.
 
     Attributes:
-        multiply_adds: of products and convolutions, forward and backward, and of the update.
-        bytes: read and written by every operation in float32, one after another as PyTorch does them, forward and
-            backward; and by the clipping and the optimizer.
-        operations: kernels or so: operations that read or write anything.
+        multiply_adds: multiply-adds of products and convolutions, forward and backward, and of the update.
+        bytes: bytes that all operations read and write in float32, if PyTorch runs them one after another: forward,
+            backward, clipping and optimizer.
+        operations: number of operations that read or write anything; about one kernel each.
     """
 
     multiply_adds: float
@@ -45,13 +45,13 @@ class Counted:
 
 
 def ceiling(run: Run, baseline: Run) -> dict[str, float]:
-    """The baseline's ``multiply_adds`` and ``bytes`` over the run's."""
+    """The ratios of ``multiply_adds`` and of ``bytes``, the baseline's over the run's."""
     dense, other = count(baseline), count(run)
     return {"multiply_adds": dense.multiply_adds / other.multiply_adds, "bytes": dense.bytes / other.bytes}
 
 
 def count(run: Run) -> Counted:
-    """Counts on the meta device: nothing is computed. Whatever the precision, numbers are counted as float32."""
+    """Counts on the meta device, which computes nothing. Every number counts as float32, whatever the precision."""
     float32 = run.model_copy(update={"train": run.train.model_copy(update={"precision": "float32"})})
     return _count(canonical_json(float32.model_dump(mode="json", exclude_none=True)))
 
@@ -69,7 +69,7 @@ def _count(text: str) -> Counted:
 
 
 def _group(run: Run, network: Recognizer, num_utterances: int, frames: int) -> "Traffic":
-    """Of the forward and backward pass of one group."""
+    """The work of the forward and backward pass of one group."""
     audio, video, lengths, tokens = inputs_without_memory(run, num_utterances, frames, num_tokens(run))
     with Traffic() as traffic:
         memory, mask = network.encode(audio, video, lengths)
@@ -81,11 +81,11 @@ def _group(run: Run, network: Recognizer, num_utterances: int, frames: int) -> "
 
 
 class Traffic(TorchDispatchMode):
-    """Counts the operations of a block and the bytes that they read and write; views are none.
+    """Counts the operations within a block and the bytes that they read and write. A view is not an operation.
 
     Attributes:
-        bytes: each operation's inputs and outputs once.
-        operations: how many.
+        bytes: bytes of the inputs and outputs of each operation.
+        operations: number of operations.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Traffic(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], inputs: Sequence[Any] = (), named: Mapping[str, Any] | None = None
     ) -> Any:
-        """Does the operation, and counts it."""
+        """Runs the operation and counts it."""
         output = function(*inputs, **(named or {}))
         if not _is_view(function):
             self.operations += 1
@@ -104,7 +104,7 @@ class Traffic(TorchDispatchMode):
 
 
 def _is_view(function: torch._ops.OpOverload) -> bool:
-    """Whether an operation only looks at the same memory otherwise, or reserves some."""
+    """Whether an operation only makes a view of the same memory, or only allocates memory."""
     name = function.overloadpacket.__name__
     aliases = any(each.alias_info is not None and not each.alias_info.is_write for each in function._schema.returns)
     return aliases or name in (

@@ -23,7 +23,7 @@ from lrsms.study.run import Run
 
 
 def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
-    """Makes the plan of every run on the meta device, each distinct one once, and holds its decoders against it.
+    """Makes each distinct plan once on the meta device, and checks that the decoders fit its network.
 
     Raises:
         ValueError: a target matches nothing, a rank leaves [1, full], a mel band is empty, or a decoder needs an
@@ -47,21 +47,21 @@ def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
 
 
 def check_corpus(corpus: Corpus, root: Path | None, prepared: Path) -> None:
-    """Reads what describes a corpus, not its audio.
+    """Reads the lists and transcripts of a corpus, but not its audio.
 
     Args:
         corpus: the corpus.
-        root: where a real one lies; need not be given once it is prepared, nor be there once it was copied.
-        prepared: folder that it is prepared in, or will be.
+        root: folder of a recorded corpus. Once the corpus is prepared, it may be None, or gone if all was copied.
+        prepared: folder in which the corpus is prepared, or will be.
 
     Raises:
-        ValueError: one line: it cannot be rendered as it is asked for, its root, lists or transcripts are not as they
-            must be, or they have changed since it was prepared.
+        ValueError: one line: the corpus cannot be rendered as configured, its root, lists or transcripts are wrong, or
+            they have changed since it was prepared.
     """
     summary = prepared / SUMMARY
     if not summary.is_file():
-        utterances = corpora.utterances(corpus, root, Path())  # refuses at the call
-        if not corpus.rendered:  # of what is, all would now be rendered; of others no recording is opened
+        utterances = corpora.utterances(corpus, root, Path())  # raises when it is called
+        if not corpus.rendered:  # rendering would take long; reading a list opens no recording
             refuse_without_blanks([utterance.text for utterance in checked(utterances)], corpus)
         return
     if root is None or (not corpus.in_place and not root.is_dir()):
@@ -74,7 +74,7 @@ def check_corpus(corpus: Corpus, root: Path | None, prepared: Path) -> None:
 
 
 def _dense_structure(run: Run) -> Recognizer:
-    """The dense network without memory; the size of a character vocabulary is not known yet and taken as usual."""
+    """The dense network on the meta device; for characters, a vocabulary of the usual size is assumed."""
     if run.model.mels is not None:
         log_mel(torch.zeros(1, SAMPLES_PER_FRAME), torch.ones(1, dtype=torch.long), run.model.mels)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""What a study will take before anything starts: parameters, time and disk, from records or from a few steps here."""
+"""An estimate of a study before it starts: its parameters, time and disk, from records or from a few steps here."""
 
 import json
 import statistics
@@ -30,21 +30,21 @@ Source = Literal["recorded", "step time", "measured", "extrapolated"]
 
 @dataclass(frozen=True)
 class CellCost:
-    """What the runs of a cell take, which differ in their seed only.
+    """The cost of the runs of a cell, which differ only in their seed.
 
     Attributes:
         cell: label of the cell, with the values of its nuisance fields.
         runs: names of its runs.
-        recorded: how many of them are done.
-        parameters: of the model; a vocabulary of characters is taken as usual.
+        recorded: number of runs that are done.
+        parameters: parameters of the model; for characters, a vocabulary of the usual size is assumed.
         times_fewer: the preset's parameters over these.
-        steps: length of training; None where it is in epochs of a corpus that is not prepared yet.
+        steps: length of training in steps; None where it is given in epochs and the corpus is not prepared yet.
         step_ms: milliseconds of a training step on this device, the mean over the training where its network changes;
             None while unknown.
-        hours: of one run's training on this device, decoding not included; None while unknown.
-        source: what the time rests on: records of this cell; a step time file; steps measured now; or multiply-adds at
-            the rate of a smaller step measured now.
-        disk_mb: of one run's checkpoints and weights.
+        hours: training time of one run on this device, without decoding; None while unknown.
+        source: where the time comes from: records of this cell; a step time file; steps measured now; or multiply-adds
+            at the rate of a smaller step measured now.
+        disk_mb: megabytes of one run's checkpoints and weights.
         course: how the network changes during training, in words; empty where it does not.
     """
 
@@ -68,14 +68,14 @@ class CellCost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a study takes.
+    """The cost of a study.
 
     Attributes:
-        device: on which times are estimated.
-        threads: processor threads.
+        device: the device for which times are estimated.
+        threads: number of processor threads.
         on_gpu: whether the device is a GPU.
         trains: whether the study trains its runs.
-        cells: in the order of the study.
+        cells: its cells, in the order of the study.
         corpora: megabytes of each prepared corpus; None where it is not prepared yet.
     """
 
@@ -87,7 +87,7 @@ class Estimate:
     corpora: Mapping[str, float | None]
 
     def totals(self) -> dict[str, Any]:
-        """Sums over the study; hours are of what is still to be done, None where a part of it is unknown."""
+        """Sums over the study. Hours count the runs still to be done; None where the time of any is unknown."""
         pending = [cell for cell in self.cells if cell.pending]
         hours = None
         if all(cell.hours is not None for cell in pending):
@@ -107,7 +107,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where results are looked for."""
+    """The folders in which results are looked for."""
 
     records: Path = Path("results/records")
     steptimes: Path = Path("results/steptime")
@@ -121,10 +121,10 @@ def estimate(
 
     Args:
         experiments: the study's runs, at least one.
-        decoding: a run is recorded when it was decoded in this way.
+        decoding: a run counts as recorded when it was decoded in this way.
         folders: where results are.
-        device: times of other devices are not used.
-        measure: whether steps whose time is unknown are measured now.
+        device: the device; times of other devices are not used.
+        measure: whether steps of unknown time are measured now.
 
     Raises:
         ValueError: one line: a target matches nothing, a rank leaves [1, full], or a prepared corpus is not whole.
@@ -161,9 +161,9 @@ def estimate(
 
 
 class _Parameters:
-    """Counts parameters on the meta device: a dense network once, then the plans made for it.
+    """Counts parameters on the meta device: each dense network once, then the plans made for it.
 
-    What an optimizer keeps depends on the parameters' shapes, so that each distinct network is built once for it.
+    The state of an optimizer depends on the shapes of the parameters. So each distinct network is built once for it.
     """
 
     def __init__(self) -> None:
@@ -205,13 +205,13 @@ class _Parameters:
 
 
 def _structure(run: Run) -> tuple[str, str]:
-    """What makes a run's network and its ranks, as texts."""
+    """The fields that determine a run's network and its ranks, as texts."""
     model = canonical_json({"model": run.model.model_dump(exclude={"initialiser"}), "tokenizer": run.tokenizer})
     return model, canonical_json(run.lowrank.model_dump(exclude={"init"}) if run.lowrank else {})
 
 
 class _Times:
-    """What is known of training times on one device."""
+    """All training times that are known for one device."""
 
     def __init__(self, folders: Folders, device: torch.device) -> None:
         self.folders, self.device, self.name = folders, device, device_name(device)
@@ -233,7 +233,7 @@ class _Times:
     def of_cell(
         self, members: Sequence[Experiment], steps: int | None
     ) -> tuple[float | None, float | None, Source | None]:
-        """Milliseconds of a step, hours of a run, and what the hours rest on."""
+        """Milliseconds of a step, hours of a run, and the source of the hours."""
         step_ms, source = self.steps.get(_shape(members[0].run), (None, None))
         outcomes = [_read(self.folders.records / e.name / OUTCOME) for e in members if e.trained]
         alone = [o for o in outcomes if self._is_here(o) and o.get("num_devices", 1) == 1]
@@ -244,13 +244,13 @@ class _Times:
         return step_ms, hours, source
 
     def _is_here(self, content: Mapping[str, Any]) -> bool:
-        """Whether a number was measured on this device; on a processor, with as many threads."""
+        """Whether a time was measured on this device, and on a CPU with the same number of threads."""
         same_threads = self.device.type == "cuda" or content.get("threads") == torch.get_num_threads()
         return same_threads and content.get("device") == self.name
 
 
 def _phase_medians(content: Mapping[str, Any], run: Run) -> list[float]:
-    """Milliseconds of a step in each phase of a run's training, from a step time file; empty where it lacks any."""
+    """Milliseconds of a step in each phase of training, from a step time file; empty if the file lacks one."""
     try:
         medians = [phase["median_ms"] for phase in content["phases"]] if run.num_phases > 1 else [content["median_ms"]]
     except (LookupError, TypeError):
@@ -270,7 +270,7 @@ def _is_done(experiment: Experiment, scores: str, folders: Folders) -> bool:
 
 
 def _num_steps(run: Run, corpora: Path, lengths: dict[str, list[int] | None]) -> int | None:
-    """Steps of training; with epochs, those of the first epoch stand for all."""
+    """Steps of training. Where its length is in epochs, every epoch is taken to have the steps of the first."""
     if run.train.epochs is None:
         return run.train.steps
     if run.prepared not in lengths:
@@ -291,7 +291,7 @@ def _megabytes(folder: Path) -> float | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON file's mapping; empty where there is none, or one that other verbs refuse."""
+    """The mapping in a JSON file; empty if there is no file, or if the file is one that other verbs refuse."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""An estimate as it is read: a row per cell, the totals in a sentence, and what is not known."""
+"""Prints an estimate: a row for each cell, the totals in a sentence, and what is not known."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ UNKNOWN = "-"
 
 
 def show(result: Estimate, as_json: bool, cards: Mapping[str, OnCard] | None = None) -> None:
-    """Prints an estimate as a table with its totals, or as JSON; and, by cell, what a run takes on a large GPU."""
+    """Prints an estimate as a table with its totals, or as JSON; and for each cell the cost of a run on a large GPU."""
     cards = cards or {}
     if as_json:
         also = {"on_card": {cell: asdict(found) for cell, found in cards.items()}} if cards else {}
@@ -74,7 +74,7 @@ def sentences(result: Estimate) -> list[str]:
         lines.append(f"Corpus {name}: " + ("not prepared yet." if size is None else f"{size / 1e3:,.2f} GB, prepared."))
     for course in dict.fromkeys(cell.course for cell in result.cells if cell.course):
         lines.append(
-            f"A network that is {course}: params M is of what it ends as, step ms the mean over all of its steps."
+            f"A network that is {course}: params M counts its last form, and step ms is the mean over all of its steps."
         )
     unknown = [cell for cell in result.cells if cell.pending and cell.hours is None]
     if any(cell.steps is None for cell in unknown):
@@ -87,7 +87,7 @@ def sentences(result: Estimate) -> list[str]:
 
 
 def card_sentences(cards: Mapping[str, OnCard]) -> list[str]:
-    """What a run of each cell takes on one large GPU."""
+    """The cost of a run of each cell on one large GPU."""
     lines = [f"{cell}: {found.hours:,.1f} hours and {found.memory_mb / 1024:,.1f} GB." for cell, found in cards.items()]
     return [HEADING, *lines] if lines else []
 

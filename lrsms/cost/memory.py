@@ -2,16 +2,16 @@
 
 It is the sum of
 
-- weights, gradients, what the optimizer keeps and the running sum of the average, in float32;
-- what a forward pass over one full group keeps for the backward pass, counted tensor by tensor on the meta device;
-- a quarter of that for what comes and goes within a step, and for the gaps between tensors; an optimizer's own comes
-  when what was kept has gone;
-- what CUDA and its libraries take in every process.
+- weights, gradients, the optimizer's state and the running sum of the average, in float32;
+- the tensors that a forward pass over one full group keeps for the backward pass, counted on the meta device;
+- a quarter of those tensors, for temporary memory within a step and for the gaps between tensors. The optimizer's own
+  temporary memory is needed only after those tensors are freed;
+- the memory that CUDA and its libraries take in every process.
 
-What is kept is what a GPU keeps: under bfloat16 the operands of matrix products in that type, weights too; of attention
-its operands and result, but no weights; of dropout one byte a number. The quarter makes it an upper bound rather than
-an estimate. A run which needs more all the same goes on with activations that are computed twice (``training.memory``),
-and CUDA graphs (``training.graphs``) take a little more.
+Tensors are counted as a GPU keeps them. Under bfloat16, operands of matrix products are kept in that type, and weights
+too. Attention keeps its operands and its result, but no attention weights. Dropout keeps one byte for each number. The
+quarter makes the sum an upper bound rather than an estimate. A run that still needs more goes on with activations that
+are computed twice (``training.memory``). CUDA graphs (``training.graphs``) take a little more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,18 +31,18 @@ from lrsms.study.run import Run
 from lrsms.training.optimizer import update_cost
 
 LONGEST = 400
-"""Frames of every utterance of the group: 16 s. Longer ones hardly change the sum, there being fewer in a group."""
+"""Frames of every utterance of the group: 16 s. Longer ones hardly change the sum: a group holds fewer of them."""
 BYTES_PER_PARAMETER = 4 * 3
-"""Of weights, gradients and the running sum."""
+"""Bytes per parameter of weights, gradients and the running sum."""
 MARGIN = 1.25
 PROCESS_MB = 600
-"""Of the CUDA context and the workspaces of its libraries."""
+"""Megabytes of the CUDA context and the workspaces of its libraries."""
 
 
 def device_memory_mb(run: Run) -> int:
     """Megabytes (2^20 bytes) of device memory that training ``run`` takes at most; decoding takes less.
 
-    Where the network changes during training, this is the phase that takes most.
+    Where the network changes during training, this is the memory of the phase that needs most.
     """
     return PROCESS_MB + max(round(_phase_bytes(run, phase) / 2**20) for phase in range(run.num_phases))
 
@@ -62,9 +62,9 @@ def activation_bytes(run: Run, network: Recognizer, num_utterances: int, frames:
 
     Args:
         run: the run.
-        network: its network, in the mode in which it is used.
-        num_utterances: of the group.
-        frames: of each utterance.
+        network: its network, in training or evaluation mode as it will be used.
+        num_utterances: number of utterances in the group.
+        frames: frames of each utterance.
     """
     audio, video, lengths, tokens = inputs_without_memory(
         run, num_utterances, frames, num_tokens(run) * frames // FRAMES
@@ -80,8 +80,8 @@ def activation_bytes(run: Run, network: Recognizer, num_utterances: int, frames:
 
 
 def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
-    """Bytes of all tensors that ``forward`` saves for the backward pass, each memory once, parameters left out."""
-    saved: list[Tensor] = []  # all held to the end: the place of one that is gone could be given to another
+    """Bytes of all tensors that ``forward`` saves for the backward pass; shared memory counts once, parameters not."""
+    saved: list[Tensor] = []  # hold all to the end: freed memory could be given to another tensor
 
     def keep(tensor: Tensor) -> Tensor:
         saved.append(tensor)
@@ -94,12 +94,12 @@ def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
 
 
 class AsOnGPU(TorchFunctionMode):
-    """Until the block ends, tensors of any device are kept for a backward pass as a GPU keeps them.
+    """Within the block, tensors of any device are kept for a backward pass as a GPU keeps them.
 
     Autocast has no rules for the meta device, and fused kernels run on a GPU only.
 
     Args:
-        precision: of the run; under bfloat16, autocast's rules for a GPU hold.
+        precision: precision of the run; under bfloat16, autocast's rules for a GPU hold.
     """
 
     def __init__(self, precision: str) -> None:
@@ -110,7 +110,7 @@ class AsOnGPU(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, inputs: Sequence[Any] = (), named: Mapping[str, Any] | None = None
     ) -> Any:
-        """Calls the function, or what stands for it."""
+        """Calls the function, or the one that replaces it here."""
         named = dict(named or {})
         if function in _DROPOUT:
             return torch.native_dropout(inputs[0], 0.5, True)[0]
@@ -124,7 +124,7 @@ class AsOnGPU(TorchFunctionMode):
         return function(*inputs, **named)
 
     def _narrowed(self, x: Any) -> Any:
-        """In bfloat16; a weight once for all its uses."""
+        """The tensor in bfloat16; a weight is converted once for all its uses."""
         if not isinstance(x, Tensor) or x.dtype != torch.float32:
             return x
         if not x.is_leaf:
@@ -139,7 +139,7 @@ _NARROW = {
     *(torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.conv1d, torch.conv2d, torch.conv3d),
 }
 _WIDE = {F.layer_norm, torch.layer_norm}
-"""What autocast computes in float32. Softmax is fused into attention, or is told its type."""
+"""The functions that autocast computes in float32. Softmax is part of attention, or its type is given."""
 _DROPOUT = {F.dropout, torch.dropout}
 
 
@@ -152,12 +152,12 @@ class _FusedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """``(B, H, T, d)``: of that shape and no value."""
+        """``(B, H, T, d)``: a result with that shape and without values."""
         result = torch.empty_like(query)
         ctx.save_for_backward(query, key, value, mask, result, query.new_empty(query.shape[:-1], dtype=torch.float32))
         return result
 
 
 def _place(tensor: Tensor) -> int:
-    """What tensors that share their memory have in common, on the meta device too, where no memory has an address."""
+    """A key that is equal for tensors that share memory, also on the meta device, where memory has no address."""
     return tensor.untyped_storage()._cdata

@@ -1,6 +1,6 @@
-"""Parameters of a preset, by part and by matrix: what low rank would save before anything is trained.
+"""Parameters of a preset, by part and by matrix: the saving of low rank, known before anything is trained.
 
-Beside them stands what the optimizer keeps for them, and what each of its updates costs.
+It also says how much state the optimizer keeps, and what each of its updates costs.
 """
 
 import json
@@ -21,7 +21,7 @@ from lrsms.training.optimizer import update_cost
 def show_parameters(run: Run, as_json: bool) -> None:
     """Prints a run's parameters as tables or as JSON.
 
-    The vocabulary of a character tokenizer depends on its corpus; 30 characters are assumed here.
+    The vocabulary of a character tokenizer depends on its corpus. Here, 30 characters are assumed.
 
     Raises:
         ValueError: a low-rank target matches nothing or a rank leaves [1, full].
@@ -59,7 +59,7 @@ def show_parameters(run: Run, as_json: bool) -> None:
     )
     if run.method.describe():
         console.print(
-            f"The network is {run.method.describe()}. The tables count what it ends as.",
+            f"The network is {run.method.describe()}. The tables count its last form.",
             soft_wrap=True,
             highlight=False,
         )

@@ -12,16 +12,16 @@ FRAMES = 100
 """Frames of every random utterance: 4 s."""
 CHARACTERS_PER_UTTERANCE, PIECES_PER_UTTERANCE = 50, 16
 NUM_CHARACTERS = 30
-"""Vocabulary of a character tokenizer, whose true size depends on a corpus."""
+"""Assumed vocabulary of a character tokenizer; its true size depends on the corpus."""
 
 
 def vocabulary(run: Run) -> int:
-    """Vocabulary size V of the network of random data: pieces or characters, the blank, and sos/eos."""
+    """Vocabulary size V of a network for random data: pieces or characters, the blank, and sos/eos."""
     return (run.tokenizer.pieces or NUM_CHARACTERS) + 2
 
 
 def num_tokens(run: Run) -> int:
-    """Length of the random transcripts, of utterances of ``FRAMES`` frames."""
+    """Number of tokens in a random transcript, for an utterance of ``FRAMES`` frames."""
     return PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
 
 

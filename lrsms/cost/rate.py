@@ -1,7 +1,8 @@
-"""How long training steps take on this device, from a few of them; what takes minutes is worked out, not waited for.
+"""The time of training steps on this device, from a few of them. Steps that would take minutes are extrapolated.
 
-The step's multiply-adds over the rate (multiply-adds per second) of a smaller step that was timed give the time of the
-whole; such a number is labelled extrapolated, since a device's rate depends on the size of its work.
+To extrapolate, a smaller step is timed, which gives a rate in multiply-adds per second. The multiply-adds of the whole
+step over this rate are its time. Such a time is labelled extrapolated, since a device's rate depends on the size of its
+work.
 """
 
 import math
@@ -19,36 +20,37 @@ from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
 from lrsms.cost.steptime import TrainingStep
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import multiply_adds_per_second
+from lrsms.models.recognizer import Recognizer
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
 from lrsms.training.optimizer import update_cost
 
 SECONDS = 20.0
-"""About how long one shape may take."""
+"""Seconds that the measurement of one shape may take, about."""
 STEPS = 3
-"""Timed steps, after one to warm up."""
+"""Number of timed steps, after one step of warm-up."""
 FORWARD_AND_BACKWARD = 3
-"""Multiply-adds of a training step over those of its forward pass: gradients by inputs and by weights cost one each."""
+"""Multiply-adds of a training step over those of its forward pass; each of the two gradients costs as much again."""
 
 
 @dataclass(frozen=True)
 class StepRate:
-    """Milliseconds of a training step, measured or worked out from a smaller one."""
+    """Milliseconds of a training step, measured or extrapolated from a smaller step."""
 
     milliseconds: float
     extrapolated: bool
 
 
 def measure_steps(runs: Mapping[str, Run], device: torch.device, seconds: float = SECONDS) -> dict[str, StepRate]:
-    """Times a few training steps of each run, those of the least work first.
+    """Times a few training steps of each run; runs with the least work come first.
 
-    The first is approached through one utterance and one group. A run whose steps would take more than ``seconds`` by
-    the rate found so far is timed on as much of a step as fits, or not at all.
+    For the first run, a step of one utterance and one of one group are timed before the whole step. A run whose steps
+    would take more than ``seconds``, by the rate found so far, is timed on the part of a step that fits, or not at all.
 
     Args:
         runs: one of each shape, by any name.
-        device: where.
-        seconds: for each run, building the network not included.
+        device: the device to measure on.
+        seconds: time for each run, without building the network.
     """
     work = {name: multiply_adds_per_step(run) for name, run in runs.items()}
     result: dict[str, StepRate] = {}
@@ -86,32 +88,43 @@ def multiply_adds_per_step(run: Run) -> float:
 
     Where the network changes during training, this is the mean over its steps.
     """
-    size = vocabulary(run)
-    frames = min(FRAMES, run.train.group_frames)
-    structures = [build_structure(run, size, phase)[0] for phase in range(run.num_phases)]
-    of_phases = [multiply_adds_per_second(run, structure, frames, num_tokens(run)) for structure in structures]
-    updates = [update_cost(run.train, structure).multiply_adds for structure in structures]
-    per_second = mean_over_phases(run, of_phases)
+    per_second = mean_multiply_adds_per_second(run, min(FRAMES, run.train.group_frames))
+    updates = [update_cost(run.train, structure).multiply_adds for structure in _structures(run)]
     seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
     return FORWARD_AND_BACKWARD * per_second * seconds + mean_over_phases(run, updates)
 
 
+def mean_multiply_adds_per_second(run: Run, frames: int) -> float:
+    """Multiply-adds of one forward pass per second of speech, in utterances of this many frames.
+
+    Where the network changes during training, this is the mean over its steps.
+    """
+    tokens = num_tokens(run)
+    of_phases = [multiply_adds_per_second(run, structure, frames, tokens) for structure in _structures(run)]
+    return mean_over_phases(run, of_phases)
+
+
 def mean_over_phases(run: Run, values: Sequence[float]) -> float:
-    """The mean over the steps of a training of what has one value in each of its phases."""
+    """The mean over all steps of a training of a quantity that has one value in each phase."""
     if len(values) == 1:
         return values[0]
     return math.fsum(share * value for share, value in zip(run.method.phase_shares, values, strict=True))
 
 
+def _structures(run: Run) -> list[Recognizer]:
+    """The network of each phase of the training, on the meta device."""
+    return [build_structure(run, vocabulary(run), phase)[0] for phase in range(run.num_phases)]
+
+
 def _parts(run: Run) -> list[Run]:
-    """The run with a step of one utterance, of one group, and whole."""
+    """The run with a step of one utterance, with a step of one group, and as it is."""
     utterance = {"group_frames": min(FRAMES, run.train.group_frames), "groups_per_step": 1}
     changes: list[dict[str, int]] = [utterance, {"groups_per_step": 1}, {}]
     return [run.model_copy(update={"train": run.train.model_copy(update=change)}) for change in changes]
 
 
 def _time(run: Run, device: torch.device, seconds: float) -> float:
-    """Median milliseconds of a few training steps, fewer where they are slow; the mean over the phases of training."""
+    """Median milliseconds of a few training steps, fewer if they are slow; the mean over phases of training."""
     of_phases = [_time_phase(run, phase, device, seconds / run.num_phases) for phase in range(run.num_phases)]
     return mean_over_phases(run, of_phases)
 

@@ -1,11 +1,12 @@
-"""Why low rank makes a step faster or does not: each matrix product takes as long as the tightest of three roofs.
+"""Explains why low rank makes a step faster or not: of three roofs, the tightest gives the time of a matrix product.
 
 Williams, Waterman and Patterson (2009, "Roofline: an insightful visual performance model", CACM 52) bound a kernel by
-arithmetic and by memory traffic. A small one is bound by a third roof: the time in which the host launches it. Launches
-run ahead of the device, so that a kernel costs the larger of its own time and that, not their sum.
+arithmetic and by memory traffic. A small kernel is bound by a third roof: the time in which the host launches it. The
+host launches ahead of the device. So a kernel costs the larger of its own time and its launch time, not their sum.
 
-A matrix ``W (m, n)`` that N rows pass through is three products of ``N m n`` multiply-adds: forward, the gradient by
-its inputs and the gradient by its weights. Of rank r it is six: three of ``N r n`` and three of ``N m r``.
+For a matrix ``W (m, n)`` and N rows of input, a step computes three products of ``N m n`` multiply-adds each: the
+forward pass, the gradient of the inputs and the gradient of the weights. At rank r there are six products: three of
+``N r n`` and three of ``N m r``.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,20 +26,20 @@ from lrsms.training.groups import Cost
 
 ROOFS = ("compute", "memory", "launch")
 CLIPPING = 3
-"""Numbers of memory traffic for each gradient that is clipped: read for the norm, and scaled in place."""
+"""Numbers read or written to clip one gradient: one read for the norm, one read and one write to scale it."""
 _PRODUCTS = 3
-"""Forward, and the gradients by inputs and by weights."""
+"""Products of a step: forward, the gradient of the inputs, the gradient of the weights."""
 _REPETITIONS = 5
 
 
 @dataclass(frozen=True)
 class Device:
-    """What a device does at best.
+    """The best rates of a device.
 
     Attributes:
-        flops: operations per second of large matrix products, two to a multiply-add.
-        bandwidth: bytes per second from and to its memory.
-        launch_seconds: of the host, for each matrix product of a training step.
+        flops: operations per second of large matrix products; a multiply-add is two operations.
+        bandwidth: bytes per second that its memory reads or writes.
+        launch_seconds: time that the host needs to launch each matrix product of a training step.
     """
 
     flops: float
@@ -51,10 +52,10 @@ class Layer:
     """A matrix as a step uses it.
 
     Attributes:
-        rows: N, vectors that pass through it in a step.
+        rows: N, the number of input vectors in a step.
         outputs: m.
         inputs: n.
-        rank: r, also a fraction; None of a dense matrix.
+        rank: r, which may be a fraction; None for a dense matrix.
     """
 
     rows: int
@@ -69,9 +70,9 @@ class Layer:
 
 
 def product_seconds(a: float, b: float, c: float, device: Device, num_bytes: int) -> dict[str, float]:
-    """Seconds under each roof of the product of ``(a, b)`` and ``(b, c)``, numbers of ``num_bytes``.
+    """Seconds under each roof for the product of ``(a, b)`` and ``(b, c)``, whose numbers have ``num_bytes``.
 
-    Compute: 2abc over the rate; memory: ab + bc + ac numbers over the bandwidth; launch: the time of one.
+    Compute: 2abc over the rate. Memory: ab + bc + ac numbers over the bandwidth. Launch: the time of one launch.
     """
     return {
         "compute": 2 * a * b * c / device.flops,
@@ -81,9 +82,9 @@ def product_seconds(a: float, b: float, c: float, device: Device, num_bytes: int
 
 
 def layers_seconds(layers: Sequence[Layer], device: Device, num_bytes: int) -> dict[str, float]:
-    """Seconds of the layers, forward and backward: of each product the tightest roof, summed by which one it is.
+    """Seconds of the layers, forward and backward, by roof: each product counts under its tightest roof.
 
-    The gradients have the shapes of the forward product with its sides exchanged, hence its roofs.
+    The gradients have the shapes of the forward product with exchanged sides, so they have the same roofs.
     """
     total = dict.fromkeys(ROOFS, 0.0)
     for layer in layers:
@@ -110,10 +111,10 @@ def update_bytes(num_parameters: int, update: Cost) -> int:
 
 
 def break_even(layers: Sequence[Layer], device: Device, num_bytes: int) -> float:
-    """The ratio (kept) below which the layers together are faster factorised than dense; 0: at none.
+    """The ratio (kept) below which the layers together are faster factorised than dense; 0 if there is none.
 
-    With no limit but arithmetic a layer's is that of its parameters, r = mn / (m + n); with none but bandwidth
-    r = mn / (m + n + 2N); with none but launches there is none.
+    If only arithmetic limits a layer, its break-even rank is that of its parameters, r = mn / (m + n). If only
+    bandwidth limits it, r = mn / (m + n + 2N). If only launches limit it, there is none.
     """
 
     def pays(ratio: float) -> bool:
@@ -121,7 +122,7 @@ def break_even(layers: Sequence[Layer], device: Device, num_bytes: int) -> float
         return sum(layers_seconds(factorised, device, num_bytes).values()) < dense
 
     dense = sum(layers_seconds([replace(layer, rank=None) for layer in layers], device, num_bytes).values())
-    low, high = 0.0, 1.0  # time grows with the rank: halving finds where it passes the dense one's
+    low, high = 0.0, 1.0  # time grows with the rank: bisection finds where it passes the dense time
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if pays(middle) else (low, middle)
@@ -132,11 +133,11 @@ def run_layers(run: Run, size: int, num_utterances: int, frames: int, tokens: in
     """Every matrix of a run's network in the order of their use, with the rows that pass through it.
 
     Args:
-        run: whose network.
-        size: of the vocabulary.
-        num_utterances: of a step.
-        frames: of each.
-        tokens: of each transcript.
+        run: the run.
+        size: vocabulary size.
+        num_utterances: utterances in a step.
+        frames: frames of each utterance.
+        tokens: tokens of each transcript.
     """
     structure, _ = build_structure(run, size)
     layers: list[Layer] = []
@@ -163,8 +164,8 @@ def measure_device(device: torch.device, dtype: torch.dtype) -> Device:
     """The roofs of a device: its best over a few sizes and repetitions, in about a second.
 
     Args:
-        device: which one.
-        dtype: of the factors; whether TF32 stands for float32 is as it is set.
+        device: the device.
+        dtype: type of the operands. PyTorch's settings decide whether float32 products use TF32.
     """
     on_gpu = device.type == "cuda"
     rates = []
@@ -178,7 +179,7 @@ def measure_device(device: torch.device, dtype: torch.dtype) -> Device:
 
 
 def _launch_seconds(device: torch.device, length: int = 100) -> float:
-    """Of a chain of products that are as good as empty, forward and backward: all their time is the launches'."""
+    """Launch time per product, measured on a chain of tiny products, whose time is nearly all launches."""
     weight = torch.eye(8, device=device, requires_grad=True)
     vector = torch.ones(1, 8, device=device, requires_grad=True)
 

@@ -1,8 +1,7 @@
 """Step times over presets, frames, precisions and modes, dense beside low rank, in limited time.
 
 Each case builds the dense network and one low-rank network for each ratio, and times their training steps in turns. The
-cases come in the order in which their values are asked for, so that what matters most is measured before the time is
-up.
+cases come in the order in which their values are given, so that the most important are measured before the time is up.
 """
 
 import time
@@ -24,12 +23,12 @@ from lrsms.study.run import Run
 from lrsms.training.memory import is_out_of_memory
 
 PRECISIONS = ("default", "bfloat16", "tf32", "float32")
-"""``default`` is PyTorch's own, in which a run of ``train.precision: float32`` and Auto-AVSR's code train on a GPU:
-matrix products in float32, convolutions in TF32. ``tf32`` has both in TF32, ``float32`` neither."""
+"""``default`` is PyTorch's own setting: matrix products in float32, convolutions in TF32. A run of ``train.precision:
+float32`` and Auto-AVSR's code train in it on a GPU. ``tf32`` has both in TF32, ``float32`` neither."""
 MODES = ("eager", "graphs", "compiled")
-"""``graphs``: eager, its encoders and decoder replayed as CUDA graphs (``training.graphs``)."""
+"""``graphs`` is eager mode with encoders and decoder replayed as CUDA graphs (``training.graphs``)."""
 MOST = "max"
-"""In place of a number of frames: the largest that fits."""
+"""Given in place of a number of frames, it stands for the largest number that fits."""
 TIME_WAS_UP = "the time was up"
 _RESERVE = {"eager": 20.0, "graphs": 25.0, "compiled": 120.0}
 """Seconds that the first case of a mode may need."""
@@ -37,14 +36,14 @@ _RESERVE = {"eager": 20.0, "graphs": 25.0, "compiled": 120.0}
 
 @dataclass(frozen=True)
 class Grid:
-    """What is to be measured, each axis in order of value.
+    """The cases to measure; the most important values of each axis come first.
 
     Attributes:
-        presets: names; their runs are given apart.
-        frames: video frames (40 ms) of a step, or ``MOST``.
-        ratios: of full rank, kept; the dense network is always measured.
-        precisions: of ``PRECISIONS``.
-        modes: of ``MODES``.
+        presets: names of presets; their runs are given separately.
+        frames: video frames (40 ms) in a step, or ``MOST``.
+        ratios: shares of full rank that are kept; the dense network is always measured.
+        precisions: some of ``PRECISIONS``.
+        modes: some of ``MODES``.
     """
 
     presets: tuple[str, ...]
@@ -56,7 +55,7 @@ class Grid:
 
 FULL = Grid(("paper-asr", "paper-avsr"), (1600, 6400, MOST), (0.25,), PRECISIONS, MODES)
 SMALL = Grid(("tiny-asr",), (400,), (0.25,), ("float32",), ("eager",))
-"""On a CPU: to see that it works, in less than a minute."""
+"""A small grid for a CPU, to see in less than a minute that it works."""
 
 
 @dataclass
@@ -68,7 +67,7 @@ class Result:
     rows: list[Row]
 
     def plain(self) -> dict[str, Any]:
-        """As JSON."""
+        """The content as JSON."""
         return {
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
@@ -85,14 +84,14 @@ def measure_grid(
     seconds: float,
     keep: Callable[[Result], object] = lambda result: None,
 ) -> Result:
-    """Measures case after case; those that the time does not reach are rows that say so.
+    """Measures case after case. A case for which no time is left becomes a row that says so.
 
     Args:
-        grid: what.
+        grid: the cases.
         runs: the presets, dense.
-        device: where.
-        seconds: in which all should be done. A case is only begun if one like the longest so far would still end.
-        keep: called with what there is after every case.
+        device: the device to measure on.
+        seconds: time limit. A case begins only if there is time for one as long as the longest so far.
+        keep: called after every case with all results so far.
     """
     began = time.monotonic()
     result = Result(device, {}, [])

@@ -1,4 +1,4 @@
-"""Step times as they are read: a row per network and setting, the roofs of the device, and what was not measured."""
+"""Prints step times: a row for each network and setting, the roofs of the device, and what was not measured."""
 
 from rich.table import Table
 
@@ -13,7 +13,7 @@ _WIDTH = 200
 
 
 def show(result: Result) -> None:
-    """Prints a table and what is to be known of it."""
+    """Prints a table and the notes that explain it."""
     console = open_console(_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for row in result.rows:

@@ -1,4 +1,4 @@
-"""Step time: dense and low rank interleaved in one process on one device, so that the machine's drift hits both."""
+"""Step time: dense and low-rank steps take turns in one process on one device, so that slow drift affects both."""
 
 import statistics
 import time
@@ -26,34 +26,35 @@ from lrsms.training.step import accumulate, clip_and_read, group_losses, take_st
 WARMUP_STEPS = 3
 MIN_PAIRS = 8
 PRECISION = 0.03
-"""What the interval of a speed-up may be away from it, as a share, for no more pairs to be measured."""
+"""Measuring ends once the interval of the speed-up lies within this share of it."""
 PATIENCE = 8
-"""On a machine too restless for that, at most this many times the seconds asked for are measured."""
+"""On a machine whose times vary too much, measuring ends after this many times the given seconds."""
 
 
 PARTS = ("data", "forward", "backward", "optimizer")
-"""Of a training step: what becomes of a loaded batch before the network, and the three passes."""
+"""Parts of a training step: the work on a loaded batch before the network, and the three passes."""
 PARTS_STEPS = 5
 
 
 def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
     """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
 
-    Random utterances fill each group to ``train.group_frames``. Steps alternate; after warm-up they are timed one by
-    one, the device synchronised, for about ``seconds``, and on until the speed-up is known to within ``PRECISION`` or
-    ``PATIENCE`` is over. Their parts are timed apart from that, since waiting for the device between them slows a step.
+    Random utterances fill each group to ``train.group_frames``. Steps of both take turns. After warm-up, each is timed
+    with the device synchronised, for about ``seconds``. If the speed-up is not yet known to within ``PRECISION``,
+    measuring goes on until it is, or until ``PATIENCE`` is over. The parts of a step are timed separately, since
+    waiting for the device between them slows a step.
 
-    Where the network of the run changes during training, ``run_ms`` is of the last of its phases, and ``phases`` says
-    how long a step of each takes, and for which share of the training.
+    Where the network changes during training, ``run_ms`` is the time of the last phase. ``phases`` then holds the time
+    of a step in each phase, and the share of the training that the phase takes.
 
     Returns:
-        The content of the measurement's file: milliseconds of every step of both, in pairs; the baseline itself has no
-        other to be paired with. Peak memory is of the run alone, in all of its phases; None on a CPU, which does not
-        count its memory.
+        The content of the measurement's file: milliseconds of every step of both, in pairs. If the run is the baseline
+        itself, there is no second time. Peak memory is that of the run alone, over all of its phases; None on a CPU,
+        which does not count its memory.
     """
     same = step_shape(run) == step_shape(baseline)
     for phase in range(run.num_phases - 1):
-        TrainingStep(run, device, phase=phase)()  # gone again at once; the device remembers the peak
+        TrainingStep(run, device, phase=phase)()  # freed at once; the device remembers the peak
     first = TrainingStep(run, device)
     first()
     memory = peak_memory_mb(device) if device.type == "cuda" else None
@@ -91,10 +92,10 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
 def in_turns(
     steps: Sequence[Callable[[], object]], device: torch.device, seconds: float, patience: float = 0.0
 ) -> list[list[float]]:
-    """Milliseconds of every step of each, measured in turns for about ``seconds``; as many of each.
+    """Milliseconds of every step of each network, measured in turns for about ``seconds``; equally many of each.
 
-    With ``patience``, they are measured for up to as many seconds, until the interval of the ratio of the first two is
-    narrow.
+    With ``patience``, measuring goes on for up to that many seconds, until the interval of the ratio of the first two
+    is narrow.
     """
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(WARMUP_STEPS):
@@ -108,7 +109,7 @@ def in_turns(
             or (elapsed < patience and not _is_narrow(times))
         ):
             order = range(len(steps)) if len(times[0]) % 2 == 0 else reversed(range(len(steps)))
-            for index in order:  # taking turns at going first
+            for index in order:  # each goes first in turn
                 times[index].append(timed(steps[index], device))
             if (elapsed := time.monotonic() - began) < seconds:
                 show(int(elapsed), round(seconds))
@@ -116,11 +117,11 @@ def in_turns(
 
 
 def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
-    """Whether the 95% interval of the ratio of two steps' medians is within ``PRECISION`` of it; of one, there is none.
+    """Whether the 95% interval of the ratio of two medians is within ``PRECISION`` of it; True if there is only one.
 
-    To stop where an interval is narrow leaves it nearly as often right (Chow and Robbins 1965).
+    An interval at which measuring stops because it is narrow is right nearly as often (Chow and Robbins 1965).
     """
-    from lrsms.statistics.stats import median_ratio  # SciPy, which `plan`, that imports this module, does not wait for
+    from lrsms.statistics.stats import median_ratio  # SciPy: too slow for `plan` to import
 
     if len(times) < 2:
         return True
@@ -133,7 +134,7 @@ def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
 def network(run: Run, device: torch.device, phase: int | None = None) -> tuple[Recognizer, list[Matrix]]:
     """A run's network with random weights, made where it is used, in training mode; and its plan.
 
-    Only shapes matter to the time of a step. To decompose matrices would take half a minute at paper scale.
+    Only shapes matter for the time of a step. Decompositions would take half a minute at paper scale.
     """
     model, plan = build_structure(run, vocabulary(run), phase)
     model.to_empty(device=device)
@@ -147,9 +148,9 @@ class TrainingStep:
     """A model with its optimizer, which takes one training step on random data whenever it is called.
 
     Args:
-        run: what is trained.
-        device: where.
-        phase: in which the network is, where it changes during training; None: the last.
+        run: the run to train.
+        device: the device.
+        phase: the phase of training, where the network changes; None: the last.
     """
 
     def __init__(self, run: Run, device: torch.device, phase: int | None = None) -> None:
@@ -171,7 +172,7 @@ class TrainingStep:
 
 
 def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
-    """Median milliseconds of each of a step's ``PARTS``, the device idle between them."""
+    """Median milliseconds of each of a step's ``PARTS``; the device is synchronised between them."""
     run, model = step.run, step.model
     spent: list[dict[str, float]] = []
     for _ in range(PARTS_STEPS):

@@ -50,7 +50,7 @@ class _Prefixes:
     parent: Tensor
     """Name of the prefix without its last label."""
     count: Tensor
-    """Labels in it."""
+    """Number of its labels."""
 
     @classmethod
     def empty(cls, like: Tensor) -> "_Prefixes":
@@ -85,7 +85,7 @@ def search(log_probs: Tensor, lengths: Tensor, beam: int, length_bonus: float) -
         log_probs: ``(B, T, V)`` CTC log-probabilities; blank = 0; eos (V - 1), which CTC never emits, is passed over.
         lengths: ``(B,)`` frames.
         beam: prefixes that are kept after each frame.
-        length_bonus: for each token.
+        length_bonus: bonus for each token.
 
     Raises:
         ValueError: a length outside 1..T.
@@ -151,7 +151,7 @@ def _advance(prefixes: _Prefixes, frame: Tensor, beam: int, length_bonus: float)
     # A prefix with a new label may equal another prefix that is kept: the two are merged.
     is_parent = (prefixes.parent[..., None] == prefixes.name[:, None]) & (prefixes.last > 0)[..., None]
     known, parent = is_parent.long().max(2)
-    same = torch.where(known > 0, parent * size + prefixes.last, 0)  # 0: the first one and a blank, which is nobody
+    same = torch.where(known > 0, parent * size + prefixes.last, 0)  # 0: prefix 0 and a blank, which matches none
     blank = either + frame[:, :1]
     label = torch.logaddexp(prefixes.label + last, grown.gather(1, same))
     grown.scatter_(1, same, -torch.inf)
@@ -191,7 +191,7 @@ def _backtrace(steps: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _packed(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """How many of ``labels (B, K, T)`` are not 0, ``(B, K)``, and these without the others between, ``(B, K, U)``."""
+    """How many of ``labels (B, K, T)`` are not 0, ``(B, K)``, and these labels without the zeros, ``(B, K, U)``."""
     order = (labels == 0).long().sort(dim=2, stable=True).indices
     counts = (labels > 0).sum(2)
     return counts, labels.gather(2, order)[..., : int(counts.max())]

@@ -59,7 +59,7 @@ class _Times:
     """Seconds of the search, by decoder and length bonus."""
 
     def timed(self, work: Callable[[], Result]) -> tuple[Result, float]:
-        """Runs ``work``; returns its result and its seconds."""
+        """Runs ``work``, and returns its result and its seconds."""
         synchronise(self.device)
         began = time.perf_counter()
         result = work()
@@ -67,7 +67,7 @@ class _Times:
         return result, time.perf_counter() - began
 
     def content(self, decoders: Mapping[str, Decoder]) -> dict[str, Any]:
-        """The seconds as JSON, of the searches whose hypotheses are used."""
+        """The seconds as JSON, only of the searches whose hypotheses are used."""
         searches = {name: self.search_seconds[name, decoder.length_bonus] for name, decoder in decoders.items()}
         return {
             "audio_seconds": self.audio_seconds,
@@ -78,7 +78,7 @@ class _Times:
 
 @dataclass(frozen=True)
 class _Found:
-    """A hypothesis of one decoder, at one length bonus, under one condition."""
+    """A hypothesis of one decoder with one length bonus under one condition."""
 
     decoder: str
     length_bonus: Any
@@ -87,7 +87,7 @@ class _Found:
     text: str
 
     def content(self) -> dict[str, Any]:
-        """As JSON."""
+        """The row as JSON."""
         return {
             "decoder": self.decoder,
             "id": self.item.id,
@@ -102,7 +102,7 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
     """The trained network of a run, in eval mode.
 
     Raises:
-        ValueError: its weights are missing, damaged, of another network or not those that training wrote.
+        ValueError: its weights are missing or damaged, belong to another network, or were changed after training.
     """
     outcome = load_outcome(folder)
     model, _ = build_structure(run, size)
@@ -113,7 +113,7 @@ def load_trained(run: Run, folder: Path, size: int, device: torch.device) -> Rec
         weights = load_file(path, device=str(device))
         model.to_empty(device=device)
         model.load_state_dict(weights)
-    except Exception as error:  # safetensors and load_state_dict raise what they like
+    except Exception as error:  # safetensors and load_state_dict raise errors of many types
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: cannot be loaded ({reason}); delete {folder / 'run.json'} and run again") from None
     return model.eval()
@@ -124,7 +124,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
 
     Beside them it writes the losses of all utterances (see `lrsms.record.losses`) and how long decoding took (see
     `lrsms.record.decoding_times`). Where a decoder has a list of length bonuses, it first chooses one on the valid
-    split, and writes which (see `lrsms.record.bonus`).
+    split, and writes its choice (see `lrsms.record.bonus`).
 
     Decoding uses float32 without TF32, whatever training used.
 
@@ -177,7 +177,7 @@ def decode(run: Run, prepared: Prepared, folder: Path, output: Path, decoding: D
 
 
 def _choose(found: Sequence[_Found], names: Sequence[str], unit: Unit | None) -> dict[str, Choice]:
-    """The length bonus of each of the decoders ``names``, by the errors in what they ``found`` on the valid split."""
+    """The length bonus of each decoder in ``names``, chosen by the errors in what it ``found`` on the valid split."""
     choices = {}
     for name in names:
         errors: dict[float, int] = {}

@@ -32,7 +32,7 @@ class Exact:
         lengths: ``(B,)`` frames, the most tokens that a hypothesis may have.
         num_frames: T, the longest of the batch.
         size: labels V; eos is the last.
-        length_bonus: for each token.
+        length_bonus: bonus for each token.
     """
 
     not_in_beam = 2
@@ -40,7 +40,7 @@ class Exact:
 
     def __init__(self, lengths: Tensor, num_frames: int, size: int, length_bonus: float) -> None:
         self.best = Best.none(len(lengths), num_frames, lengths.device)
-        self._utterances = torch.arange(len(lengths), device=lengths.device)  # those that are not finished
+        self._utterances = torch.arange(len(lengths), device=lengths.device)  # utterances that are not finished
         self._lengths, self._size, self._bonus = lengths, size, length_bonus
 
     def end(self, tokens: Tensor, ended: Tensor, scores: Tensor) -> None:
@@ -49,7 +49,8 @@ class Exact:
         Args:
             tokens: ``(B', K, U)``.
             ended: ``(B', K)``, their scores if they end here.
-            scores: ``(B', K, V)`` of their continuations, blank and eos impossible; may be changed in place.
+            scores: ``(B', K, V)``, the scores of their continuations; blank and eos are impossible. They may be changed
+                in place.
         """
         self.best.update(self._utterances, tokens, ended)
 
@@ -87,7 +88,7 @@ class Detected(Exact):
         scores.masked_fill_(~self._growing[..., None], -torch.inf)
 
     def alive(self, history: Tensor, labels: Tensor, top: Tensor) -> Tensor:
-        """Ends those that eos continues."""
+        """Ends the hypotheses that eos continues."""
         length = history.shape[2]
         ends = labels == self._size - 1
         ended = top.masked_fill(~ends, -torch.inf)

@@ -1,4 +1,4 @@
-"""Losses of each utterance of a batch, from network outputs that decoding has anyway."""
+"""Losses of each utterance of a batch, from the network outputs that decoding computes."""
 
 from torch import Tensor
 
@@ -15,12 +15,12 @@ def batch_losses(
     """The losses of a batch, in its order; they do not depend on which utterances share it.
 
     Args:
-        model: in eval mode.
-        tokenizer: what the references were spelled with.
+        model: the model in eval mode.
+        tokenizer: the tokenizer of the references.
         batch: the utterances.
-        condition: its name.
+        condition: name of the test condition.
         memory: ``(B, T, D)``.
-        log_probs: of the CTC head, ``(B, T, V)``.
+        log_probs: log-probabilities of the CTC head, ``(B, T, V)``.
     """
     spelled = [
         spelling_problem(item.text, item.frames, tokenizer) is None and bool(item.tokens) for item in batch.items

@@ -1,1 +1,1 @@
-"""Low rank: which matrices (``plan``), from which start (``inits``), as what (``variants``); ``build`` joins them."""
+"""Low rank: ``plan`` selects matrices, ``inits`` start factors, ``variants`` are the methods; ``build`` joins them."""

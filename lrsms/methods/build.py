@@ -15,10 +15,11 @@ from lrsms.study.run import Run
 
 
 def build_model(run: Run, size: int, phase: int = 0) -> tuple[Recognizer, list[Matrix]]:
-    """The network of a run in one of its phases, float32 on the CPU, and the plan of what it ends as.
+    """The network of a run in one of its phases, in float32 on the CPU, and the plan of its last phase.
 
-    In phase 0 it has its initial weights; later, what these become without any training. Dense first: one seed gives
-    every low-rank variant bit-identical untouched weights.
+    In phase 0 it has its initial weights. In a later phase it has the weights that these become without any training.
+    The dense network is built first. So for one seed, the weights that low rank leaves dense are bit-identical in every
+    variant.
 
     Args:
         run: the run.
@@ -32,12 +33,12 @@ def build_model(run: Run, size: int, phase: int = 0) -> tuple[Recognizer, list[M
 
 
 def build_structure(run: Run, size: int, phase: int | None = None) -> tuple[Recognizer, list[Matrix]]:
-    """The same network on the meta device: shapes and names without memory, at once even at paper scale.
+    """The same network on the meta device: shapes and names without memory. Fast even at paper scale.
 
     Args:
         run: the run.
         size: vocabulary size V of its tokenizer.
-        phase: None: the last one, which is what is decoded.
+        phase: None: the last one, which is decoded.
 
     Raises:
         ValueError: as ``build_model``.
@@ -48,10 +49,11 @@ def build_structure(run: Run, size: int, phase: int | None = None) -> tuple[Reco
 
 
 def change_structure(model: nn.Module, plan: Sequence[Matrix], run: Run, phase: int) -> None:
-    """Makes the network of ``phase``, 1 or more, out of that of the phase before it, in place.
+    """Changes the network of the phase before ``phase`` (1 or more) into that of ``phase``, in place.
 
-    Each parameter comes to lie in memory in the order of its indices. An optimizer walks it as it lies, and a run that
-    goes on from a checkpoint gets there with other weights, whose decomposition may have left them in another order.
+    Afterwards, each parameter lies in memory row by row. An optimizer reads a parameter in its memory order, and a
+    decomposition may leave another order. A run that continues from a checkpoint decomposes other weights, so without
+    this its memory order could differ.
     """
     run.method.change(model, plan, run, phase)
     for parameter in model.parameters():

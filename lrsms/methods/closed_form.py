@@ -1,7 +1,7 @@
-"""The parameters of a run's network worked out from its configuration alone: nothing is built, and no PyTorch needed.
+"""Works out the parameters of a run's network from its configuration alone: it builds nothing and needs no PyTorch.
 
-With it a record's ``plan.json`` is counted again by whoever reads it. A test compares it with the network that is
-built, so a part that is added to the network is added here too.
+Readers of a record use it to count the record's ``plan.json`` again. A test compares it with the network that is built,
+so a new part of the network must be added here too.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Modality, Model, Run
 
 Shape = tuple[str, str, int, int, bool]
-"""Of a matrix in a block: name and role within it, rows, columns, and whether there is a bias."""
+"""A matrix in a block: name and role within the block, rows, columns, and whether it has a bias."""
 
 _KERNEL_3X3 = 9
 _WAVE_STEM = 80
@@ -22,9 +22,9 @@ _WAVE_STEM = 80
 _VIDEO_STEM = 5 * 7 * 7
 """Frames and pixels that the first convolution of the video front end spans."""
 _WAVE_PLACES = 160
-"""Places per frame of 40 ms at which that convolution is worked out; later ones have fewer."""
+"""Positions per frame of 40 ms at which that convolution is computed; later ones have fewer."""
 _VIDEO_PLACES = 44 * 44
-"""Likewise, of pictures of 88x88."""
+"""The same for pictures of 88x88."""
 FRAMES_PER_SECOND = 25
 
 
@@ -32,7 +32,7 @@ def plan_of(run: Run, size: int) -> dict[str, Any]:
     """The content that the ``plan.json`` of a run must have (see ``methods.plan.summary``).
 
     Args:
-        run: the run; its model and its low rank matter, its seed, data and training do not.
+        run: the run. Only its model and its low rank matter.
         size: vocabulary size V of its tokenizer.
 
     Raises:
@@ -42,15 +42,16 @@ def plan_of(run: Run, size: int) -> dict[str, Any]:
 
 
 def vocabulary_of(run: Run) -> int | None:
-    """Vocabulary size V where the configuration tells it; None for characters, which depend on the transcripts."""
+    """Vocabulary size V, if the configuration says it; None for characters, which depend on the transcripts."""
     return None if run.tokenizer.pieces is None else run.tokenizer.pieces + 2
 
 
 def multiply_adds_bounds(run: Run, size: int) -> tuple[float, float]:
-    """What a second of speech takes in multiply-adds at least, and at most, whatever the utterances are.
+    """The least and the most multiply-adds of a second of speech, whatever the utterances are.
 
-    At least: every encoder matrix once a frame. At most: convolutions at the places of their first layer; relative
-    positions twice a frame; a token for each frame in the decoder; attention over a group's frames.
+    At least, every encoder matrix is used once a frame. At most, convolutions are computed at as many positions as
+    their first layer, relative positions twice a frame, the decoder on a token for each frame, and attention over a
+    whole group's frames.
     """
     matrices, plan = _plan(run.model, run.lowrank, size)
     model = run.model
@@ -70,7 +71,7 @@ def _plan(model: Model, lowrank: LowRank | None, size: int) -> tuple[list[Matrix
 
 
 def _matrices(model: Model, size: int, fused: bool) -> Iterator[Matrix]:
-    """Every matrix of the dense network, in its order."""
+    """Every matrix of the dense network, in model order."""
     dim = model.dim
     for modality in model.modalities:
         prefix = f"{modality}_" if len(model.modalities) > 1 else ""
@@ -86,7 +87,7 @@ def _matrices(model: Model, size: int, fused: bool) -> Iterator[Matrix]:
 
 
 def _outside(name: str, rows: int, columns: int, role: str = "") -> Matrix:
-    """A matrix in no stack, with a bias."""
+    """A matrix outside any stack, with a bias."""
     return Matrix(name, role or name, "", 0, 1, rows, columns, rows)
 
 
@@ -145,7 +146,7 @@ def _others(model: Model, size: int) -> int:
 
 
 def _convolved(model: Model, modality: Modality) -> tuple[int, int, int]:
-    """A front end's convolutions: their parameters, the most places per frame, and the numbers per frame left."""
+    """A front end's convolutions: parameters, largest number of positions per frame, and output numbers per frame."""
     if modality == "video":
         assert model.video_channels is not None
         return _resnet(model.video_channels, _VIDEO_STEM, _KERNEL_3X3), _VIDEO_PLACES, 8 * model.video_channels

@@ -27,7 +27,7 @@ def factorize(model: nn.Module, plan: Sequence[Planned], init: str, scheme: Sche
         plan: from ``make_plan``.
         init: name of the initialisation of the factors.
         scheme: the dense initialiser, which ``random`` and ``matched`` use for factors too.
-        seed: of the factors, which have streams of their own, named after their matrices.
+        seed: seed of the factors. Each pair draws from its own stream, named after its matrix.
     """
     chosen = [matrix for matrix in plan if matrix.rank is not None]
     weights = [dense_weight(model.get_submodule(matrix.name)) for matrix in chosen]
@@ -39,14 +39,15 @@ def factorize(model: nn.Module, plan: Sequence[Planned], init: str, scheme: Sche
 def all_factors(
     weights: Sequence[Tensor], matrices: Sequence[Planned], init: str, scheme: Scheme, seed: int
 ) -> list[Factors]:
-    """``initial_factors`` of each matrix."""
+    """The ``initial_factors`` of each matrix."""
     return one_thread_each(lambda w, m: initial_factors(w, m, init, scheme, seed), weights, matrices)
 
 
 def one_thread_each(work: Callable[..., Part], *inputs: Sequence[Any]) -> list[Part]:
-    """What ``work`` returns for each, as many at a time as PyTorch has processor threads, with one thread each.
+    """The results of ``work``. As many run at a time as PyTorch has processor threads, with one thread each.
 
-    A decomposition gains little from a second thread, two at a time gain all; and no bit depends on how many there are.
+    A second thread hardly speeds up one decomposition, but two decompositions at a time take half as long. The number
+    of threads changes no bit of the results.
     """
     threads = torch.get_num_threads()
     try:
@@ -59,14 +60,14 @@ def one_thread_each(work: Callable[..., Part], *inputs: Sequence[Any]) -> list[P
 def initial_factors(weight: Tensor, matrix: Planned, init: str, scheme: Scheme, seed: int) -> Factors:
     """``U (m, r)`` and ``V^T (r, n)`` of one matrix, on its device; on the meta device, their shapes only.
 
-    They are worked out on the CPU: a device has another SVD, and no gain from many small ones at a time.
+    They are computed on the CPU. The SVD of a GPU gives other bits, and is no faster for many small matrices.
     """
     assert matrix.rank is not None and weight.shape == (matrix.rows, matrix.columns)
     if weight.is_meta:
         return weight.new_empty(matrix.rows, matrix.rank), weight.new_empty(matrix.rank, matrix.columns)
     u, vt = INITS[init](weight.cpu(), matrix.rank, scheme, stream(seed, "factors", matrix.name))
-    # Optimizers walk a parameter as it lies in memory. A copy is in one piece, also where a slice was not; its rows and
-    # columns lie as they did.
+    # Optimizers read a parameter in its memory order. A copy is in one piece, even if it was a slice, and keeps the
+    # order of rows and columns.
     return u.clone().to(weight.device), vt.clone().to(weight.device)
 
 
@@ -74,8 +75,8 @@ def initial_factors(weight: Tensor, matrix: Planned, init: str, scheme: Scheme, 
 def merge(model: nn.Module) -> None:
     """Replaces, in place, every factorised matrix by the dense matrix of the same function.
 
-    A method whose module is no matrix, for it is not linear, has it derive from ``LowRankLinear`` and refuse
-    ``product``.
+    Where the module of a method is not linear, no matrix stands for it. It then derives from ``LowRankLinear`` and its
+    ``product`` raises ValueError.
 
     Raises:
         ValueError: a module stands for no matrix.
@@ -96,24 +97,24 @@ def merge(model: nn.Module) -> None:
 
 
 def dense_weight(dense: nn.Module) -> Tensor:
-    """``W (m, n)`` of a module of the plan: its matrix, no copy of it, or its three below each other."""
+    """``W (m, n)`` of a module of the plan: its matrix itself, not a copy; or its three matrices below each other."""
     first, *others = [part.weight.detach() for part in linears(dense)]
     return torch.cat([first, *others]) if others else first
 
 
 def bias_of(dense: nn.Module) -> Tensor | None:
-    """The bias ``(m,)`` of a module of the plan, or its three one after another; None where it has none."""
+    """The bias ``(m,)`` of a module of the plan, or its three biases one after another; None if it has none."""
     parts = linears(dense)
     return torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
 
 
 def is_fused(dense: nn.Module) -> bool:
-    """Whether a module of the plan is the q, k and v of a self-attention as one."""
+    """Whether a module of the plan is the q, k and v of a self-attention together."""
     return isinstance(dense, QKV)
 
 
 def linears(dense: nn.Module) -> list[nn.Linear]:
-    """The matrices of a module of the plan: one, or the three of a ``QKV``."""
+    """The matrices of a module of the plan: one, or three for a ``QKV``."""
     if isinstance(dense, QKV):
         return [dense.q, dense.k, dense.v]
     assert isinstance(dense, nn.Linear), type(dense)

@@ -1,4 +1,4 @@
-"""The pair of factors in place of a matrix, how one pair is brought to the scale of another, and the truncated SVD."""
+"""Pairs of factors that replace a matrix, their scaling to a given norm, and the truncated SVD."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,19 @@ from lrsms.models.initial import Scheme
 Factors = tuple[Tensor, Tensor]
 """``U (m, r)`` and ``V^T (r, n)``."""
 Init = Callable[[Tensor, int, Scheme, torch.Generator], Factors]
-"""From the dense ``W (m, n)``, the rank r, the layer's own initialiser and a generator."""
+"""Makes factors from the dense ``W (m, n)``, the rank r, the layer's own initialiser and a generator."""
 SMALL = 512
-"""Below this smaller dimension a plain SVD takes a fraction of a second, and nothing else is done."""
+"""If min(m, n) is below this, a plain SVD takes a fraction of a second and is used."""
 _CONDITION = 1e-4
-"""Least ``s_r / s_1`` at which the Gram matrix, which squares it, leaves float32's seven digits of singular vectors."""
+"""Least ``s_r / s_1`` for the Gram matrix, which squares it: there, singular vectors have float32's seven digits."""
 
 
 def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """The r largest singular values of ``W (m, n)`` and their vectors, in float64.
 
-    Of a large matrix, by the eigenvectors of the smaller of ``W^T W`` and ``W W^T``, two to twenty times as fast: their
-    product is the same to about 1e-14 of its norm, each vector within ``1e-14 (s_1 / s_r)^2``; where ``s_r / s_1`` is
-    tiny, by the plain SVD.
+    For a large matrix, they come from the eigenvectors of the smaller of ``W^T W`` and ``W W^T``, which is two to
+    twenty times as fast. Their product is equal to about 1e-14 of its norm, each vector within ``1e-14 (s_1 / s_r)^2``.
+    Where ``s_r / s_1`` is tiny, the plain SVD is used.
 
     Returns:
         ``U (m, r)``, ``s (r,)`` and ``V^T (r, n)``.
@@ -32,7 +32,7 @@ def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
         is_tall = exact.shape[0] >= exact.shape[1]
         tall = exact if is_tall else exact.mT
         _, vectors = torch.linalg.eigh(tall.mT @ tall)
-        right = vectors[:, -rank:].flip(1)  # eigenvalues rise, singular values fall
+        right = vectors[:, -rank:].flip(1)  # eigenvalues come in rising order, singular values in falling order
         left = tall @ right
         s = left.norm(dim=0)
         if s[-1] > _CONDITION * s[0]:
@@ -52,7 +52,7 @@ def truncated_norm(weight: Tensor, rank: int) -> Tensor:
 
 
 def scaled(factors: Factors, norm: Tensor) -> Factors:
-    """Factors whose product has Frobenius norm ``norm``, the change split evenly."""
+    """The factors, scaled equally so that their product has Frobenius norm ``norm``."""
     u, vt = (factor.double() for factor in factors)
     root = (norm / (u @ vt).norm()).sqrt()
     return (u * root).to(factors[0].dtype), (root * vt).to(factors[1].dtype)

@@ -1,4 +1,4 @@
-"""What methods share that put another form in the place of a matrix, of which ``U`` and ``V^T`` are parts."""
+"""The base of methods that replace a matrix by another form, in which ``U`` and ``V^T`` are parts."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ class Form(Product):
     """
 
     constants: ClassVar[tuple[str, ...]] = ()
-    """The parts that are not trained. They are floating-point numbers, as all that is kept of a network."""
+    """The parts that are not trained. They are floating-point numbers, like all stored numbers of a network."""
 
     def shapes(self, rows: int, columns: int, rank: int) -> Shapes:
-        """Of the parts of a matrix ``(rows, columns)``, by name."""
+        """The shapes of the parts for a matrix ``(rows, columns)``, by name."""
         return {"u": (rows, rank), "vt": (rank, columns)}
 
     def initial(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
@@ -35,7 +35,7 @@ class Form(Product):
 
         Args:
             weight: ``W (m, n)``, the dense initial value.
-            matrix: has a rank.
+            matrix: the matrix in the plan; it has a rank.
             run: the run.
         """
         from lrsms.methods.factorize import initial_factors
@@ -46,22 +46,22 @@ class Form(Product):
 
     @abstractmethod
     def forward(self, layer: "FormLinear", x: "Tensor") -> "Tensor":
-        """``(..., n)`` -> ``(..., m)``, the bias added; the parts are attributes of ``layer``."""
+        """``(..., n)`` -> ``(..., m)``, with the bias; the parts are attributes of ``layer``."""
 
     @abstractmethod
     def dense(self, parts: "Mapping[str, Tensor]") -> "Tensor":
         """The matrix ``(m, n)`` that the parts stand for, in their precision.
 
         Raises:
-            ValueError: one line: the form is no matrix.
+            ValueError: one line: no matrix stands for the form.
         """
 
     def num_singular_values(self, rows: int, columns: int, rank: int) -> int:
-        """All that a matrix of this shape has: the sum of a product and something else may have any rank."""
+        """min(m, n), as for a dense matrix: the sum of a product and another part may have any rank."""
         return min(rows, columns)
 
     def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
-        """Those of the matrix that the form stands for."""
+        """The singular values of the matrix that the form stands for."""
         import torch
 
         return torch.linalg.svdvals(self.dense(parts_of(self, weights, matrix)))
@@ -79,7 +79,7 @@ class Form(Product):
             replace(model, matrix.name, (FormQKV if is_fused(module) else FormLinear)(self, parts, bias_of(module)))
 
     def _start(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
-        """The initial parts on the device of ``weight``; on the meta device, their shapes only."""
+        """The initial parts on the device of ``weight``; on the meta device, only their shapes."""
         import torch
 
         assert matrix.rank is not None
@@ -88,13 +88,13 @@ class Form(Product):
             return {name: weight.new_empty(shape) for name, shape in shapes.items()}
         parts = self.initial(weight.cpu(), matrix, run)
         assert {name: tuple(part.shape) for name, part in parts.items()} == shapes, matrix.name
-        # A decomposition leaves its factors in an order of their own in memory; here all parts lie row by row.
+        # A decomposition may leave its factors in another memory order; here all parts lie row by row.
         row_by_row = torch.contiguous_format
         return {name: part.clone(memory_format=row_by_row).to(weight.device) for name, part in parts.items()}
 
 
 def parts_of(form: Form, weights: "Mapping[str, Tensor]", matrix: Planned) -> "dict[str, Tensor]":
-    """The parts of a matrix out of a state dict, in float64 on the CPU."""
+    """The parts of a matrix from a state dict, in float64 on the CPU."""
     assert matrix.rank is not None
     names = form.shapes(matrix.rows, matrix.columns, matrix.rank)
     return {name: weights[f"{matrix.name}.{name}"].cpu().double() for name in names}

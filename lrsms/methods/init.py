@@ -1,4 +1,4 @@
-"""Initial factors of a matrix, from its dense initial value: every file of ``inits``, by its name."""
+"""Loads the initialisations of factors: every file of ``inits``, by its name."""
 
 import importlib
 

@@ -31,16 +31,16 @@ class LowRankLinear(nn.Module):
         return F.linear(F.linear(x, self.vt), self.u, self.bias)
 
     def product(self) -> Tensor:
-        """``U V^T (m, n)``, in float64 to lose nothing in the sum over r; what is no matrix raises ValueError here."""
+        """``U V^T (m, n)``, in float64 for an exact sum over r. A form that no matrix stands for raises ValueError."""
         return (self.u.double() @ self.vt.double()).to(self.u.dtype)
 
     def extra_repr(self) -> str:
-        """Inputs, rank and outputs, in ``print(model)``."""
+        """Inputs, rank and outputs, for ``print(model)``."""
         return f"{self.vt.shape[1]} -> {self.u.shape[1]} -> {self.u.shape[0]}, bias={self.bias is not None}"
 
 
 class LowRankQKV(LowRankLinear):
-    """One factorisation of the concatenated q, k and v ``(3D, D)``: the three share ``V^T x``."""
+    """One factorisation of the concatenated q, k and v ``(3D, D)``; the three share ``V^T x``."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         """``(..., D)`` -> queries, keys and values, each ``(..., D)``."""
@@ -71,23 +71,23 @@ class FormLinear(LowRankLinear):
         return self.form.forward(self, x)
 
     def part(self, name: str) -> Tensor:
-        """A part, by its name."""
+        """The part with this name."""
         part = getattr(self, name)
         assert isinstance(part, Tensor), name
         return part
 
     def product(self) -> Tensor:
-        """The matrix ``(m, n)`` that stands for the form; ValueError where it is none."""
+        """The matrix ``(m, n)`` that stands for the form; raises ValueError if there is none."""
         names = self.form.shapes(self.u.shape[0], self.vt.shape[1], self.u.shape[1])
         return self.form.dense({name: self.part(name).double() for name in names}).to(self.u.dtype)
 
     def extra_repr(self) -> str:
-        """The method, inputs, rank and outputs, in ``print(model)``."""
+        """The method, inputs, rank and outputs, for ``print(model)``."""
         return f"{self.form}, {super().extra_repr()}"
 
 
 class FormQKV(LowRankQKV, FormLinear):  # type: ignore[misc]  # ``forward`` returns three
-    """One such form of the concatenated q, k and v ``(3D, D)``."""
+    """One ``FormLinear`` for the concatenated q, k and v ``(3D, D)``."""
 
 
 def factor_pairs(model: nn.Module) -> list[tuple[nn.Parameter, nn.Parameter]]:

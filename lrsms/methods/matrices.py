@@ -1,4 +1,4 @@
-"""The matrices of a dense model, each with its role and its depth: as its blocks and stacks declare them."""
+"""The matrices of a dense model, with the role and the depth that its blocks and stacks declare."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,22 +13,22 @@ def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:
     """Every ``nn.Linear`` of the model, in model order; with ``fused``, each ``QKV`` as one.
 
     Blocks say the roles of their matrices, and stacks the depth (see ``models.layers.Block`` and ``Stack``). A matrix
-    that is in no block plays a role of its own, its name.
+    that is in no block has its name as its role.
     """
     return list(_matrices(model, _Place(), fused))
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a module lies.
+    """The place of a module in the model.
 
     Attributes:
-        name: of the module.
+        name: name of the module.
         kind: that name with ``*`` for the places within stacks.
-        role: of its matrices; empty outside of blocks.
+        role: role of its matrices; empty outside of blocks.
         stack: name of the module that holds the outermost stack around it; empty outside.
-        layer: blocks of that stack before it.
-        layers: blocks of that stack.
+        layer: number of blocks of that stack before it.
+        layers: number of blocks of that stack.
     """
 
     name: str = ""
@@ -66,7 +66,7 @@ def _matrix(linears: list[nn.Linear], place: _Place) -> Matrix:
     rows = sum(linear.out_features for linear in linears)
     bias = sum(linear.out_features for linear in linears if linear.bias is not None)
     shape = rows, linears[0].in_features, bias
-    if not place.role:  # between the blocks of a stack, too, a matrix has no depth
+    if not place.role:  # a matrix between the blocks of a stack has no depth
         return Matrix(place.name, place.name, "", 0, 1, *shape)
     return Matrix(place.name, place.role, place.stack, place.layer, place.layers, *shape, kind=place.kind)
 

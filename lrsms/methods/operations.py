@@ -1,4 +1,4 @@
-"""What a model costs: parameters by part, and multiply-adds per second of speech."""
+"""The cost of a model: parameters by part, and multiply-adds per second of speech."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,17 +21,17 @@ def plan_summary(model: nn.Module, plan: Sequence[Matrix]) -> dict[str, Any]:
 
 
 def check_plan(plan: Mapping[str, Any], matrices: Sequence[Matrix], weights: Mapping[str, Tensor]) -> None:
-    """Refuses a plan of another model than the one that was trained.
+    """Refuses a plan that does not describe the trained model.
 
     Args:
         plan: the content of ``plan.json``.
-        matrices: what it was made from.
+        matrices: the matrices from which it was made.
         weights: the trained model's parameters by name, without buffers.
 
     Raises:
         ValueError: one line: a matrix was trained at another rank than planned, or the numbers of parameters differ.
     """
-    remedy = "tables would show a wrong size; code that changes a model must make its plan of what it ends as"
+    remedy = "tables would show a wrong size; code that changes a model must make the plan of its last form"
     for matrix in matrices:
         factor = weights.get(f"{matrix.name}.u")
         planned, trained = (
@@ -79,11 +79,11 @@ def multiply_adds_per_second(run: Run, structure: nn.Module, frames: int, tokens
 def inputs_without_memory(
     run: Run, num_utterances: int, frames: int, tokens: int
 ) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor]:
-    """What a network reads of B utterances of T frames and U tokens, on the meta device: shapes alone.
+    """The inputs of a network for B utterances of T frames and U tokens, on the meta device, which has only shapes.
 
     Returns:
-        Features ``(B, 4T, F)`` or waves ``(B, 640 T)``, and video ``(B, T, 88, 88)``, None of what the model does not
-        have; lengths ``(B,)``; and the decoder's input ``(B, U + 1)``.
+        Features ``(B, 4T, F)`` or waves ``(B, 640 T)``, and video ``(B, T, 88, 88)``; None for a modality that the
+        model lacks. Then lengths ``(B,)``, and the decoder's input ``(B, U + 1)``.
     """
     audio = video = None
     with torch.device("meta"):

@@ -22,16 +22,16 @@ class Matrix:
 
     Attributes:
         name: module name, ``encoder.blocks.0.attention.qkv.q``.
-        role: what a target names, ``encoder.attention``, as its block says; of a matrix in no block, its name.
+        role: the name that targets use, ``encoder.attention``, as its block declares it; outside blocks, its name.
         stack: the stack of blocks it belongs to, ``encoder``; empty outside.
-        layer: its block's index in the stack, blocks of stacks within it counted through; 0 outside.
+        layer: its block's index in the stack, in which blocks of inner stacks count too; 0 outside.
         layers: number of blocks in the stack; 1 outside.
         rows: m, outputs.
         columns: n, inputs.
         bias: number of bias parameters, which low rank keeps.
         rank: r, or None where the matrix stays dense.
-        kind: the name with ``*`` for the layer: matrices of one kind share a rank budget over depth. Empty: the name.
-        method: what becomes of the matrix, if it has a rank.
+        kind: the name with ``*`` for the layer. Matrices of one kind share a rank budget over depth. Empty: the name.
+        method: the method that replaces the matrix, if it has a rank.
     """
 
     name: str
@@ -51,27 +51,26 @@ class Matrix:
 
     @property
     def parameters_dense(self) -> int:
-        """The matrix and its bias."""
+        """Parameters of the dense matrix and its bias."""
         return self.rows * self.columns + self.bias
 
     @property
     def parameters(self) -> int:
-        """Numbers that the method leaves when training ends, r (m + n) of plain low rank, and the bias; where there is
-        no rank, the dense matrix."""
+        """Parameters at the end of training, with the bias: r (m + n) for plain low rank, m n without a rank."""
         if self.rank is None:
             return self.parameters_dense
         return self.method.parameters(self.rows, self.columns, self.rank) + self.bias
 
     @property
     def operations(self) -> int:
-        """Multiply-adds for one vector, when training ends."""
+        """Multiply-adds for one input vector at the end of training."""
         if self.rank is None:
             return self.rows * self.columns
         return self.method.operations(self.rows, self.columns, self.rank)
 
     @property
     def num_singular_values(self) -> int:
-        """As many as its spectrum has: of a dense matrix min(m, n), of plain low rank r."""
+        """Number of singular values in its spectrum: min(m, n) for a dense matrix, r for plain low rank."""
         if self.rank is None:
             return min(self.rows, self.columns)
         return self.method.num_singular_values(self.rows, self.columns, self.rank)
@@ -83,7 +82,7 @@ class Matrix:
 
 
 def by_kind(plan: Sequence[Matrix]) -> list[dict[str, Any]]:
-    """The plan as plain data, short enough to keep: matrices that differ in their layer only share an entry.
+    """The plan as plain data, short enough to keep: matrices that differ only in their layer share an entry.
 
     An entry has their name (with ``*`` for the layer), role, shape and break-even rank, the layers and the rank at each
     (None where it stays dense), and the sums of their parameters, dense and as trained.
@@ -113,10 +112,10 @@ def kinds_of(plan: Sequence[Matrix]) -> list[list[Matrix]]:
 
 
 def summary(parameters: int, plan: Sequence[Matrix]) -> dict[str, Any]:
-    """The content of ``plan.json``, of a model that has so many parameters as it is trained.
+    """The content of ``plan.json`` for a model with so many ``parameters`` at the end of training.
 
-    ``parameters_dense`` counts its dense counterpart; ``factorised`` and ``factorised_dense`` only the matrices that
-    have a rank, biases included; ``matrices`` is ``by_kind``.
+    ``parameters_dense`` counts its dense counterpart. ``factorised`` and ``factorised_dense`` count only the matrices
+    that have a rank, with their biases. ``matrices`` is ``by_kind``.
     """
     factorised = sum(matrix.parameters for matrix in plan if matrix.rank is not None)
     factorised_dense = sum(matrix.parameters_dense for matrix in plan if matrix.rank is not None)
@@ -130,14 +129,14 @@ def summary(parameters: int, plan: Sequence[Matrix]) -> dict[str, Any]:
 
 
 def make_plan(model: "nn.Module", lowrank: LowRank | None) -> list[Matrix]:
-    """Every matrix of the dense model in model order, those that a target matches with their rank.
+    """Every matrix of the dense model in model order; a matrix that a target matches has its rank.
 
     With ``qkv: fused``, the q, k and v of a self-attention count as one matrix of three times the rows.
 
     Raises:
         ValueError: a target matches nothing, or a rank would leave [1, full].
     """
-    from lrsms.methods.matrices import list_matrices  # here alone: who checks a record needs the ranks, and no PyTorch
+    from lrsms.methods.matrices import list_matrices  # only here: readers of a record need ranks, but no PyTorch
 
     return with_ranks(list_matrices(model, fused=is_fused(lowrank)), lowrank)
 
@@ -148,7 +147,7 @@ def is_fused(lowrank: LowRank | None) -> bool:
 
 
 def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
-    """The same matrices of a dense model, those that a target matches with their rank.
+    """The same matrices of a dense model; a matrix that a target matches has its rank.
 
     Raises:
         ValueError: one line: a target matches nothing or is ambiguous, a rank would leave [1, full], or a mapping over
@@ -190,7 +189,7 @@ def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
 
 
 def _check_is_clear(target: str, matrices: Sequence[Matrix]) -> None:
-    """A target without wildcards means a name, or a role, but not the name of one matrix and the role of others."""
+    """Refuses a target without wildcards that is the name of one matrix and the role of others."""
     ways: dict[str, Matrix] = {}
     for matrix in matrices:
         way = next((way for way, handle in _handles(matrix).items() if handle == target), None)
@@ -205,7 +204,7 @@ def _check_is_clear(target: str, matrices: Sequence[Matrix]) -> None:
 
 
 def _check_depth(lowrank: LowRank, chosen: Sequence[Matrix]) -> None:
-    """A mapping over depth needs matrices that have a depth, and a budget that its layers can share."""
+    """Refuses a mapping over depth for matrices that have no depth, or whose layers cannot share a budget."""
     for matrix in chosen:
         if not matrix.stack:
             raise ValueError(
@@ -231,7 +230,7 @@ def _matches(matrix: Matrix, target: str) -> bool:
 
 
 def _handles(matrix: Matrix) -> dict[str, str]:
-    """What a target may call the matrix by; ``encoder.*`` also means ``audio_encoder.*`` and ``video_encoder.*``."""
+    """Names of the matrix for targets; ``encoder.*`` also means ``audio_encoder.*`` and ``video_encoder.*``."""
     handles = {"name": matrix.name, "role": matrix.role}
     if matrix.name.endswith(".position"):
         handles["part of a role"] = f"{matrix.role}.position"

@@ -1,4 +1,4 @@
-"""What methods share whose planned matrices are products ``U V^T``, in whichever way these come about."""
+"""The base of methods whose planned matrices are products ``U V^T``."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
@@ -23,7 +23,7 @@ class Product(Method):
         factorize(model, plan, run.lowrank.init, run.model.initialiser, run.seed)
 
     def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
-        """Those of ``U V^T``, which is never formed."""
+        """The singular values of ``U V^T``, which is never formed."""
         from lrsms.methods.spectra import factor_singular_values
 
         return factor_singular_values(weights[f"{matrix.name}.u"], weights[f"{matrix.name}.vt"])

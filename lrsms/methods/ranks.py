@@ -1,4 +1,4 @@
-"""Ranks over depth: how a budget of ranks is shared out among the layers of a stack."""
+"""Ranks over depth: the layers of a stack share a budget of ranks."""
 
 import math
 from collections.abc import Sequence
@@ -7,23 +7,23 @@ from lrsms.study.lowrank import LowRank
 
 
 def uniform_rank(ratio: float, full: int, multiple: int = 1) -> int:
-    """``max(1, round(ratio * full))``, in whole multiples of ``multiple``."""
+    """``max(1, round(ratio * full))``, rounded to a multiple of ``multiple``."""
     return multiple * max(1, round(ratio * full / multiple))
 
 
 def ranks_over_depth(lowrank: LowRank, full: int, depths: Sequence[int], layers: int, where: str) -> list[int]:
     """Ranks of the matrices of one kind that stand at ``depths`` in a stack of ``layers`` blocks.
 
-    The mapping gives each its share alpha_l of full rank (*Full-Rank No More*, r_l = alpha_l min(m, n)); shares are
-    scaled and rounded by largest remainder so that the ranks sum to those of the uniform mapping exactly, and mappings
+    The mapping gives each its share alpha_l of full rank (*Full-Rank No More*, r_l = alpha_l min(m, n)). Shares are
+    scaled and rounded by largest remainder, so that the ranks have exactly the sum of the uniform mapping. So mappings
     compare at equal parameters. A stack of one block is uniform.
 
     Args:
         lowrank: ratio, mapping and its parameters.
         full: min(m, n).
         depths: layer index of each matrix.
-        layers: blocks in the stack.
-        where: named in errors.
+        layers: number of blocks in the stack.
+        where: the name that errors use.
 
     Raises:
         ValueError: an explicit mapping of another length, or a rank outside [1, full]; nothing is clipped.

@@ -1,4 +1,4 @@
-"""Singular values of a trained model's matrices: what the training, not the rank, made of them."""
+"""Singular values of a trained model's matrices. They show what training made of them, beside the given rank."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,32 +12,32 @@ from lrsms.base.files import write_atomically
 from lrsms.methods.plan import Matrix, kinds_of
 
 POINTS = 33
-"""Singular values kept of each matrix, at most."""
+"""Largest number of singular values that are kept for each matrix."""
 ENERGY = 0.9
-"""Share of the sum of squares that ``energy_ranks`` keep."""
+"""Share of the sum of squares that ``energy_ranks`` count up to."""
 
 
 @torch.no_grad()
 def spectra(weights: Mapping[str, Tensor], plan: Sequence[Matrix]) -> dict[str, Any]:
     """The content of ``spectra.json``: spectra of every matrix of the plan, dense or factorised, in short.
 
-    Matrices that differ in their layer only share an entry, as in ``plan.json``, with one value per layer of
+    Matrices that differ only in their layer share an entry, as in ``plan.json``, with one value per layer of
 
     - ``largest``: the largest singular value s_1;
-    - ``stable_ranks``: sum(s^2) / s_1^2; of a matrix of independent entries about mn / (sqrt(m) + sqrt(n))^2
-      (Marchenko and Pastur 1967), so that this is what an untrained dense matrix has;
+    - ``stable_ranks``: sum(s^2) / s_1^2. For a matrix of independent entries, as an untrained dense matrix has, it is
+      about mn / (sqrt(m) + sqrt(n))^2 (Marchenko and Pastur 1967);
     - ``effective_ranks``: exp of the entropy of s / sum(s) (Roy and Vetterli 2007, "The effective rank");
-    - ``energy_ranks``: how many of the largest hold ``ENERGY`` of sum(s^2);
-    - ``values``: s_i / s_1 at the places ``indices[R]``, where R, the number of singular values, is the matrix's rank,
-      or min(m, n) of a dense one. The places lie closer where the spectrum is steeper, at its start.
-    - ``sizes``: R, only where the form that a method gives a matrix has another number of singular values.
+    - ``energy_ranks``: the number of largest singular values that hold ``ENERGY`` of sum(s^2);
+    - ``values``: s_i / s_1 at the places ``indices[R]``. R is the number of singular values: the rank, or min(m, n) for
+      a dense matrix. The places lie closer where the spectrum is steeper, at its start;
+    - ``sizes``: R, but only for a method whose form has another number of singular values.
 
     Args:
-        weights: the model's state dict, of whatever precision and device.
-        plan: that the model was built to.
+        weights: the model's state dict, in any precision, on any device.
+        plan: the plan from which the model was built.
 
     Returns:
-        ``energy``, ``indices`` (of R, a text as JSON's keys are) and ``matrices``; numbers to 3 or 4 digits.
+        ``energy``, ``indices`` (by R as text, since JSON keys are texts) and ``matrices``; numbers have 3 or 4 digits.
     """
     entries, sizes = [], set()
     for members in kinds_of(plan):
@@ -69,16 +69,16 @@ def _sizes(members: Sequence[Matrix]) -> dict[str, list[int]]:
 
 
 def write_spectra(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes what ``spectra`` returns: a line for each kind of matrix, since a line for each number is too much."""
+    """Writes the result of ``spectra``, with one line for each kind of matrix instead of one for each number."""
     matrices = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in content["matrices"])
     rest = json.dumps({key: value for key, value in content.items() if key != "matrices"}, separators=(",", ":"))
     write_atomically(path, f'{rest[:-1]},"matrices":[\n{matrices}\n]}}\n'.encode())
 
 
 def singular_values(weights: Mapping[str, Tensor], matrix: Matrix) -> Tensor:
-    """All min(m, n) singular values of a dense matrix ``(m, n)``, the r of a factorised one; float64, largest first.
+    """The min(m, n) singular values of a dense matrix ``(m, n)``, or r for a product; float64, largest first.
 
-    The others of a product of rank r are 0. Of another form, as many as its method says.
+    The other singular values of a product are 0. For another form, its method says how many there are.
     """
     if matrix.rank is None:
         parts = [f"{matrix.name}.{part}.weight" for part in "qkv"]
@@ -92,8 +92,8 @@ def singular_values(weights: Mapping[str, Tensor], matrix: Matrix) -> Tensor:
 def factor_singular_values(u: Tensor, vt: Tensor) -> Tensor:
     """The r singular values of ``U (m, r) V^T (r, n)``; float64, largest first.
 
-    With U = Q_u R_u and V = Q_v R_v, they are those of R_u R_v^T, which is no larger than r x r: the product itself is
-    never formed.
+    With U = Q_u R_u and V = Q_v R_v, they are the singular values of R_u R_v^T, which is at most r x r. So the product
+    itself is never formed.
     """
     u, vt = _exact(u), _exact(vt)
     assert u.shape[1] == vt.shape[0], (u.shape, vt.shape)
@@ -101,26 +101,26 @@ def factor_singular_values(u: Tensor, vt: Tensor) -> Tensor:
 
 
 def stable_rank(values: Tensor) -> float:
-    """sum(s^2) / max(s)^2: at most the rank, and 0 of a matrix of zeros."""
+    """sum(s^2) / max(s)^2: at most the rank; 0 for a matrix of zeros."""
     return float((_relative(values) ** 2).sum())
 
 
 def effective_rank(values: Tensor) -> float:
-    """exp(H(p)), p = s / sum(s) (Roy and Vetterli 2007): R where all R are equal; 0 of a matrix of zeros."""
+    """exp(H(p)), p = s / sum(s) (Roy and Vetterli 2007): R if all R values are equal; 0 for a matrix of zeros."""
     if not values.any():
         return 0.0
     return float(torch.special.entr(values / values.sum()).sum().exp())
 
 
 def energy_rank(values: Tensor, energy: float = ENERGY) -> int:
-    """The least number of largest singular values with at least this share of sum(s^2); 0 of a matrix of zeros."""
+    """The least number of largest singular values with at least this share of sum(s^2); 0 for a matrix of zeros."""
     squares = (_relative(values) ** 2).cumsum(0)
     # A sum that should equal the share exactly may be a rounding error below it.
     return int((squares < energy * squares[-1] * (1 - 1e-12)).sum()) + bool(values.any())
 
 
 def indices(size: int) -> list[int]:
-    """Where a spectrum of ``size`` values is kept: from 0 to size - 1, at distances that grow with the square."""
+    """The kept places of a spectrum of ``size`` values: from 0 to size - 1, growing with the square."""
     return sorted({round((size - 1) * (point / (POINTS - 1)) ** 2) for point in range(POINTS)})
 
 
@@ -133,5 +133,5 @@ def _exact(weight: Tensor) -> Tensor:
 
 
 def _rounded(value: Tensor | float, digits: int) -> float:
-    """To so many significant digits."""
+    """Values rounded to so many significant digits."""
     return float(f"{float(value):.{digits}g}")

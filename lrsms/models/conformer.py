@@ -26,7 +26,7 @@ class ConformerEncoder(nn.Module):
         feedforward: inner width of the feed-forward modules.
         layers: number of blocks.
         kernel: odd kernel of the depthwise convolution, in frames.
-        dropout: probability, at every residual branch, inside the feed-forwards and on the positions.
+        dropout: dropout probability at every residual branch, inside the feed-forwards and on the positions.
     """
 
     def __init__(self, dim: int, heads: int, feedforward: int, layers: int, kernel: int, dropout: float) -> None:
@@ -47,7 +47,7 @@ class ConformerEncoder(nn.Module):
 
 
 class ConformerBlock(Block):
-    """Half a feed-forward, attention, convolution, half a feed-forward, each pre-norm and residual; then a norm."""
+    """Half a feed-forward, attention, convolution, half a feed-forward, each pre-norm and residual, then a norm."""
 
     roles: ClassVar[Mapping[str, str]] = {
         "feedforward_in": "feedforward",
@@ -72,7 +72,7 @@ class ConformerBlock(Block):
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor, hidden: Tensor) -> Tensor:
         """``x (B, T, D)``, ``positions (2T-1, D)`` -> ``(B, T, D)``.
 
-        ``padding_mask (B, T)`` is True at padding, ``hidden (B, T)`` at the keys of attention that are not looked at.
+        ``padding_mask (B, T)`` is True at padding; ``hidden (B, T)`` is True at the keys that attention ignores.
         """
         x = torch.add(x, self.dropout(self.feedforward_in(self.norm_feedforward_in(x))), alpha=0.5)
         x = x + self.dropout(self.attention(self.norm_attention(x), positions, hidden))

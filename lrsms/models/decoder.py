@@ -1,6 +1,6 @@
 """The Transformer decoder of Auto-AVSR: pre-norm, sinusoidal positions, attending to the encoder's output (the memory).
 
-Equal to Auto-AVSR's (github.com/mpc001/auto_avsr) to the parameter and the logits. Every matrix is a named
+Its parameters and logits equal those of Auto-AVSR (github.com/mpc001/auto_avsr). Every matrix is a named
 ``nn.Linear`` that is called as a module, so that low rank can replace it.
 """
 
@@ -25,11 +25,11 @@ class DecoderState:
     """The state of decoding one token at a time, for K hypotheses of each of B utterances, row ``b * K + k``."""
 
     memory: tuple[KeyValue, ...]
-    """For each block, of the memory ``(B, heads, T, dim / heads)``: the hypotheses of an utterance share one copy."""
+    """For each block, keys and values of the memory ``(B, heads, T, dim / heads)``; hypotheses share them."""
     attended: Tensor
     """``(B, 1, 1, T)``, True where the memory is not padding."""
     past: tuple[KeyValue, ...]
-    """For each block, of the tokens so far ``(N, heads, U, dim / heads)``: rows are from before the last selection."""
+    """For each block, keys and values of the tokens so far ``(N, heads, U, dim / heads)``, before ``rows``."""
     rows: Tensor
     """``(B * K,)``: the row of the past that each hypothesis continues. The next token's step copies it, once."""
 
@@ -57,13 +57,13 @@ class Decoder(nn.Module):
         heads: number of attention heads.
         feedforward: inner width of the feed-forward layers.
         layers: number of blocks.
-        dropout: probability after every layer, of attention weights and of embeddings.
+        dropout: dropout probability after every layer, for attention weights and for embeddings.
     """
 
     def __init__(self, size: int, dim: int, heads: int, feedforward: int, layers: int, dropout: float) -> None:
         super().__init__()
-        # `initialise` fills it. PyTorch's own normal initialisation would load its compiler on the meta device, for
-        # seconds.
+        # `initialise` fills it. On the meta device, PyTorch's own normal initialisation would load its compiler, which
+        # takes seconds.
         self.embedding = nn.Embedding.from_pretrained(torch.empty(size, dim).uniform_(-1, 1), freeze=False)
         self.dropout = Dropout(dropout)
         self.blocks = Stack(DecoderBlock(dim, heads, feedforward, dropout) for _ in range(layers))
@@ -104,14 +104,15 @@ class Decoder(nn.Module):
 
         Args:
             tokens: ``(N,)`` with N = B * K, grouped by utterance.
-            state: of the same N hypotheses.
+            state: the state of the same N hypotheses.
 
         Returns:
-            Logits ``(N, V)`` of the next tokens, in eval mode those of ``forward``, and the state after ``tokens``.
+            Logits ``(N, V)`` of the next tokens, equal to those of ``forward`` in eval mode, and the state after
+            ``tokens``.
         """
         num_utterances = state.attended.shape[0]
         num_past = state.past[0][0].shape[2]
-        # The hypotheses of an utterance are queries side by side on its one memory, so that none needs a copy of it.
+        # The hypotheses of an utterance are queries side by side on its memory, so that none needs a copy.
         x = self._embed(tokens[:, None], first_position=num_past).view(num_utterances, -1, self.embedding.embedding_dim)
         past = []
         for block, projected, block_past in zip(self._stack(), state.memory, state.past, strict=True):
@@ -157,7 +158,7 @@ class DecoderBlock(Block):
     def step(
         self, x: Tensor, memory: KeyValue, attended: Tensor, past: KeyValue, rows: Tensor
     ) -> tuple[Tensor, KeyValue]:
-        """Maps the newest tokens of K hypotheses, ``(B, K, D)``, to ``(B, K, D)`` and the past including them."""
+        """Maps the newest tokens of K hypotheses, ``(B, K, D)``, to ``(B, K, D)`` and the past that includes them."""
         y, past = self.self_attention.step(self.norm_self(x).flatten(0, 1)[:, None], past, rows)
         return self._after_self_attention(x + self.dropout(y.view_as(x)), memory, attended), past
 
@@ -220,7 +221,7 @@ def _split(x: Tensor, heads: int) -> Tensor:
 
 
 def _append(past: Tensor, rows: Tensor, newest: Tensor) -> Tensor:
-    """``(N, heads, U + 1, d)``: ``rows (N,)`` of the past ``(N', heads, U, d)``, each with its newest, copied once."""
+    """``(N, heads, U + 1, d)``: ``rows (N,)`` of the past ``(N', heads, U, d)``, each plus its newest; one copy."""
     out = past.new_empty((*newest.shape[:2], past.shape[2] + 1, past.shape[3]))
     torch.index_select(past, 0, rows, out=out[:, :, :-1])
     out[:, :, -1:] = newest

@@ -13,10 +13,10 @@ _LOWEST = torch.iinfo(torch.int64).min
 
 
 class Dropout(nn.Module):
-    """In training, sets each number to zero with a probability, and scales the others so that the mean stays the same.
+    """In training, sets each number to zero with a probability, and scales the others to keep the mean.
 
     Args:
-        probability: of a zero, in [0, 1); on a CPU, it and its scale are rounded to whole 65,536ths.
+        probability: probability of a zero, in [0, 1). On a CPU, it and the scale are rounded to whole 65,536ths.
     """
 
     def __init__(self, probability: float) -> None:
@@ -37,9 +37,9 @@ class Dropout(nn.Module):
 
 
 def keep_mask(x: Tensor, probability: float) -> Tensor:
-    """The factor of dropout, in the shape of ``x``: 0 with the probability, else 1 / (1 - probability).
+    """The factors of dropout, in the shape of ``x``: 0 with the given probability, else 1 / (1 - probability).
 
-    Numbers are independent and come from PyTorch's own generator, on a CPU.
+    The numbers are independent and come from PyTorch's own generator, on a CPU.
     """
     dropped = min(round(probability * _LEVELS), _LEVELS - 1)
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(_LOWEST, None)  # all 64 bits

@@ -96,7 +96,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, input_mask: Tensor | None = None, output_mask: Tensor | None = None) -> Tensor:
         """``x (B, C, S)`` -> ``(B, C', S')``, S' = S / stride, with their padding masks ``(B, S)`` and ``(B, S')``.
 
-        Pictures ``(N, C, H, W)`` have no padding and no masks.
+        Pictures ``(N, C, H, W)`` have no padding, and so no masks.
         """
         x = silence(x, input_mask)
         y = silence(F.silu(self.norm1(self.conv1(x), output_mask)), output_mask)

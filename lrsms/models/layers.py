@@ -17,9 +17,9 @@ def layer_norm(dim: int) -> nn.LayerNorm:
 
 
 class Block(nn.Module):
-    """A part of the network that says which roles its matrices play: what a low-rank target names.
+    """A part of the network that declares the roles of its matrices, which low-rank targets name.
 
-    A matrix of the block plays the role ``<stack>.<role>``, where ``stack`` is the module that holds the block's stack;
+    A matrix of the block has the role ``<stack>.<role>``, where ``stack`` is the module that holds the block's stack;
     outside a stack it is ``<parent>.<role>``, or ``<role>`` where the block lies at the top of the network.
     """
 
@@ -28,10 +28,10 @@ class Block(nn.Module):
 
 
 class Stack(nn.ModuleList):
-    """Blocks one after another: the axis of depth along which ranks may vary.
+    """Blocks one after another. Their order is the depth over which ranks may vary.
 
-    A stack may hold modules with stacks of their own. All of their blocks then lie on the one axis of the outermost
-    stack, in the order in which they are held.
+    A stack may hold modules with stacks of their own. The depth of all their blocks is then counted in the outermost
+    stack, in the order of the modules.
     """
 
 
@@ -59,7 +59,7 @@ class FeedForward(nn.Module):
     Args:
         dim: width D of input and output.
         inner: width between the two matrices.
-        dropout: probability, between the two matrices.
+        dropout: dropout probability between the two matrices.
     """
 
     def __init__(self, dim: int, inner: int, dropout: float) -> None:
@@ -74,10 +74,10 @@ class FeedForward(nn.Module):
 
 
 def keys_to_hide(padding_mask: Tensor) -> Tensor:
-    """The keys ``(B, T)`` that attention must not look at: padding, but not where there is nothing else.
+    """The keys ``(B, T)`` that attention must ignore: padding, except in an utterance that is all padding.
 
-    An utterance that is all padding only fills a group up to a shape (``training.graphs``). Without any key its weights
-    would be 0 / 0, and spoil the gradients of all.
+    Such an utterance only fills a group up to a shape (``training.graphs``). Without any key, its weights would be
+    0 / 0, which would spoil the gradients of all utterances.
     """
     return padding_mask & ~padding_mask.all(1, keepdim=True)
 

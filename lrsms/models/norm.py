@@ -12,9 +12,9 @@ from torch import Tensor, nn
 class MaskedBatchNorm(nn.Module):
     """Batch norm whose statistics ignore padding and whose running statistics move once per training step.
 
-    In training each group of utterances is normalised by its own valid frames. The groups' statistics are summed, and
-    ``update_running_statistics`` moves the running ones by their mean: so neither padding nor the way in which groups
-    are spread over devices is part of the result.
+    In training, each group of utterances is normalised by its own valid frames. The groups' statistics are summed, and
+    ``update_running_statistics`` moves the running statistics by their mean. So the result depends neither on padding
+    nor on how groups are divided over devices.
 
     Args:
         channels: number of channels C.
@@ -27,7 +27,7 @@ class MaskedBatchNorm(nn.Module):
         self.eps = eps
         self.momentum = momentum
         self.noting = True
-        """Whether groups are noted for the running statistics."""
+        """Whether groups count for the running statistics."""
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.running_mean: Tensor
@@ -41,7 +41,7 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
         """``x (B, C, T, ...)``, ``padding_mask (B, T)`` -> ``(B, C, T, ...)``, in the type of ``x``.
 
-        Without a mask, ``x (N, C, ...)`` holds no padding, and PyTorch's own kernel, which is faster, does the same.
+        Without a mask, ``x (N, C, ...)`` has no padding. PyTorch's own kernel then computes the same, and is faster.
         """
         if not self.training:
             return normalise(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
@@ -66,32 +66,32 @@ class MaskedBatchNorm(nn.Module):
 
 
 def normalise(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """``(x - mean) / sqrt(var + eps) weight + bias`` by channels, of ``x (B, C, ...)``, laid out as ``x`` is."""
+    """``(x - mean) / sqrt(var + eps) weight + bias`` for each channel of ``x (B, C, ...)``, in x's memory order."""
     if x.is_contiguous():
         return F.batch_norm(x, mean, var, weight, bias, eps=eps)
-    # On a CPU, PyTorch's kernel lays a transposed x out anew, and the matrix product behind it would copy it back.
+    # On a CPU, PyTorch's kernel copies a transposed x to another order, and the next matrix product would copy it back.
     scale = weight * torch.rsqrt(var + eps)
     shift = bias - mean * scale
     return (x * _channels(scale, x.ndim)).add_(_channels(shift, x.ndim)).to(x.dtype)
 
 
 class NormaliseValid(torch.autograd.Function):
-    """Batch norm by the statistics of valid frames, in few passes over memory, its gradient written out.
+    """Batch norm by the statistics of valid frames, with its own gradient, in few passes over memory.
 
-    Left to autograd, the same formula launches three times as many kernels and reads and writes each number ten times
-    as often, which is where a Conformer's training step on a GPU spends most of its time outside of matrix products.
+    With autograd, the same formula launches three times as many kernels, and reads and writes each number ten times as
+    often. On a GPU, a Conformer's training step then spends most of its time outside matrix products there.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, padding_mask: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Normalises every frame of ``x (B, C, T, ...)``, padding too, by the statistics of valid ones.
+        """Normalises every frame of ``x (B, C, T, ...)``, padding too, by the statistics of valid frames.
 
         Args:
-            ctx: of autograd.
-            x: in the type of ``weight`` or a narrower one; sums are in the wider of the two.
-            padding_mask: ``(B, T)``, True at padding; some frame is valid.
+            ctx: autograd's context.
+            x: numbers in the type of ``weight`` or a narrower type; sums are in the wider type.
+            padding_mask: ``(B, T)``, True at padding; at least one frame is valid.
             weight: ``(C,)``.
             bias: ``(C,)``.
             eps: added to the variance.
@@ -115,15 +115,15 @@ class NormaliseValid(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient of ``y = weight n + bias``, ``n = (x - mean) inverse`` (Ioffe and Szegedy 2015, section 3).
 
-        Padding is normalised too, so its gradient reaches weight, bias and, by the statistics, valid frames:
-        ``dx = weight inverse (dy - (sum dy + n sum(dy n)) / count)`` at these, ``weight inverse dy`` at padding.
+        Padding is normalised too. So its gradient reaches weight and bias, and through the statistics the valid frames:
+        ``dx = weight inverse (dy - (sum dy + n sum(dy n)) / count)`` at valid frames, ``weight inverse dy`` at padding.
         """
         x, hidden, weight, mean, inverse, count = ctx.saved_tensors
         over, exact = _all_but_channels(x), mean.dtype
         of_bias = grad.sum(over, dtype=exact)
         of_weight = ((grad * x).sum(over, dtype=exact) - mean * of_bias) * inverse
         scale = weight * inverse
-        # What the statistics hand on is linear in x: slope x + offset.
+        # The gradient through the statistics is linear in x: slope x + offset.
         slope = -scale * inverse * of_weight / count
         offset = -scale * of_bias / count - slope * mean
         scale, slope, offset = (_channels(each, x.ndim).to(x.dtype) for each in (scale, slope, offset))
@@ -135,7 +135,8 @@ class NormaliseValid(torch.autograd.Function):
 def update_running_statistics(model: nn.Module) -> None:
     """Ends a training step: the running statistics of every ``MaskedBatchNorm`` move by the mean of the step's groups.
 
-    Without any group they stay. All channels of a model move together, in a dozen launches for any number of norms.
+    Without any group they do not move. All channels of a model move together, so a dozen launches serve any number of
+    norms.
     """
     norms = _norms(model)
     for momentum in dict.fromkeys(norm.momentum for norm in norms):
@@ -145,7 +146,8 @@ def update_running_statistics(model: nn.Module) -> None:
         for total, kept in ((mean, [n.running_mean for n in alike]), (var, [n.running_var for n in alike])):
             running = torch.cat(kept)
             moved = running.lerp((total / groups).to(running.dtype), momentum)
-            # A modality that was absent from a whole step had no groups. To branch on their number would stall a GPU.
+            # A modality that was absent from a whole step had no groups. A branch on their number would make a GPU
+            # wait.
             moved = torch.where(groups > 0, moved, running)
             torch._foreach_copy_(kept, list(moved.split([len(each) for each in kept])))
         torch._foreach_zero_(totals)
@@ -154,7 +156,7 @@ def update_running_statistics(model: nn.Module) -> None:
 def group_statistics(model: nn.Module) -> list[Tensor]:
     """The sums over this step's groups, ``(3, C)`` of each ``MaskedBatchNorm``.
 
-    Where devices share a step, they are to be summed over these before ``update_running_statistics``.
+    Where devices share a step, sum them over the devices before ``update_running_statistics``.
     """
     return [module.group_statistics for module in _norms(model)]
 
@@ -167,7 +169,7 @@ def discard_group_statistics(model: nn.Module) -> None:
 
 @contextmanager
 def without_statistics(model: nn.Module) -> Iterator[None]:
-    """Until the block ends, groups are normalised as ever but not noted: where one passes a second time."""
+    """Within the block, groups are normalised but do not count, since they pass for a second time."""
     norms = _norms(model)
     for module in norms:
         module.noting = False
@@ -183,7 +185,7 @@ def _norms(model: nn.Module) -> list[MaskedBatchNorm]:
 
 
 def _all_but_channels(x: Tensor) -> list[int]:
-    """The axes that statistics are taken over."""
+    """The axes over which statistics are computed."""
     return [axis for axis in range(x.ndim) if axis != 1]
 
 

@@ -25,9 +25,9 @@ class Losses:
     """Losses summed over the utterances of a group.
 
     Attributes:
-        ctc: of the CTC head.
-        attention: of the decoder; None without one.
-        log_probs: the CTC log-probabilities behind them, ``(B, T, V)``.
+        ctc: loss of the CTC head.
+        attention: loss of the decoder; None without a decoder.
+        log_probs: the CTC log-probabilities, ``(B, T, V)``.
     """
 
     ctc: Tensor
@@ -80,9 +80,9 @@ class Recognizer(nn.Module):
         Args:
             audio: features ``(B, 4T, F)`` or waves ``(B, 640 T)``; None: there is none, or the model has no audio.
             video: pictures ``(B, T, 88, 88)``; None: there is none, or the model has no video.
-            lengths: frames, ``(B,)``. Best on the CPU: then nothing waits for a GPU.
+            lengths: frames, ``(B,)``; best on the CPU, so that nothing waits for a GPU.
             present: for a model of both modalities, whether each utterance's audio and video are present, ``(B, 2)``;
-                None: all given data are. Best on the CPU, for the same reason.
+                None: all given data are present. Best on the CPU too.
 
         Returns:
             The memory ``(B, T, D)`` and its padding mask ``(B, T)``.
@@ -105,7 +105,7 @@ class Recognizer(nn.Module):
     def _encode_present(
         self, modality: Modality, inputs: Tensor | None, lengths: Tensor, present: Tensor | None
     ) -> Tensor | None:
-        """Encodes the utterances that are ``present (B,)``; zeros for the others; None if none is present."""
+        """Encodes the utterances that are ``present (B,)``, and gives zeros for the others; None if none is present."""
         if inputs is None or (present is not None and not present.any()):
             return None
         if present is None or present.all():
@@ -127,7 +127,7 @@ class Recognizer(nn.Module):
         return f"{modality}_" if len(self.modalities) > 1 else ""
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
-        """CTC log-probabilities ``(B, T, V)``, at least in float32 whatever the autocast."""
+        """CTC log-probabilities ``(B, T, V)``, at least in float32, also under autocast."""
         logits = self.ctc(self.dropout(memory))
         return F.log_softmax(logits, dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
@@ -148,7 +148,7 @@ class Recognizer(nn.Module):
             video: as for ``encode``.
             lengths: as for ``encode``.
             tokens: transcripts ``(B, U)``; tokens beyond their lengths are ignored.
-            token_lengths: ``(B,)``, best on the CPU as well.
+            token_lengths: ``(B,)``; best on the CPU too.
             label_smoothing: probability spread evenly over the other classes.
             present: as for ``encode``.
         """
@@ -165,17 +165,18 @@ class Recognizer(nn.Module):
     def utterance_losses(
         self, memory: Tensor, log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """-ln of the probability of each transcript, in nats: by the CTC head, and by the decoder if there is one.
+        """-ln of the probability of each transcript, in nats, by the CTC head and by the decoder if there is one.
 
         Args:
             memory: ``(B, T, D)`` from ``encode``.
             log_probs: ``(B, T, V)`` from ``ctc_log_probs``.
             lengths: frames, ``(B,)``.
-            tokens: as for ``forward``; each transcript can be aligned with its frames.
+            tokens: as for ``forward``; each transcript must fit its frames.
             token_lengths: as for ``forward``.
 
         Returns:
-            ``(B,)`` each in float64; the decoder's includes the end of the sentence, each token after the true ones.
+            ``(B,)`` each, in float64. The decoder predicts each token, and the end of the sentence, after the true
+            ones.
         """
         ctc = ctc_loss(log_probs.double(), lengths, tokens, token_lengths, reduction="none")
         if self.decoder is None:
@@ -188,7 +189,7 @@ class Recognizer(nn.Module):
     def _teacher_forced(
         self, decoder: Decoder, memory: Tensor, mask: Tensor, tokens: Tensor, token_lengths: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits ``(B, U + 1, V)`` of each token and of the end, these ``(B, U + 1)``, and where neither is."""
+        """Logits ``(B, U + 1, V)`` of each token and the end, these targets ``(B, U + 1)``, and where there is none."""
         end = self.size - 1
         token_lengths = token_lengths.to(memory.device, non_blocking=True)
         token_mask = padding_mask(token_lengths, tokens.shape[1])
@@ -217,14 +218,14 @@ def _frontend(model: Model, modality: Modality) -> nn.Module:
 def ctc_loss(
     log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, reduction: str = "sum"
 ) -> Tensor:
-    """CTC's loss; on the CPU if only deterministic kernels are allowed: a GPU has none.
+    """The CTC loss. If only deterministic kernels are allowed, it is computed on the CPU, since a GPU has none.
 
     Args:
         log_probs: ``(B, T, V)``.
-        lengths: frames, ``(B,)``; PyTorch wants both lengths on the CPU, and waits for them elsewhere.
+        lengths: frames, ``(B,)``. PyTorch needs both lengths on the CPU; it waits if they are elsewhere.
         tokens: transcripts ``(B, U)``.
         token_lengths: ``(B,)``.
-        reduction: "sum" over utterances, or "none", ``(B,)``.
+        reduction: "sum" over utterances, or "none", which gives ``(B,)``.
     """
     device = log_probs.device
     by_frame = log_probs.transpose(0, 1)
@@ -234,7 +235,7 @@ def ctc_loss(
 
 
 def smoothed_divergence(logits: Tensor, targets: Tensor, ignored: Tensor, smoothing: float) -> Tensor:
-    """Kullback-Leibler divergence from smoothed targets, as ESPnet and Auto-AVSR train on: zero at a perfect match.
+    """Kullback-Leibler divergence from smoothed targets, as in ESPnet and Auto-AVSR; zero at a perfect match.
 
     Args:
         logits: ``(B, U, V)``.
@@ -264,6 +265,6 @@ def build(model: Model, size: int, seed: int) -> Recognizer:
 
 
 def reset_buffers(recognizer: Recognizer) -> None:
-    """Sets the running statistics of a model from the meta device to their initial values."""
+    """Sets the running statistics of a model that was on the meta device to their initial values."""
     for name, buffer in recognizer.named_buffers():
         buffer.fill_(1.0 if name.endswith("running_var") else 0.0)

@@ -12,7 +12,7 @@ from lrsms.models.norm import MaskedBatchNorm
 
 
 class VideoFrontend(nn.Module):
-    """Auto-AVSR's: a convolution over 5 frames and 7x7 pixels, a 2-D ResNet-18 with SiLU on each frame, one matrix.
+    """Auto-AVSR's front end: a convolution over 5 frames and 7x7 pixels, a ResNet-18 with SiLU per frame, one matrix.
 
     Only the first convolution uses neighbouring frames. After it the padding is removed, so that it affects no
     statistic and takes no time.
@@ -54,8 +54,8 @@ class VideoFrontend(nn.Module):
 def valid_places(lengths: Tensor, time: int, device: torch.device) -> tuple[Tensor, ...]:
     """Utterances and times ``(N,)``, on ``device``, of the N frames that are not padding.
 
-    An index and not a mask: the program must wait for a GPU to know the size of a mask's result. On the meta device,
-    which has no lengths, all frames are valid.
+    It is an index instead of a mask, because the program must wait for a GPU to know how many frames a mask selects. On
+    the meta device, which has no lengths, all frames are valid.
     """
     if lengths.is_meta:
         lengths = torch.full(lengths.shape, time, device="cpu")

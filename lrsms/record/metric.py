@@ -57,3 +57,21 @@ class Metric:
     def key(self) -> str:
         """The name of its file."""
         return self.short.lower().replace(" ", "_")
+
+
+def nats_per_token(name: str, counts: Callable[[pd.DataFrame], tuple[Array, Array]], explained: str) -> Metric:
+    """A loss in nats per token, from the table of losses; the arguments are those of ``Metric``."""
+    return Metric(
+        short=name,
+        name=name,
+        noun="token",
+        plural="tokens",
+        counts=counts,
+        explained=explained,
+        source="losses",
+        scale=1.0,
+        unit="nats per token",
+        suffix="nats",
+        points="nats per token",
+        digits=3,
+    )

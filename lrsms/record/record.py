@@ -30,7 +30,7 @@ from lrsms.record.bonus import bonus_path
 from lrsms.record.curve import read_curve, training_curve, write_curve
 from lrsms.record.decoding_times import times_path
 from lrsms.record.resumed import refuse_wrongly_resumed
-from lrsms.record.run_files import CONFIG, CURVE, OUTCOME, PLAN, SPECTRA, losses_path
+from lrsms.record.run_files import CONFIG, CURVE, METRICS, OUTCOME, PLAN, SPECTRA, TIMINGS, losses_path
 from lrsms.record.score import scored, table_bytes
 from lrsms.record.worst import worst_path, write_worst
 from lrsms.study.run import Run
@@ -130,7 +130,7 @@ def write_record(folder: Path, decoded: Path, scores: Path) -> None:
         write_atomically(record / name, (folder / name).read_bytes())
     if (folder / SPECTRA).is_file():
         write_atomically(record / SPECTRA, (folder / SPECTRA).read_bytes())
-    metrics, timings = folder / "metrics.jsonl", folder / "timings.jsonl"
+    metrics, timings = folder / METRICS, folder / TIMINGS
     if metrics.is_file() and timings.is_file():
         write_curve(record / CURVE, training_curve(metrics, timings))
     for beside in (times_path, bonus_path, losses_path):

@@ -1,4 +1,4 @@
-"""How many seeds each cell of a study should have next: more where a claim is undecided and has a look left."""
+"""Plans the next seeds of each cell: a cell gets more where a claim is undecided and has a look left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from lrsms.record.run_files import OUTCOME
 from lrsms.report.outcomes import Outcome
 from lrsms.statistics import looks
 from lrsms.study.expand import Experiment
+from lrsms.study.more_seeds import by_cell
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the next looks of some claims take.
+    """The next looks of some claims, and their cost.
 
     Attributes:
-        seeds: of each cell that has more than the study says, after this step.
-        claims: ids of the claims that it brings to their next look, the cheapest first.
-        runs: that are new.
-        hours: of training that these take, as the finished runs of their cells took; 0 where none says so.
+        seeds: seeds after this step, of each cell that has more than the study says.
+        claims: ids of the claims that come to their next look, the cheapest first.
+        runs: number of new runs.
+        hours: their training time, by the finished runs of their cells; 0 where none has finished.
         left: ids of the claims that the budget does not reach.
     """
 
@@ -38,24 +39,22 @@ def next_step(
     before: Mapping[str, int],
     budget: float | None = None,
 ) -> Step:
-    """The seeds with which every undecided claim comes to its next look, the cheapest first, within the budget.
+    """The seeds that bring undecided claims to their next look, the cheapest claim first, within the budget.
 
     Args:
-        outcomes: of the study's claims; those that are decided, or past their last look, ask for nothing.
+        outcomes: outcomes of the study's claims. A claim that is decided, or past its last look, asks for nothing.
         experiments: the study's runs, with the seeds that it has now.
         records: folder of the runs' records, which say how long they took.
         before: the seeds that were added up to now, by cell.
-        budget: hours of training that are left; None: no bound.
+        budget: hours of training that are left; None: no limit.
     """
-    cells: dict[str, list[Experiment]] = {}
-    for experiment in experiments:
-        cells.setdefault(experiment.cell, []).append(experiment)
+    cells = by_cell(experiments)
     now = {cell: len({one.run.seed for one in own}) for cell, own in cells.items()}
     kinds = {cell: len(own) // now[cell] for cell, own in cells.items()}
     hours = {cell: _hours(own, records) for cell, own in cells.items()}
 
     def takes(wanted: Mapping[str, int]) -> tuple[int, float]:
-        """Runs and hours that are still to be added."""
+        """Runs and hours that still have to be added."""
         more = {cell: kinds[cell] * max(0, seeds - now[cell]) for cell, seeds in wanted.items()}
         return sum(more.values()), sum(hours[cell] * runs for cell, runs in more.items())
 
@@ -73,7 +72,7 @@ def next_step(
 
 
 def spent(experiments: Sequence[Experiment], planned: Sequence[Experiment], records: Path) -> float:
-    """Hours that the recorded runs took which a study has beside those that it says itself."""
+    """Training hours of the recorded runs that were added to those of the study's file."""
     own = {one.name for one in planned}
     return sum(_seconds(one, records) or 0.0 for one in experiments if one.name not in own) / 3600
 

@@ -38,15 +38,16 @@ _NAMES = ["run", "cell", "baseline", "seed", "status", "diverged_at"]
 _PLANNED = ["parameters", "parameters_dense", "factorised", "factorised_dense"]
 _COST = [*_PLANNED, "macs_per_second", "peak_memory_mb", "device"]
 _COURSE = ["valid_wer_halfway", "valid_wer_end"]
-"""WER on validation, a fraction, half-way through training and at its end: whether a model was trained to its end."""
+"""WER on validation, as a fraction, half-way through training and at its end. They show whether training converged."""
 _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *COUNTS]
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
 FIXED = [*_NAMES, *factored.COLUMNS, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
 METRIC, LEFT_OUT, CHOSEN = "metric", "left_out", "length_bonus"
 OPTIONAL = [METRIC, LEFT_OUT, CHOSEN, *CEILING]
-"""Columns of a ``runs.csv`` whose error rates do not count words, of whose corpus something is left out, whose decoders
-have a list of length bonuses (the one that a run was decoded with), or whose step time files hold a ceiling."""
+"""Columns that only some ``runs.csv`` have: where error rates do not count words, where something of the corpus is left
+out, where decoders have a list of length bonuses (the bonus that a run was decoded with), or where step time files have
+a ceiling."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
@@ -76,23 +77,22 @@ def aggregate(
 
     See ``further``, ``pairs`` and ``learning``.
 
-    What is remarkable about the data of its runs is warned of, and left in ``remarks.txt`` for the notes of its table.
+    It warns if the data of the runs are unusual, and writes this to ``remarks.txt`` for the notes of the table.
 
-    A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers. Where
-    the study names nuisance fields, the rows are those of the values chosen on the valid split, and ``nuisance.csv``
-    lists every value. Where it trains nothing, a run has one row, of no decoder, with what its step time file holds.
+    A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers. If the
+    study names nuisance fields, the rows are those of the values chosen on the valid split, and ``nuisance.csv`` lists
+    every value. If it trains nothing, a run has one row without a decoder, with the content of its step time file.
 
     Args:
         experiments: the study's runs, in its order.
         records: folder of the runs' records.
         steptimes: folder of the step time measurements.
         decoding: decoders and conditions that the table shows.
-        folder: where the files go; made if absent.
+        folder: folder for the files; made if absent.
 
     Raises:
-        ValueError: one line: a record that is malformed, belongs to another configuration, was decoded on other
-            utterances or is of a run that was resumed wrongly (see ``lrsms.record.resumed``); records of different
-            data.
+        ValueError: one line: a record is malformed, belongs to another configuration, was decoded on other utterances,
+            or belongs to a run that was resumed wrongly (see ``lrsms.record.resumed``); or records have different data.
     """
     about_data = comparable.compare(experiments, records, decoding.scores)
     baselines = _baselines(experiments)
@@ -149,7 +149,7 @@ def aggregate(
 
 
 def _remark(too_alike: Sequence[str], about_data: Sequence[str], courses: Sequence[str], folder: Path) -> None:
-    """Warns of what is remarkable about a study's records, and leaves it for the notes of its table."""
+    """Warns of unusual records of a study, and keeps the warnings for the notes of its table."""
     for remark in (*too_alike, *about_data):
         warnings.warn(remark, stacklevel=3)
     remarks.write([*(f"Warning: {line}" for line in too_alike), *about_data, *courses], folder)
@@ -169,12 +169,12 @@ def read_runs(folder: Path) -> pd.DataFrame:
 
 
 def read_speakers(folder: Path) -> pd.DataFrame:
-    """``speakers.csv``, likewise."""
+    """``speakers.csv``, read in the same way."""
     return _read(folder / "speakers.csv", SPEAKERS)
 
 
 def read_further(folder: Path) -> pd.DataFrame:
-    """``metrics.csv``, likewise; without rows where there is none."""
+    """``metrics.csv``, read in the same way; no rows if there is no file."""
     path = folder / further.FILE
     return _read(path, further.COLUMNS) if path.is_file() else pd.DataFrame(columns=further.COLUMNS)
 
@@ -191,7 +191,7 @@ def metric_of(runs: pd.DataFrame) -> Metric:
 
 
 def left_out(runs: pd.DataFrame) -> list[str]:
-    """Sentences on the part of the corpus that is in no row of a ``runs.csv``."""
+    """Sentences about the part of the corpus that no row of a ``runs.csv`` contains."""
     return leftout.summarise(runs.drop_duplicates("run")[LEFT_OUT]) if LEFT_OUT in runs else []
 
 
@@ -204,9 +204,9 @@ def _tested(decoding: Decoding, key: Key) -> dict[str, Any]:
 
 
 def _baselines(experiments: Sequence[Experiment]) -> dict[str, str]:
-    """Name of each run -> label of the dense cell that it is compared with; the dense baseline itself has none.
+    """Maps each run to the label of the dense cell that it is compared with; the dense baseline itself has none.
 
-    That is the dense model of the same other settings where the study has it, otherwise the study's dense baseline.
+    It is the dense model with the same other settings if the study has it, else the study's dense baseline.
     """
     dense = {_dense_settings(e.run, e.nuisance): e.cell for e in experiments if e.run.lowrank is None}
     result = {}
@@ -238,7 +238,7 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
 
 
 def _numbers(record: Record) -> dict[str, Any]:
-    """Status, size, cost and course of training of a run, and what its corpus left out, as its record says."""
+    """Status, size, cost and course of training of a run, and what its corpus left out, from its record."""
     outcome = record.outcome
     row = {key: record.plan[key] for key in _PLANNED}
     row |= {key: outcome[key] for key in ("status", "macs_per_second", "peak_memory_mb", "device")}

@@ -1,4 +1,4 @@
-"""Which length bonuses the runs of a study took, in words."""
+"""Says in words which length bonuses the runs of a study took."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from lrsms.report.aggregate import CHOSEN
 
 
 def describe_bonuses(runs: pd.DataFrame) -> list[str]:
-    """A sentence for each decoder that has a list of length bonuses; nothing where none has, or no run is finished.
+    """A sentence for each decoder that has a list of length bonuses; none if no run is finished.
 
     Args:
         runs: rows of ``runs.csv``.

@@ -1,6 +1,6 @@
-"""What ``runs.csv`` says of each of a study's cells: a cell is a configuration, its runs differ in their seed only.
+"""Reads the cells of a study from ``runs.csv``: a cell is a configuration, and its runs differ only in their seed.
 
-The one reading of that table: tables, figures and verdicts go on from it. ``summary`` adds the error rates.
+Tables, figures and verdicts all use this reading. ``summary`` adds the error rates.
 """
 
 import math
@@ -23,7 +23,7 @@ Status = Literal["finished", "diverged", "timed", "missing"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its interval of the level ``stats.LEVEL``."""
+    """A number and its interval at the level ``stats.LEVEL``."""
 
     value: float
     interval: Interval
@@ -34,15 +34,15 @@ class Score:
     """A metric of a cell with one decoder under one condition; means over the seeds.
 
     Attributes:
-        rate: a ratio of sums, an error rate as a fraction; its interval is a t interval over seeds, or with one the
-            bootstrap over units.
-        change: that rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval is that
-            of ``effect``; unknown with one seed.
-        improvement: share of resamples in which this cell makes fewer errors than its baseline; None unless the
-            comparison is of one seed.
-        effect: the crossed model of seeds and units of that change; None with one seed.
-        parts: substitutions, deletions and insertions, whose sum is the study's error rate; of other metrics none.
-        cer: character error rate; the same where that is the metric; NaN of other metrics.
+        rate: a ratio of sums; an error rate is a fraction. The interval is a t interval over seeds, or a bootstrap over
+            units if there is one seed.
+        change: this rate minus the baseline's, paired by seed and unit; None without a baseline. Its interval comes
+            from ``effect``, and is unknown with one seed.
+        improvement: share of resamples in which this cell makes fewer errors than its baseline; None with more than one
+            seed.
+        effect: the crossed model of seeds and units for this change; None with one seed.
+        parts: substitutions, deletions and insertions, whose sum is the study's error rate; empty for other metrics.
+        cer: character error rate, which may be the rate itself; NaN for other metrics.
     """
 
     rate: Estimate
@@ -55,33 +55,33 @@ class Score:
 
 @dataclass(frozen=True)
 class Cell:
-    """A row of the table, and what claims compare.
+    """A row of the table, and the unit that claims compare.
 
     Attributes:
         name: label of the cell.
         baseline: label of the dense cell that it is compared with; empty for the dense baseline.
-        factored: what is factorised, and how.
-        axes: the further fields that the study varies and their values as text.
-        fields: by what claims select cells: all fields that the study varies, and those of ``factored``, with their
-            values as text. Nuisance fields, which do not tell cells apart, are left out.
+        factored: the factorised matrices, and how they are factorised.
+        axes: the further fields that the study varies, with their values as text.
+        fields: the fields by which claims select cells: all that the study varies, and those of ``factored``, with
+            their values as text. Nuisance fields are left out, since cells do not differ in them.
         runs: names of the runs by seed.
-        finished_runs: those of them that have finished.
+        finished_runs: the runs that have finished.
         diverged: number of seeds that have diverged.
-        status: ``missing`` while any seed is; else ``diverged`` if any did; else ``finished``, with scores (``timed``
-            where the study trains nothing).
-        diverged_at: step at which the first diverged seed did.
-        valid_wer: on validation, half-way through training and at its end, means over the seeds; NaN while unknown.
-        parameters: of the whole model; None while unknown.
-        parameters_factorised: of the factorised matrices alone; ``parameters_factorised_dense`` before they were.
+        status: ``missing`` while any seed is missing; else ``diverged`` if any diverged; else ``finished``, with scores
+            (``timed`` where the study trains nothing).
+        diverged_at: step at which the first diverged seed diverged.
+        valid_wer: WER on validation, half-way through training and at its end, means over the seeds; NaN while unknown.
+        parameters: parameters of the whole model; None while unknown.
+        parameters_factorised: parameters of the factorised matrices alone; ``parameters_factorised_dense`` when dense.
         macs_per_second: multiply-adds per second of audio.
-        peak_memory_mb: most memory held in training by any seed: on the device, or by the process on a CPU.
+        peak_memory_mb: largest memory of any seed in training: on the device, or of the process on a CPU.
         step_ms: median time of a training step in milliseconds.
         speedup: the dense baseline's median step time over this cell's, measured in turns.
         ceiling: how many times faster a step could be, by multiply-adds and by bytes, counted; None while unknown.
-        steptime_device: on what both were measured, and how; empty where they were not.
+        steptime_device: the device and setting of both measurements; empty where there are none.
         times_fewer: the baseline's parameters over these; None unless ``summary`` found both.
-        scores: of the study's error rate, by decoder and condition; empty unless ``summary`` computed them.
-        further: of other metrics by name, likewise; the decoder is empty where none is part of a metric.
+        scores: scores of the study's error rate, by decoder and condition; empty unless ``summary`` computed them.
+        further: the same for other metrics, by name. The decoder is empty where a metric has none.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Cell:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What is factorised; nothing of a dense model."""
+        """The factorised targets; empty for a dense model."""
         return self.factored.targets
 
     @property
@@ -144,7 +144,7 @@ def cells_of(runs: pd.DataFrame, folder: Path) -> list[Cell]:
 
     Args:
         runs: its ``runs.csv``.
-        folder: where that lies; the study's nuisance fields are named there.
+        folder: the folder of that file; it also names the study's nuisance fields.
     """
     chosen, varied = nuisance.fields(folder), aggregate.axes_of(runs)
     by_run = runs.drop_duplicates("run")
@@ -182,7 +182,7 @@ def _cell(by_run: pd.DataFrame, varied: Sequence[str], chosen: Collection[str]) 
 
 
 def _names(by_run: pd.DataFrame) -> dict[int, str]:
-    """Of runs, by seed."""
+    """Names of runs, by seed."""
     return {int(seed): str(run) for seed, run in zip(by_run["seed"], by_run["run"], strict=True)}
 
 
@@ -200,7 +200,7 @@ def _ceiling(by_run: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def _known(column: pd.Series) -> float | None:
-    """The first number there is: cost is the same for every seed, or unknown for those that are missing."""
+    """The first known number. Cost is the same for every seed, or unknown for missing seeds."""
     numbers = column.dropna()
     return None if numbers.empty else float(numbers.iloc[0])
 

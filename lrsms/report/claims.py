@@ -1,8 +1,8 @@
 """The paper's findings as hypotheses: ``workflow/config/claims.yaml``, read strictly.
 
-A claim compares groups of a study's cells that are named by the values of their axes. All that it states (groups,
-rules, endpoint, margin, looks) is fixed before the runs are, whatever the project's configuration shows first;
-``outcomes`` says what a study's results make of it.
+A claim compares groups of a study's cells, which it names by the values of their axes. It states groups, rules,
+endpoint, margin and looks before the runs are made. The project's configuration does not change them. ``outcomes``
+judges claims by a study's results.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from lrsms.study.run import Name, Task
 
 FILE = "claims.yaml"
 DEFAULTS = "defaults"
-"""The entry at the head of the file: what claims have that do not say otherwise."""
+"""The entry at the head of the file, with defaults for all claims."""
 Rule = Literal["parity", "degradation", "improvement", "trend", "onset", "sooner", "fewer_parameters", "faster"]
 OF_RATES: tuple[Rule, ...] = ("parity", "degradation", "improvement", "trend", "onset")
 """Rules that compare word error rates on an endpoint."""
 OF_RUNS: tuple[Rule, ...] = (*OF_RATES, "sooner")
-"""Rules that need trained runs, and looks; the others count parameters or measure step times."""
+"""Rules that need trained runs and looks; other rules count parameters or measure step times."""
 Value = tuple[str, ...] | str | int | float | None
 SMALLER = "smaller"
 Selection = dict[str, Value]
@@ -38,56 +38,56 @@ class Part(Frozen):
 
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     group: Groups
-    """Cells that the finding is about."""
+    """The cells that the finding is about."""
     against: Groups | Literal["baseline"] = "baseline"
-    """What they are compared with: the dense baseline of each, or the cells alike in all that neither names."""
+    """The cells compared with them: each one's dense baseline, or the cells equal in all fields that neither names."""
 
 
 class Claim(Part):
     """One entry of ``claims.yaml``; it holds if all of its rules do."""
 
     finding: str
-    """In the paper's words, as far as they can be read; a control of ours says so."""
+    """The finding, in the paper's words as far as they are known; our own controls say that they are ours."""
     study: Name
     also: tuple[Part, ...] = ()
     """Further comparisons that must hold as well."""
     decoder: Name
-    """Whose hypotheses are compared."""
+    """The decoder whose hypotheses are compared."""
     conditions: Names | dict[Task, Names]
-    """Test conditions whose edits are summed, or these by task: with ``decoder`` the endpoint of the verdict."""
+    """Test conditions whose edits are summed, or a mapping by task; with ``decoder``, the endpoint of the verdict."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """A fraction of the baseline's word error rate: what parity tolerates, and the least gain that counts as one."""
+    """A fraction of the baseline's word error rate: the loss that parity allows, and the least gain that counts."""
     least: Annotated[float, Field(ge=0, lt=100)] = 0.3
-    """Points below which no margin falls, however low the baseline's word error rate."""
+    """The least margin, in points, however low the baseline's word error rate."""
     looks: Annotated[tuple[int, ...], Field(min_length=1)] = looks.LOOKS
     """Numbers of seeds at which there may be a verdict."""
     family: str | None = None
-    """A field: the claim holds if it does for *some* of its values, each with a cell in ``group``."""
+    """A field: the claim holds if it holds for *some* of its values, each with a cell in ``group``."""
     dose: Literal["halvings", "parameters"] = "halvings"
-    """Of rule trend: log2 of 1 / ratio, or the share of the model's parameters that is removed."""
+    """The dose for rule trend: log2 of 1 / ratio, or the share of the model's parameters that is removed."""
     onset: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Of rule onset: the ratio at which degradation must be shown already."""
+    """For rule onset: the ratio at which degradation must already be shown."""
     times_fewer: Annotated[float, Field(gt=1)] | None = None
     speedup: Annotated[dict[Task, Annotated[float, Field(gt=1)]], Field(min_length=1)] | None = None
-    """By task; of a task that is not there nothing is claimed."""
+    """The least speed-up, by task; for a task that is not named, nothing is claimed."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All comparisons, the first of them its own."""
+        """All comparisons; the claim's own comes first."""
         return Part(rules=self.rules, group=self.group, against=self.against), *self.also
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """Of all parts."""
+        """The rules of all parts."""
         return tuple(rule for part in self.parts for rule in part.rules)
 
     @property
     def digest(self) -> str:
-        """Of all that the claim states: a verdict is of exactly this."""
+        """Digest of all that the claim states; a verdict belongs to exactly this."""
         return digest(self.model_dump(mode="json", exclude_none=True), 8)
 
     def conditions_of(self, task: Task) -> tuple[str, ...]:
-        """Those of a task; none where the claim says nothing of it."""
+        """The conditions of a task; none where the claim says nothing about it."""
         return self.conditions.get(task, ()) if isinstance(self.conditions, dict) else self.conditions
 
     @model_validator(mode="after")
@@ -103,12 +103,12 @@ class Claim(Part):
                 raise ValueError(f"'rules' names one twice: {', '.join(part.rules)}")
         if self.family is not None and (self.also or set(self.rules) - {"parity", "degradation", "improvement"}):
             raise ValueError("'family' is for a single comparison by parity, degradation or improvement")
-        looks.plan(self.looks)  # which has rules of its own
+        looks.plan(self.looks)  # it checks the looks
         return self
 
 
 def load(path: Path) -> dict[str, Claim]:
-    """All claims by id, in the order of the file, each with the file's ``defaults`` where it does not say otherwise.
+    """All claims by id, in the order of the file, with the file's ``defaults`` for what they leave open.
 
     Raises:
         ValueError: one line: the file or an entry is malformed, or there is no such study beside it.
@@ -132,7 +132,7 @@ def load(path: Path) -> dict[str, Claim]:
 
 
 def claims_of(claims: Mapping[str, Claim], study: str, task: str) -> dict[str, Claim]:
-    """Those over a study that say something of the task."""
+    """The claims over a study that say something about the task."""
     return {
         name: claim
         for name, claim in claims.items()

@@ -1,13 +1,13 @@
 """Checks that the records of a study can be compared: the same recordings and texts, and the same tokenizer.
 
-What tells that they do is ``Prepared.identity`` in ``run.json``:
+``run.json`` identifies the data by three hashes (``Prepared.identity``):
 
-- ``source_hash``: of the recordings' bytes and the texts, whatever the tokenizer, the machine and the libraries;
-- ``data_hash``: of the prepared content, of a rendered corpus of its manifest. Old records have only this. Equal ones
-  are of the same recordings too, so that a record with both tells what an old one's are;
-- ``tokenizer_hash``: runs whose ``tokenizer`` is configured alike must have the same.
+- ``source_hash``: hash of the recordings' bytes and the texts. Tokenizer, machine and libraries do not change it;
+- ``data_hash``: hash of the prepared content, or of the manifest if the corpus is rendered. Old records have only this.
+  Equal hashes mean the same recordings. So a record with both hashes identifies the recordings of an old record;
+- ``tokenizer_hash``: runs with the same ``tokenizer`` settings must have the same hash.
 
-Samples that were prepared otherwise from the same recordings are remarked on, not refused.
+If samples were prepared differently from the same recordings, there is a remark and no refusal.
 """
 
 import json
@@ -22,7 +22,7 @@ from lrsms.study.expand import Experiment
 from lrsms.study.run import Run
 
 _SHOWN = 10
-"""Digits of a hash in a message."""
+"""Digits of a hash that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,29 @@ class Noted:
 
 
 def compare(experiments: Sequence[Experiment], records: Path, scores: str) -> list[str]:
-    """Remarks for the reader of a table on runs whose data are not the same to the bit.
+    """Remarks for readers of a table about runs whose data are not bit-identical.
 
     Args:
         experiments: the study's runs.
-        records: folder of their records; runs without one, and malformed records, are left to who reads them.
+        records: folder of their records. Missing and malformed records are ignored here; their readers report them.
         scores: name of the score table that makes a record complete.
 
     Raises:
-        ValueError: one line: the records do not compare.
+        ValueError: one line: the records cannot be compared.
     """
     complete = [e for e in experiments if e.trained and (records / e.name / scores).is_file()]
     return agree([data for e in complete if (data := noted(e.name, e.run, records / e.name)) is not None], records)
 
 
 def agree(found: Sequence[Noted], records: Path) -> list[str]:
-    """Likewise, of what is noted in records of one corpus and task; ``records`` is where they are said to be."""
+    """The same for data noted in records of one corpus and task; messages name ``records`` as their folder."""
     _refuse_other_recordings(found, records)
     _refuse_other_tokenizers(found, records)
     return _remarks(found)
 
 
 def noted(name: str, run: Run, record: Path) -> Noted | None:
-    """What the record of a run says of its data; None where it says nothing that can be read."""
+    """The identity of the data in the record of a run; None where nothing readable is noted."""
     try:
         content = json.loads((record / OUTCOME).read_bytes())
         said: dict[str, Any] = content if isinstance(content, dict) else {}
@@ -75,7 +75,7 @@ def noted(name: str, run: Run, record: Path) -> Noted | None:
 
 
 def _refuse_other_recordings(noted: Sequence[Noted], records: Path) -> None:
-    """Each record is to be of the same recordings as the first, directly or by way of others."""
+    """Refuses a record whose recordings are not those of the first, directly or through other records."""
     reached = _names(noted[0]) if noted else set()
     others, near = list(noted), list(noted)
     while near:
@@ -87,7 +87,7 @@ def _refuse_other_recordings(noted: Sequence[Noted], records: Path) -> None:
 
 
 def _names(data: Noted) -> set[str]:
-    """By what its recordings are known."""
+    """The names by which its recordings are known."""
     return {f"data {data.data_hash}"} | ({f"source {data.source_hash}"} if data.source_hash else set())
 
 
@@ -124,7 +124,7 @@ def _refuse_other_tokenizers(noted: Sequence[Noted], records: Path) -> None:
 
 
 def _remarks(noted: Sequence[Noted]) -> list[str]:
-    """A line for each way in which data that are the same were prepared otherwise."""
+    """A line for each way in which equal data were prepared differently."""
     told = {
         "streams_hash": "prepared other samples (or babble) from the same recordings, as another machine or version of"
         " a library may: by a last bit, as a rule",

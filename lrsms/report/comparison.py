@@ -1,4 +1,4 @@
-"""From a claim's words to numbers: its cells found, the runs that converged, their edits side by side."""
+"""Turns a claim into numbers: it finds the cells, the runs that converged, and their edits in pairs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from lrsms.statistics.crossed import Array
 from lrsms.statistics.survival import LogRank, Time, log_rank
 
 Pairs = Sequence[tuple[Cell, Cell]]
-"""The baseline and the group's cell of each pair."""
+"""Pairs of cells: the baseline and the cell of the group."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Whose hypotheses are compared, under which conditions, whose edits are summed."""
+    """The decoder whose hypotheses are compared, and the conditions whose edits are summed."""
 
     decoder: str
     conditions: tuple[str, ...]
@@ -37,13 +37,13 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Results:
-    """What there is of a study, as far as verdicts need it.
+    """The results of a study that verdicts need.
 
     Attributes:
-        folder: of its tables.
+        folder: folder of its tables.
         runs: ``runs.csv``.
-        edits: by run, decoder and condition.
-        times: when runs began to learn, as far as it is known.
+        edits: edits by run, decoder and condition.
+        times: when runs began to learn, where it is known.
     """
 
     folder: Path
@@ -58,13 +58,13 @@ class Results:
 
     @cached_property
     def ended(self) -> dict[str, tuple[str, float]]:
-        """By run how it ended, and its error rate on validation at the end of training (a fraction, or NaN)."""
+        """For each run, how it ended and its error rate on validation at the end of training (a fraction, or NaN)."""
         rows = self.runs.drop_duplicates("run")
         return dict(zip(rows["run"], zip(rows["status"], rows["valid_wer_end"], strict=True), strict=True))
 
     @cached_property
     def endpoints(self) -> list[Endpoint]:
-        """Each decoder under each condition of the test split (of all where none is), in the order of the project."""
+        """Each decoder under each condition of the test split (or all, if none is), in the order of the project."""
         decoders = [decoder for decoder in self.runs["decoder"].unique() if decoder]
         tested = list(self.runs.loc[self.runs["split"] == "test", "condition"].unique())
         conditions = tested or [condition for condition in self.runs["condition"].unique() if condition]
@@ -82,10 +82,10 @@ def read(folder: Path) -> Results:
 
 
 def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None = None) -> Pairs:
-    """The pairs of a comparison; the field of a ``family`` may differ within them.
+    """The pairs of a comparison; within a pair, the field of a ``family`` may differ.
 
     Raises:
-        ValueError: one line: a group matches no cell, or what it matches cannot be compared.
+        ValueError: one line: a group matches no cell, or its cells cannot be compared.
     """
     group = select(part.group, cells, f"{where}: 'group'")
     if part.against == "baseline":
@@ -103,7 +103,7 @@ def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None =
     if len(pairs) > 1 and single:
         raise ValueError(f"{where}: rule {single[0]} compares one pair of cells, but 'group' matches {len(pairs)}")
     before, after = pairs[0]
-    # A dense model with a speed-up of its own is not the one that steps are measured beside.
+    # If a dense model has a speed-up of its own, steps were not measured beside it.
     if "faster" in part.rules and before.baseline and before.speedup is not None:
         raise ValueError(
             f"{where}: '{after.name}' is compared with '{before.name}', but step times are measured beside the preset's"
@@ -118,7 +118,7 @@ def unique(pairs: Pairs) -> list[Cell]:
 
 
 def complete_seeds(cells: Sequence[Cell], results: Results) -> list[int]:
-    """The first seeds, in their order, with which every run has ended: what looks count."""
+    """The first seeds, in order, for which every run has ended. Looks count these."""
     done = []
     for seed in sorted(set().union(*(cell.runs for cell in cells))):
         if any(results.ended.get(cell.runs.get(seed, ""), ("missing",))[0] == "missing" for cell in cells):
@@ -133,12 +133,12 @@ def compare(
     """The numbers of a comparison.
 
     Args:
-        part: rules and groups.
-        pairs: see ``pairs_of``.
-        seeds: the runs that are compared; with none, only what needs no run.
-        endpoint: whose edits are compared.
-        results: of the study.
-        claim: what the part is of.
+        part: its rules and groups.
+        pairs: its pairs (see ``pairs_of``).
+        seeds: the seeds that are compared. Without any, only numbers that need no run are found.
+        endpoint: the endpoint whose edits are compared.
+        results: results of the study.
+        claim: the claim of which it is a part.
     """
     before, after = pairs[0]
     sizes = None
@@ -172,14 +172,14 @@ def compare(
 
 @dataclass(frozen=True)
 class _Edits:
-    """Edits on the same seeds and endpoint."""
+    """Edits of both, on the same seeds and the same endpoint."""
 
     edits: Edits
     endpoint: Endpoint
     seeds: Sequence[int]
 
     def of(self, pairs: Pairs) -> Paired:
-        """Of pairs of cells, summed over them and over the conditions."""
+        """Edits of pairs of cells, summed over the pairs and over the conditions."""
         same = [tuple({seed: cell.runs[seed] for seed in self.seeds} for cell in pair) for pair in pairs]
         both = [(a, b) for a, b in same]
         decoder, conditions = self.endpoint.decoder, self.endpoint.conditions
@@ -213,7 +213,7 @@ def _by_ratio(pairs: Pairs, edits: _Edits) -> tuple[tuple[float, Paired], ...]:
 
 
 def _dense(pairs: Pairs, results: Results) -> Cell | None:
-    """The one dense model of all cells; None where there is none, or several."""
+    """The dense model that all cells share; None if there is none, or more than one."""
     names = {cell.baseline for _, cell in pairs}
     found = [cell for cell in results.cells if cell.name in names]
     return found[0] if len(found) == len(names) == 1 else None

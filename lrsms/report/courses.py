@@ -1,4 +1,4 @@
-"""Runs whose network changes during training: what the numbers of a cell are of, and what a whole training takes."""
+"""Notes on runs whose network changes during training: what a cell's numbers describe, and the time of a training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ _REMEDY = "delete it to measure again"
 
 
 def describe_courses(experiments: Sequence[Experiment], steptimes: Path) -> list[str]:
-    """Sentences on each cell whose network changes during training, in the order of the study.
+    """Sentences about each cell whose network changes during training, in the order of the study.
 
     Args:
         experiments: the study's runs.
@@ -40,7 +40,7 @@ def _describe(experiment: Experiment, path: Path) -> str:
 
 
 def _milliseconds(path: Path, num_phases: int) -> tuple[float, list[float]]:
-    """Median milliseconds of a step of the baseline, and of one in each phase of the run."""
+    """Median milliseconds of a step of the baseline, and of a step in each phase of the run."""
     content = read_json(path, _REMEDY)
     try:
         ordered = sorted(content["baseline_ms"])

@@ -1,4 +1,4 @@
-"""An estimate as tables show it: as text with its interval, and as numbers in three columns."""
+"""Shows an estimate in tables: as text with its interval, and as numbers in three columns."""
 
 from lrsms.record.metric import Metric
 from lrsms.report.cells import Estimate
@@ -7,7 +7,7 @@ UNFINISHED = "-"
 
 
 def as_text(estimate: Estimate | None, digits: int, scale: float = 1, sign: str = "") -> str:
-    """A scaled number with its interval in brackets, where it has one; ``UNFINISHED`` without a number."""
+    """A scaled number, with its interval in brackets if it has one; ``UNFINISHED`` if there is no number."""
     if estimate is None:
         return UNFINISHED
     value, interval = scale * estimate.value, estimate.interval
@@ -25,5 +25,5 @@ def as_numbers(name: str, estimate: Estimate | None, scale: float = 1) -> dict[s
 
 
 def change_header(metric: Metric) -> str:
-    """Of the column of changes."""
+    """Heading of the column of changes."""
     return f"{metric.short} change [95%]"

@@ -1,4 +1,4 @@
-"""What is factorised in a run, as four columns of ``runs.csv`` say it: they are written and read here alone."""
+"""The low rank of a run in four columns of ``runs.csv``. Only this module writes and reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ _AND = " + "
 
 @dataclass(frozen=True)
 class Factored:
-    """What is factorised, and how; without targets, the model is dense and nothing else is set.
+    """The factorised matrices, and how they are factorised. Without targets the model is dense and nothing else is set.
 
     Attributes:
         targets: kinds of matrices.
         ratio: fraction of full rank kept; None for a dense model.
         mapping: rank mapping over depth, by its name.
-        slope: of the linear mapping; None for others.
-        ratios: of the explicit mapping, by layer; empty for others.
+        slope: slope of the linear mapping; None for others.
+        ratios: ratios of the explicit mapping, by layer; empty for others.
         init: initialisation of the factors.
     """
 
@@ -35,7 +35,7 @@ class Factored:
 
     @classmethod
     def of(cls, lowrank: LowRank | None) -> "Factored":
-        """What a run's configuration asks for."""
+        """The low rank that a run's configuration asks for."""
         if lowrank is None:
             return cls()
         shape = lowrank.mapping, lowrank.slope, tuple(lowrank.ratios or ())
@@ -43,7 +43,7 @@ class Factored:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "Factored":
-        """The inverse of ``columns``: numbers are as exact as they were written."""
+        """The inverse of ``columns``; numbers are exact."""
         if not row["targets"]:
             return cls()
         mapping, *numbers = row["mapping"].split()
@@ -53,7 +53,7 @@ class Factored:
         return cls(tuple(row["targets"].split(_AND)), ratio, mapping, slope, ratios, row["init"])
 
     def columns(self) -> dict[str, Any]:
-        """By ``COLUMNS``; a dense model has none of them."""
+        """Values of ``COLUMNS``; a dense model has none of them."""
         if not self.targets:
             return {}
         values = (joined(self.targets), self.ratio, self.shape, self.init)

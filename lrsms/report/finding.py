@@ -1,4 +1,4 @@
-"""What a rule is given, and what it finds: the terms of a claim, the numbers of two groups, and a finding."""
+"""The input and the result of a rule: the terms of a claim, the numbers of two groups, and a finding."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ Verdict = Literal["supported", "contradicted", "undecided", "not run"]
 
 @dataclass(frozen=True)
 class Threshold:
-    """What a claim states beforehand, and the level of the look.
+    """The numbers that a claim states in advance, and the level of the look.
 
     Attributes:
         margin: the fraction of A's error rate that matters.
-        least: below which no margin falls, as a fraction of the words.
+        least: the least margin, as a fraction of the words.
         times_fewer: least ratio of A's parameters to B's.
         speedup: least ratio of A's step time to B's.
         onset: the ratio at which degradation must be shown.
-        level: of two-sided intervals; a test has half of what is left.
+        level: level of two-sided intervals; a one-sided test has half of what is left.
     """
 
     margin: float = 0.1
@@ -50,11 +50,11 @@ class Doses:
 
     Attributes:
         edits: ``(cells, seeds, units)``; the first is the dense model's.
-        doses: of the cells; the dense model's is 0.
+        doses: doses of the cells; the dense model's is 0.
         words: ``(units,)`` reference words.
-        unit: what the columns are.
-        dose: what one unit of dose is, in words.
-        counted: how often each word is counted: once for every condition.
+        unit: what a column is: speaker or utterance.
+        dose: one unit of dose, in words.
+        counted: how often each word is counted, which is once for each condition.
         other: a second group's edits and doses, whose slope is subtracted; None without.
     """
 
@@ -69,19 +69,19 @@ class Doses:
 
 @dataclass(frozen=True)
 class Compared:
-    """What is known of a claim's two groups; what is not known or not finished is None.
+    """The numbers of a claim's two groups. A number that is unknown or not finished is None.
 
     Attributes:
         paired: their edits, on the seeds with which every run converged.
-        failures: how many runs of each did not.
-        by_ratio: of each ratio, rising, the edits beside the dense model's.
+        failures: number of runs of each that did not converge.
+        by_ratio: for each ratio, rising, the edits paired with the dense model's.
         doses: the edits of all cells by dose.
-        log_rank: how soon both begin to learn.
-        parameters: of A and of B.
+        log_rank: the test of how soon both begin to learn.
+        parameters: parameters of A and of B.
         speedup: A's median step time over B's.
-        speedup_interval: of that ratio.
-        device: on what both steps were timed.
-        metric: what the edits are of.
+        speedup_interval: interval of that ratio.
+        device: the device on which both steps were timed.
+        metric: the metric that the edits count.
     """
 
     paired: Paired | None = None
@@ -97,35 +97,36 @@ class Compared:
 
     @property
     def change(self) -> str:
-        """What a rule's value is that compares rates."""
+        """Name of the value of a rule that compares rates."""
         return f"{self.metric.short} change ({self.metric.points})"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one rule says of one comparison.
+    """The result of one rule for one comparison.
 
     Attributes:
-        rule: its name.
-        verdict: by this rule alone.
-        metric: what ``value`` is.
+        rule: name of the rule.
+        verdict: the verdict by this rule alone.
+        metric: name of ``value``.
         value: the effect: a difference of rates in the metric's points, or a ratio; NaN where unknown.
-        interval: of the level ``level``, in the same unit.
-        because: the comparison that the verdict rests on, in a clause.
-        excess: by how much the rate exceeds the margin, in points; None for other rules.
-        excess_interval: its interval: below zero is parity.
-        p: one-sided, of the hypothesis that the claim denies; NaN where the rule is no test.
-        df: degrees of freedom of the t distribution; NaN likewise.
-        seeds: on which the error rates are compared; 0 where the rule needs none, as are ``units`` and ``words``.
-        units: speakers or utterances.
-        unit: which of them.
+        interval: its interval at ``level``, in the same unit.
+        because: the comparison behind the verdict, in a clause.
+        excess: the rate minus the margin, in points; None for other rules.
+        excess_interval: its interval; below zero is parity.
+        p: one-sided p of the opposite of the claim; NaN where the rule is no test.
+        df: degrees of freedom of the t distribution; NaN where the rule is no test.
+        seeds: number of seeds on which error rates are compared; 0 where the rule needs none, as for ``units``,
+            ``words`` and ``effective_units``.
+        units: number of speakers or utterances.
+        unit: speaker or utterance.
         words: reference words of the test set, counted once.
-        effective_units: how many units of equal length weigh as much as these; 0 likewise.
-        device: on what step times were measured; empty for other rules.
+        effective_units: number of units of equal length that would weigh as much.
+        device: the device of step times; empty for other rules.
         needs: what would decide it, in a sentence; empty unless undecided or not run.
         failures: runs of each group that did not converge; None where no runs are compared.
-        level: of the intervals.
-        members: what the rule says of each value of a family, by name.
+        level: level of the intervals.
+        members: findings of the rule for each value of a family, by name.
     """
 
     rule: Rule

@@ -1,4 +1,4 @@
-"""``results/FINDINGS.md``: the verdicts of all studies on one page; below them, text that people wrote."""
+"""Writes ``results/FINDINGS.md``: the verdicts of all studies, above text that people wrote."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,23 +17,23 @@ _HEAD = "# What was found of the paper's findings\n\n"
 
 
 def write(outcomes: Sequence[Outcome], claims: Mapping[str, Claim], results: Path) -> None:
-    """Writes the page down to ``MARK`` again; the text below it stays.
+    """Writes the page again, down to ``MARK``; the text below it stays.
 
     Args:
-        outcomes: of every study that there are results of.
-        claims: all of ``claims.yaml``, in whose order the rows are.
-        results: the folder of the page.
+        outcomes: outcomes of every study that has results.
+        claims: all of ``claims.yaml``; rows are in its order.
+        results: folder of the page.
     """
     path = results / FILE
     _, _, written = (path.read_text(encoding="utf-8") if path.is_file() else "").rpartition(
         MARK
-    )  # all of it where there is no mark
+    )  # the whole page if it has no mark
     page = f"{_HEAD}{markdown(table(outcomes, claims))}\n{MARK}\n{written.removeprefix(chr(10))}"
     write_atomically(path, page.encode())
 
 
 def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
-    """A row for each claim and place where it was tested; below it, what each verdict rests on and would decide it."""
+    """A row for each claim and place where it was tested; notes below say why, and what would decide it."""
     rows: list[tuple[str, ...]] = []
     notes = []
     outcomes = with_holm(outcomes)
@@ -60,7 +60,7 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
 
 
 def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
-    """Outcomes that are one measurement: of step times or parameters, which no corpus is part of."""
+    """Groups outcomes that share a measurement: step times and parameters do not depend on the corpus."""
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in tested:
         at = outcome.place

@@ -1,7 +1,7 @@
-"""Metrics beside the error rate that a study is judged by, by unit of resampling: ``metrics.csv``.
+"""Metrics other than the error rate by which a study is judged, in ``metrics.csv``.
 
-It has a row per run, metric, decoder, condition and unit, where the runs' records say anything of such a metric; the
-decoder is empty where none is part of it. ``speakers.csv`` has the error rate itself.
+It has a row for each run, metric, decoder, condition and unit of resampling, if the runs' records have the metric. The
+decoder is empty if the metric does not depend on it. ``speakers.csv`` has the error rate itself.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ FILE = "metrics.csv"
 COLUMNS = ["run", "metric", "decoder", "condition", "unit", "speaker", "numerator", "denominator"]
 """``speaker`` is an utterance's id where ``unit`` is utterance."""
 _DIGITS = 6
-"""Of sums, as of the losses in a record."""
+"""Digits of sums, as for the losses in a record."""
 
 
 class Further:
@@ -36,8 +36,8 @@ class Further:
 
         Args:
             run: its name.
-            record: what was kept of it.
-            utterances: of the study.
+            record: its record.
+            utterances: the utterances of the study.
         """
         for name, metric in FURTHER.items():
             table = record.scores if metric.source == "scores" else record.losses
@@ -47,7 +47,7 @@ class Further:
                     self._found.append(rows.assign(run=run, metric=name))
 
     def write(self, folder: Path, runs: Iterable[str]) -> None:
-        """Writes the rows of these runs; removes the file of an earlier choice where there are none."""
+        """Writes the rows of these runs. If there are none, it removes the file of an earlier choice."""
         kept = [rows for rows in self._found if rows["run"].iloc[0] in set(runs)]
         if not kept:
             (folder / FILE).unlink(missing_ok=True)
@@ -56,9 +56,9 @@ class Further:
 
 
 def by_metric(table: pd.DataFrame) -> dict[str, paired.Edits]:
-    """By metric its numerators and denominators by run, decoder and condition, from the rows of ``metrics.csv``.
+    """For each metric, numerators and denominators by run, decoder and condition, from the rows of ``metrics.csv``.
 
-    These are in the place of edits and words: whatever compares cells by words, compares them by a metric.
+    They take the place of edits and words. So all code that compares cells by words can compare them by a metric.
     """
     found = {str(name): rows for name, rows in table.groupby("metric", sort=True)}
     return {name: paired.by_run(found[name], "numerator", "denominator") for name in FURTHER if name in found}
@@ -79,7 +79,7 @@ def _by_unit(metric: Metric, table: pd.DataFrame, utterances: Utterances) -> pd.
 
 
 def keys_of(metric: Metric, keys: Iterable[Key]) -> list[Key]:
-    """Those of a study's decoders and conditions by which a metric is told apart, in their order."""
+    """The decoders and conditions of a study for which a metric has values of their own, in their order."""
     if metric.source == "scores":
         return list(keys)
     return list(dict.fromkeys(("", condition) for _, condition in keys))

@@ -1,4 +1,4 @@
-"""Columns of a study's table for metrics beside its error rate: they are there where any cell has such a metric."""
+"""Columns of a study's table for further metrics. A column is there if any cell has its metric."""
 
 from lrsms.record.metric import Metric
 from lrsms.report.cells import Cell, Estimate
@@ -9,7 +9,7 @@ from lrsms.statistics.stats import UNKNOWN
 
 
 def numbers(summary: Summary, cell: Cell) -> dict[str, float | None]:
-    """Metrics beside the error rate, in their own units; nothing where no cell has them."""
+    """Further metrics in their own units; nothing if no cell has them."""
     row: dict[str, float | None] = {}
     for metric in summary.further:
         for key in summary.keys_of(metric):
@@ -23,7 +23,7 @@ def numbers(summary: Summary, cell: Cell) -> dict[str, float | None]:
 
 
 def columns(summary: Summary) -> list[Column]:
-    """Of each metric its value, and its change as far as any cell has one, under the first condition."""
+    """For each metric its value under the first condition, and its change if any cell has one."""
     found = []
     for metric in summary.further:
         primary, digits = summary.keys_of(metric)[0], metric.digits if metric.digits is not None else 1
@@ -40,7 +40,7 @@ def columns(summary: Summary) -> list[Column]:
 
 
 def notes(summary: Summary, shown: set[str]) -> list[str]:
-    """What each metric is whose column is among those that are ``shown``."""
+    """Explains each metric whose column is in ``shown``."""
     said = []
     for metric in summary.further:
         if _value_header(metric) in shown or change_header(metric) in shown:

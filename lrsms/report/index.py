@@ -1,4 +1,4 @@
-"""``results/README.md``: the studies in the folder of results, and where their results come from."""
+"""Writes ``results/README.md``: the studies in the folder of results, and the origin of their results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _COLUMNS = ("study", "runs done", "made by", "device", "training hours", "date",
 
 @dataclass(frozen=True)
 class Entry:
-    """A study of which there are results.
+    """A study that has results.
 
     Attributes:
-        project: what it was made of.
-        folder: its results, under ``results``.
+        project: its project.
+        folder: folder of its results, under ``results``.
         experiments: its runs.
     """
 
@@ -40,8 +40,8 @@ def write(entries: Iterable[Entry], results: Path, records: Path, steptimes: Pat
     Args:
         entries: the studies, in the order of their rows.
         results: the folder of the page.
-        records: of runs.
-        steptimes: measured step times.
+        records: folder of the runs' records.
+        steptimes: folder of measured step times.
 
     Raises:
         ValueError: one line: a record is not readable.

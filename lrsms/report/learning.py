@@ -1,4 +1,4 @@
-"""``learning.csv``: of each run of a study the step at which it began to learn, or up to which it did not."""
+"""Reads and writes ``learning.csv``: the step at which each run began to learn, or up to which it did not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,16 +17,16 @@ def time_of(curve: pd.DataFrame, asked: int | None) -> Time:
     """When a run began to learn, at the snapshots of its training.
 
     Args:
-        curve: of the run (``record.curve``).
-        asked: steps of the training as it was asked for, up to which a run that diverged is known not to learn; where
-            None, the last step of the curve.
+        curve: the run's curve (``record.curve``).
+        asked: steps that the training should have. A run that diverged is known not to learn up to this step. None: the
+            last step of the curve.
     """
     last = float(max(asked or 0, curve["step"].max()))
     return time_to_learn(list(curve["step"]), list(curve["valid_wer"]), last)
 
 
 def write(times: Mapping[str, Time], folder: Path) -> None:
-    """Writes the times of these runs; no file where no record has a curve."""
+    """Writes the times of these runs; no file if no record has a curve."""
     path = folder / FILE
     if not times:
         path.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def write(times: Mapping[str, Time], folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Time]:
-    """By run; empty where the file is absent.
+    """The times by run; empty if the file is absent.
 
     Raises:
         ValueError: one line: the file is malformed.

@@ -1,8 +1,9 @@
-"""What would decide a claim: the seeds that its margin needs, with the range of that answer, or a larger test set.
+"""Says what would decide a claim: a number of seeds, with its range, or a larger test set.
 
-A plan for the difference that was observed plans for chance: it says few seeds where luck made the difference large. So
-every rule is planned for the margin that it states. The components of a pilot are estimates, too: with three seeds the
-variance between seeds lies, with 80% confidence, between 0.43 and 9.5 times its estimate, and the answer with it.
+A plan for the observed difference would rest on chance: if luck made the difference large, it asks for few seeds. So
+every rule is planned for the margin that it states. The variances of a pilot are estimates too. With three seeds, the
+variance between seeds lies, with 80% confidence, between 0.43 and 9.5 times its estimate. The number of seeds has a
+similar range.
 """
 
 import math
@@ -14,7 +15,7 @@ from lrsms.statistics import power
 from lrsms.statistics.effects import MIN_SEEDS, Effect
 
 _MATTERS = 0.2
-"""Share of the squared standard error above which it is worth saying that it is the test set's."""
+"""If the test set has more than this share of the squared standard error, the sentence says so."""
 
 
 def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold) -> str:
@@ -36,7 +37,7 @@ def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold
 
 
 def _planned(finding: Finding, compared: Compared, threshold: Threshold) -> tuple[Effect, float, str] | None:
-    """The model whose components are planned with, the size to be seen (a fraction), and what that is."""
+    """The model that has the variances for the plan, the size to detect (a fraction), and its name."""
     if compared.doses is not None and finding.rule == "trend":
         effect, excess = slope_of(compared.doses, threshold)
         size = abs(effect.difference - excess.difference)
@@ -78,7 +79,7 @@ def _seeds(effect: Effect, size: float, margin: str) -> str:
 
 
 def _test_set(effect: Effect) -> str:
-    """What a larger test set would buy: all of the error that is not the seeds'."""
+    """The gain from a larger test set: it removes the part of the error that does not come from seeds."""
     share = power.share_of_units(effect.components, effect.seeds, effect.units)
     if share < _MATTERS:
         return ""

@@ -1,8 +1,8 @@
 """Nuisance fields: each cell is compared at its own best value, chosen on the valid split and never on the test split.
 
-A study that compares methods at one learning rate judges some of them at another method's best learning rate. So it may
-name such fields (``nuisance: [train.lr]``). Every cell, also the baseline, then takes the value with the lowest word
-error rate on validation.
+If a study compares methods at one learning rate, this rate may be the best one for only some of them. So a study may
+name such fields (``nuisance: [train.lr]``). Every cell, including the baseline, then takes the value with the lowest
+word error rate on validation.
 """
 
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ class Candidate:
 
     Attributes:
         cell: label of the cell.
-        values: by nuisance field.
-        runs: names, one for each seed.
-        finished: how many of them have finished.
-        status: ``missing`` while any run is; else ``diverged`` if any did; else ``finished``.
-        wer: on validation, the mean over the seeds, exactly; None unless finished.
+        values: values of the nuisance fields, by field.
+        runs: names of its runs, one for each seed.
+        finished: number of runs that have finished.
+        status: ``missing`` while any run is missing; else ``diverged`` if any diverged; else ``finished``.
+        wer: exact mean over the seeds of the WER on validation; None unless finished.
         chosen: whether the cell is judged at this value.
     """
 
@@ -50,15 +50,15 @@ class Candidate:
 
 
 def choose(experiments: Sequence[Experiment], runs: pd.DataFrame, decoding: Decoding) -> list[Candidate]:
-    """Every value of every cell in the study's order, one of each cell chosen.
+    """Every value of every cell in the study's order; one value of each cell is chosen.
 
-    That is the value of the lowest word error rate of the last decoder on the conditions of the valid split taken
-    together, the mean over seeds; the first in the study's order where several are equal. A value of which a seed
-    diverged is passed over. None is chosen while any run of the cell is missing, or where every value diverged.
+    The chosen value has the lowest mean word error rate over seeds, for the last decoder, on all conditions of the
+    valid split together. If several are equal, the first in the study's order is chosen. A value is skipped if a seed
+    diverged. None is chosen while any run of the cell is missing, or if every value diverged.
 
     Args:
         experiments: the study's runs.
-        runs: their rows of ``runs.csv``; those of other splits are not looked at.
+        runs: their rows of ``runs.csv``; rows of other splits are ignored.
         decoding: decoders and conditions.
 
     Raises:
@@ -76,17 +76,17 @@ def choose(experiments: Sequence[Experiment], runs: pd.DataFrame, decoding: Deco
         candidates = [_candidate(cell, members, status, counts) for members in by_value.values()]
         best = None
         if not any(candidate.status == "missing" for candidate in candidates):
-            # The first of equals: exact fractions, so that equal counts are equal rates.
+            # The first of equals. Fractions are exact, so that equal counts are equal rates.
             best = min((c for c in candidates if c.wer is not None), key=lambda c: c.wer or 0, default=None)
         result += [Candidate(**(vars(candidate) | {"chosen": candidate is best})) for candidate in candidates]
     return result
 
 
 def keep(runs: pd.DataFrame, candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """The rows by which cells are judged: those of the chosen values.
+    """The rows by which cells are judged: the rows of the chosen values.
 
-    A cell without a choice keeps the rows of the first value that is not finished, and so is not finished either; where
-    every value diverged, those of the first. Its nuisance fields then read ``UNDECIDED``.
+    A cell without a choice keeps the rows of the first value that is not finished, so it is not finished either. If
+    every value diverged, it keeps the rows of the first value. Its nuisance fields then read ``UNDECIDED``.
     """
     kept: set[str] = set()
     undecided: set[str] = set()
@@ -104,7 +104,7 @@ def keep(runs: pd.DataFrame, candidates: Sequence[Candidate]) -> pd.DataFrame:
 
 
 def write(candidates: Sequence[Candidate], decoding: Decoding, folder: Path) -> None:
-    """Writes ``nuisance.csv``: a row per cell and value, with its word error rate on validation; removes an old one."""
+    """Writes ``nuisance.csv``, a row per cell and value with its WER on validation, or removes an old file."""
     if not candidates:
         (folder / FILE).unlink(missing_ok=True)
         return
@@ -135,7 +135,7 @@ def fields(folder: Path) -> list[str]:
 
 
 def describe_choices(folder: Path, metric: Metric = WORDS) -> list[str]:
-    """How the nuisance fields of a study were chosen, in a sentence or two; nothing where it has none.
+    """Says in a sentence or two how the nuisance fields of a study were chosen; nothing if it has none.
 
     Raises:
         ValueError: one line: the file is malformed.

@@ -1,9 +1,9 @@
-"""What a study's results say of its claims, look by look.
+"""Judges claims by a study's results, look by look.
 
-A claim is judged on the first n seeds at each of its looks, at the level of the look; the first look that decides it is
-its verdict, whatever seeds come later. So the verdict is a function of the records and of the claim alone: not of how
-often someone looked, nor of the order of decoders and conditions in the configuration. Verdicts are made of
-``runs.csv``, ``speakers.csv`` and ``learning.csv``.
+At each of its looks, a claim is judged on the first n seeds, at the level of the look. The first look that decides it
+gives its verdict, and later seeds do not change it. So the verdict depends only on the records and the claim. It does
+not depend on how often someone looked, or on the order of decoders and conditions in the configuration. Verdicts are
+made from ``runs.csv``, ``speakers.csv`` and ``learning.csv``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,11 +28,11 @@ from lrsms.statistics.looks import Look
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The same comparison on another endpoint: numbers, no verdict.
+    """The same comparison on another endpoint: numbers without a verdict.
 
     Attributes:
-        endpoint: which.
-        findings: of the rules of error rates.
+        endpoint: the endpoint.
+        findings: findings of the rules of error rates.
     """
 
     endpoint: Endpoint
@@ -41,26 +41,26 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim and what a study says of it.
+    """A claim and its verdict by the results of a study.
 
     Attributes:
-        id: of the claim.
-        claim: as it was stated.
+        id: id of the claim.
+        claim: the claim as it was stated.
         place: where it was tested.
-        verdict: of all rules together.
-        findings: one for each rule, at the look that decides or else the last that has come.
-        compared: the groups in words.
-        decoder: whose hypotheses were scored; empty where no rates are compared.
-        condition: likewise, several joined by " + ".
+        verdict: the verdict of all rules together.
+        findings: one for each rule, at the look that decides, or else at the last look that was reached.
+        compared: the compared groups in words.
+        decoder: the decoder whose hypotheses were scored; empty where no rates are compared.
+        condition: the condition, or several joined by " + "; empty where no rates are compared.
         p_holm: p of the conjunction, adjusted for the other claims of the table; NaN where no part is a test.
         training: how far the compared models were trained, in a sentence; empty where no rates are compared.
         needs: what would decide it, or what is missing; empty if it is decided.
-        metric: the error rate that is compared, if any is.
-        look: at which it was judged; None before the first, and where no runs are compared.
-        seeds: with which every compared run has ended, at and after that look.
-        between: numbers on all these seeds, where they are more than the look's; no verdict.
-        sensitivity: the other endpoints.
-        cells: whose runs are compared.
+        metric: the compared error rate; None where no rates are compared.
+        look: the look at which it was judged; None before the first, and where no runs are compared.
+        seeds: number of seeds for which every compared run has ended, now.
+        between: numbers on all these seeds, if there are more than at the look; no verdict.
+        sensitivity: the same comparison on other endpoints.
+        cells: cells whose runs are compared.
     """
 
     id: str
@@ -83,17 +83,17 @@ class Outcome:
 
     @property
     def p(self) -> float:
-        """Of the conjunction: the largest of its parts; NaN where no part is a test."""
+        """The p of the conjunction: the largest p of its parts; NaN where no part is a test."""
         return max((finding.p for finding in self.findings if not isnan(finding.p)), default=nan)
 
 
 def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Outcome]:
-    """What the results of one study say of its claims, with Holm's adjustment over them.
+    """The outcomes of a study's claims, with Holm's adjustment over them.
 
     Args:
-        claims: those of the study (``claims_of``).
-        folder: of the study's tables; where it is absent every claim is not run.
-        place: what the study was asked of.
+        claims: claims of the study (``claims_of``).
+        folder: folder of the study's tables; if it is absent, every claim is "not run".
+        place: study, task, scale and corpus.
 
     Raises:
         ValueError: one line: a file is malformed, or a group matches no cell.
@@ -106,7 +106,7 @@ def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Ou
 
 
 def with_holm(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The same, adjusted by Holm for one another."""
+    """The same outcomes, with Holm's adjustment over all of them."""
     adjusted = stats.holm([outcome.p for outcome in outcomes])
     return [replace(outcome, p_holm=p) for outcome, p in zip(outcomes, adjusted, strict=True)]
 
@@ -129,23 +129,23 @@ class _Judge:
         self.looks = looks.plan(claim.looks)
 
     def comparisons(self) -> list[Pairs]:
-        """What is compared by itself: each part, or each value of a family."""
+        """The separate comparisons of a claim: each part, or each value of a family."""
         field = self.claim.family
         if field is None:
             return [pairs for _, pairs in self.parts]
         return list(_members(self.parts[0][1], field).values())
 
     def needed(self) -> tuple[str, ...]:
-        """The cells whose runs a verdict rests on: of a trend, the dense model's too."""
+        """The cells whose runs decide the verdict; for a trend, also the dense model."""
         dense = [cell.baseline for cell in self.cells if cell.baseline] if "trend" in self.claim.all_rules else []
         return tuple(dict.fromkeys([*(cell.name for cell in self.cells), *dense]))
 
     def done(self, pairs: Pairs) -> list[int]:
-        """The first seeds with which every run of a comparison has ended."""
+        """The first seeds for which every run of a comparison has ended."""
         return comparison.complete_seeds(unique(pairs), self.results)
 
     def outcome(self) -> Outcome:
-        """The verdict."""
+        """Judges the claim."""
         text = "; ".join(compared(part, pairs) for part, pairs in self.parts)
         none = Outcome(self.name, self.claim, self.place, "not run", (), text, metric=self.metric)
         if self.of_runs:
@@ -181,7 +181,7 @@ class _Judge:
         )
 
     def looked(self, due: Sequence[Look]) -> tuple[Look | None, tuple[Finding, ...]]:
-        """The first look that decides, or the last that has come; before the first, numbers without a verdict."""
+        """The first look that decides, or the last that was reached. Before the first, numbers without a verdict."""
         for look in due:
             findings = self.findings(look.seeds, look)
             if combine(findings) in ("supported", "contradicted"):
@@ -198,7 +198,7 @@ class _Judge:
         )
 
     def findings(self, seeds: int, look: Look | None, endpoint: Endpoint | None = None) -> tuple[Finding, ...]:
-        """What every rule says on so many seeds; on an endpoint that is not the claim's, only rules of error rates."""
+        """Findings of every rule on so many seeds; on an endpoint other than the claim's, only rules of error rates."""
         threshold, found = self.threshold(look), []
         for part, pairs in self.parts:
             for rule in part.rules:
@@ -215,7 +215,7 @@ class _Judge:
         endpoint: Endpoint,
         threshold: Threshold,
     ) -> Finding:
-        """What one rule says, of a family or of all pairs together; with what would decide it."""
+        """The finding of one rule, for a family or for all pairs together, with what would decide it."""
 
         def one(some_pairs: Pairs) -> tuple[Finding, Compared]:
             done = self.done(some_pairs) if seeds else []
@@ -232,7 +232,7 @@ class _Judge:
         return some(members, threshold)
 
     def threshold(self, look: Look | None) -> Threshold:
-        """What the claim states, at the level of a look."""
+        """The numbers that the claim states, at the level of a look."""
         claim = self.claim
         stated = Threshold(
             claim.margin, claim.least / self.metric.scale, claim.times_fewer, (claim.speedup or {}).get(self.place.task)
@@ -250,7 +250,7 @@ class _Judge:
         return tuple(Sensitivity(one, self.findings(seeds, look or self.looks[0], one)) for one in others)
 
     def absent(self) -> str:
-        """What of the endpoint the project does not test, in a sentence; empty if nothing."""
+        """Says which part of the endpoint the project does not test; empty if it tests all."""
         if not self.of_rates:
             return ""
         tested = self.results.endpoints
@@ -266,7 +266,7 @@ class _Judge:
         return ""
 
     def needs(self, findings: Sequence[Finding], look: Look | None) -> str:
-        """What would decide it."""
+        """Says what would decide it."""
         if any(finding.verdict == "not run" for finding in findings):
             return self.missing(findings)
         if look is not None and look.final:
@@ -277,7 +277,7 @@ class _Judge:
         return " ".join(said)
 
     def missing(self, findings: Sequence[Finding]) -> str:
-        """What is not there."""
+        """Says what is missing."""
         unfinished = [
             f"'{cell.name}' ({cell.finished} of {cell.seeds} seed{'s' if cell.seeds != 1 else ''} finished)"
             for cell in self.cells

@@ -1,7 +1,7 @@
-"""Two cells on the same seeds and units: their edits side by side, and what the difference of their rates is.
+"""Compares two cells on the same seeds and units: their edits in pairs, and the difference of their rates.
 
-Cells are configurations, here each given as its runs by seed. Whoever compares two of them, for a table or for a
-verdict, takes the numbers from here.
+A cell is a configuration, and is given by its runs for each seed. Tables and verdicts both take their comparisons from
+here.
 """
 
 import math
@@ -25,13 +25,13 @@ Runs = Mapping[int, str]
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted on each unit, with one run, decoder and condition: ``(units,)`` each.
+    """The counts of each unit, for one run, decoder and condition: ``(units,)`` each.
 
     Attributes:
-        names: of the units.
+        names: names of the units.
         edits: word errors, or the numerator of another metric.
-        words: reference words, or its denominator.
-        unit: what they are.
+        words: reference words, or the denominator of another metric.
+        unit: speaker or utterance.
     """
 
     names: npt.NDArray[np.object_]
@@ -50,10 +50,10 @@ class Paired:
 
     Attributes:
         edits_a: ``(seeds, units)`` of the baseline.
-        edits_b: ``(seeds, units)`` of the other, with the same seeds.
+        edits_b: ``(seeds, units)`` of the other cell, with the same seeds.
         words: ``(units,)`` reference words.
-        unit: what the columns are.
-        pairs: pairs of cells, and conditions, that are summed; the counts are those of all of them.
+        unit: what a column is: speaker or utterance.
+        pairs: number of pairs of cells, and conditions, over which the counts are summed.
     """
 
     edits_a: Array
@@ -75,10 +75,10 @@ class Change:
 
     Attributes:
         value: the mean over seeds.
-        interval: of the crossed model of seeds and units; ``UNKNOWN`` with one seed, since what another seed would
-            change is then not known, and often more than what other units would.
-        effect: the crossed model; None with one seed, which determines none.
-        improvement: with one seed, the share of resamples in which B makes fewer errors; otherwise None.
+        interval: interval by the crossed model of seeds and units. It is ``UNKNOWN`` with one seed: the change by
+            another seed is then unknown, and often larger than the change by other units.
+        effect: the crossed model; None with one seed.
+        improvement: with one seed, the share of resamples in which B makes fewer errors; else None.
     """
 
     value: float
@@ -88,12 +88,12 @@ class Change:
 
 
 def by_run(speakers: pd.DataFrame, numerator: str = "edits", denominator: str = "words") -> Edits:
-    """Counts by run, decoder and condition from the rows of ``speakers.csv``, their units in the order of their names.
+    """Counts by run, decoder and condition from the rows of ``speakers.csv``, with units in the order of their names.
 
-    ``metrics.csv`` has the same rows for other metrics, of which these are the columns.
+    ``metrics.csv`` has the same rows for other metrics; the arguments name its columns.
 
-    A table of a thousand runs is cut into as many parts at once: a data frame for each would take longer than all the
-    statistics made of them.
+    A table of a thousand runs is cut into parts all at once. One data frame for each part would take longer than all
+    the statistics.
     """
     table = speakers.sort_values("speaker", kind="stable")
     names, unit = table["speaker"].to_numpy(dtype=object), table["unit"].to_numpy(dtype=object)
@@ -114,15 +114,15 @@ def units_of(edits: Edits, run: str, key: Key) -> Counts:
 
 
 def pair(edits: Edits, cells: Iterable[tuple[Runs, Runs]], key: Key) -> Paired:
-    """Edits of pairs of cells, summed so that each unit keeps one value a seed.
+    """Edits of pairs of cells, summed so that each unit has one value for each seed.
 
     Args:
         edits: see ``by_run``.
-        cells: for each pair the runs of A and of B; all with the same seeds.
+        cells: for each pair the runs of A and of B, all with the same seeds.
         key: decoder and condition.
 
     Raises:
-        ValueError: ``speakers.csv`` lacks a run, or pairs what was scored on different units.
+        ValueError: ``speakers.csv`` lacks a run, or runs were scored on different units.
     """
     cells = list(cells)
     seeds = sorted(cells[0][0])
@@ -144,7 +144,7 @@ def pair(edits: Edits, cells: Iterable[tuple[Runs, Runs]], key: Key) -> Paired:
 
 
 def pooled(tables: Sequence[Paired]) -> Paired:
-    """The same systems under several conditions, their edits summed so that each unit keeps one value a seed.
+    """The same systems under several conditions, with edits summed so that each unit has one value for each seed.
 
     Raises:
         ValueError: the conditions were scored on different units.
@@ -157,7 +157,7 @@ def pooled(tables: Sequence[Paired]) -> Paired:
 
 
 def change(paired: Paired) -> Change:
-    """The difference of the rates, with what can be said of its chance at this number of seeds."""
+    """The difference of the rates, with the interval that this number of seeds allows."""
     if len(paired.edits_a) > 1:
         effect = effects.difference(paired.edits_a, paired.edits_b, paired.words, paired.unit)
         return Change(effect.difference, effect.interval, effect)

@@ -1,6 +1,7 @@
-"""MAPSSWE for each run beside its baseline of the same seed: ``pairs.csv``, which describes these very hypotheses.
+"""Writes ``pairs.csv``: MAPSSWE between each run and its baseline of the same seed.
 
-It says nothing about training the two again; the change and its p in the study's table do.
+The test is about these two sets of hypotheses only. The change in the study's table, with its p, is about training
+again.
 """
 
 from collections.abc import Mapping
@@ -22,21 +23,21 @@ COLUMNS = ["cell", "seed", "run", "baseline", "decoder", "condition", "segments"
 def write(runs: pd.DataFrame, records: Path, decoding: Decoding, folder: Path) -> None:
     """Writes ``pairs.csv``: a row per finished run, decoder and condition of the test split.
 
-    Without a row are runs whose baseline has not finished with their seed, and those whose records were made before
-    alignments were kept. ``z`` is empty where the segments determine none; ``p`` is two-sided, of each pair alone.
+    A run has no row if its baseline has not finished with its seed, or if a record is from before alignments were kept.
+    ``z`` is empty if the segments determine none. ``p`` is two-sided and for each pair alone.
 
     Args:
         runs: the study's ``runs.csv``.
         records: folder of the runs' records.
         decoding: decoders and conditions.
-        folder: where the file goes.
+        folder: folder for the file.
 
     Raises:
         ValueError: one line: a score table is malformed.
     """
     finished = runs[(runs["status"] == "finished") & (runs["split"] == "test")]
     names = dict(zip(zip(finished["cell"], finished["seed"], strict=True), finished["run"], strict=True))
-    references: dict[str, Mapping[Key, dict[str, str]]] = {}  # of baselines only: all runs' would fill the memory
+    references: dict[str, Mapping[Key, dict[str, str]]] = {}  # only of baselines: all would fill the memory
     rows: list[dict[str, Any]] = []
     for (cell, baseline, seed, run), tested in finished.groupby(["cell", "baseline", "seed", "run"], sort=False):
         before = names.get((baseline, seed))

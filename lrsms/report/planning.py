@@ -1,4 +1,4 @@
-"""How large a study would have to be to see a difference of a given size, by the variance that it found itself."""
+"""Works out how large a study must be to detect a difference of a given size, from the variance that it found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Need:
     """The seeds or speakers that one comparison with the dense baseline needs.
 
     Attributes:
-        cell: what is compared.
-        power: probability that the study, as large as it is, sees the difference; None where one seed says nothing of
-            the variance between seeds.
-        seeds: how many would do, on the same units.
-        units: how many speakers or utterances would do, with the same seeds.
+        cell: the compared cell.
+        power: probability that the study detects the difference at its present size; None with one seed, which says
+            nothing about the variance between seeds.
+        seeds: number of seeds that would be enough, with the same units.
+        units: number of speakers or utterances that would be enough, with the same seeds.
     """
 
     cell: Cell
@@ -35,7 +35,7 @@ def needs(summary: Summary, difference: float) -> list[Need]:
 
     Args:
         summary: the study's results.
-        difference: of the word error rates, as a fraction.
+        difference: difference of word error rates, as a fraction.
     """
     return [
         _need(cell, difference, summary.keys[0]) for cell in summary.cells if cell.baseline and cell.status != "missing"
@@ -57,7 +57,7 @@ def _need(cell: Cell, difference: float, key: tuple[str, str]) -> Need:
 
 
 def show(folder: Path, difference: float) -> None:
-    """Prints what the comparisons of the study in ``folder`` would need to see ``difference`` (a fraction).
+    """Prints what the comparisons of the study in ``folder`` need to detect ``difference`` (a fraction).
 
     Raises:
         ValueError: one line: the results are missing or malformed, or the difference is not above 0.

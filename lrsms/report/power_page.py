@@ -1,6 +1,6 @@
-"""How likely claims are decided by each of their looks: ``docs/power.md``, by the variances that committed runs have.
+"""Writes ``docs/power.md``: how likely each look decides a claim, by the variances of committed runs.
 
-``python -m lrsms.report.power_page docs/power.md`` writes the page again.
+Run it as ``python -m lrsms.report.power_page docs/power.md``.
 """
 
 import sys
@@ -23,17 +23,17 @@ from lrsms.study.run import Task
 TASK: Task = "asr"
 SCALE, CORPUS = "tiny", "commands"
 LARGER = 10
-"""How many times larger the other test set is that is planned for."""
+"""Plans are made for the test set, and for one that is this many times larger."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a claim asks, and what is taken for true.
+    """The question of a claim, and an assumed truth.
 
     Attributes:
-        claim: its id.
-        part: which of its comparisons.
-        words: the question and the truth.
+        claim: id of the claim.
+        part: index of one of its comparisons.
+        words: the question and the assumed truth.
         loss: true loss relative to the baseline's error rate; 0 asks for parity of equals.
     """
 
@@ -80,7 +80,7 @@ def _rows(question: Question, claim: Claim, results: Path, looks: tuple[Look, ..
 
 
 def _planned(question: Question, claim: Claim, results: Path) -> tuple[Effect, float]:
-    """The model whose components are planned with, and the size that the test must see, above zero (a fraction)."""
+    """The model that has the variances for the plan, and the size to detect, above zero (a fraction)."""
     paired, threshold = _paired(question, claim, results)
     if question.loss:
         return difference_of(paired), question.loss * paired.rates[0]
@@ -100,7 +100,7 @@ def _paired(question: Question, claim: Claim, results: Path) -> tuple[Paired, Th
 
 
 def _components(claims: dict[str, Claim], results: Path) -> str:
-    """What was found and is planned with, in points of WER."""
+    """The variances behind the plan, as standard deviations in points of WER."""
     rows = []
     for question in QUESTIONS:
         effect, size = _planned(question, claims[question.claim], results)

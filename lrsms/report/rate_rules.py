@@ -1,9 +1,9 @@
 """The rules of trained runs: parity, degradation, improvement, trend, onset, sooner.
 
-Each takes A, the baseline, and B, and says *supported*, *contradicted* or *undecided* at the level of the look. What
-matters is a margin stated beforehand: a fraction of A's error rate, and at least some points. Parity and improvement
-are supported only where B fails to converge no more often than A, and a group that fails more often by Fisher's exact
-test at the same level is worse, whatever the error rate of the runs that did converge.
+Each rule compares A, the baseline, with B. It says *supported*, *contradicted* or *undecided* at the level of the look.
+The claim states a margin in advance: a fraction of A's error rate, and at least some points. Parity and improvement are
+supported only if B does not fail to converge more often than A. If a group fails more often, by Fisher's exact test at
+the same level, it is worse, whatever the error rate of its runs that converged.
 """
 
 import math
@@ -25,7 +25,7 @@ _SOONER = "times the rate of beginning to learn"
 
 
 def parity(compared: Compared, threshold: Threshold) -> Finding:
-    """Non-inferiority: B's rate is below A's plus the margin; better than A is parity too."""
+    """Non-inferiority: B's rate is below A's rate plus the margin. A rate better than A's is parity too."""
     if compared.paired is None:
         return _without_rates("parity", compared, threshold, worse="contradicted")
     margin, excess = allowance(compared.paired, threshold, compared.metric), excess_of(compared.paired, threshold)
@@ -42,7 +42,7 @@ def parity(compared: Compared, threshold: Threshold) -> Finding:
 
 
 def degradation(compared: Compared, threshold: Threshold) -> Finding:
-    """B is worse than A, and not on a par with it: a loss within the margin is called parity everywhere."""
+    """B is worse than A by more than parity allows: a loss within the margin counts as parity everywhere."""
     if compared.paired is None:
         return _without_rates("degradation", compared, threshold, worse="supported")
     difference, excess = difference_of(compared.paired), excess_of(compared.paired, threshold)
@@ -64,7 +64,7 @@ def degradation(compared: Compared, threshold: Threshold) -> Finding:
 
 
 def improvement(compared: Compared, threshold: Threshold) -> Finding:
-    """B is better than A; contradicted where B is worse, or a gain of the margin is excluded."""
+    """B is better than A; contradicted if B is worse, or if a gain of the margin is excluded."""
     if compared.paired is None:
         return _without_rates("improvement", compared, threshold, worse="contradicted")
     difference, short = difference_of(compared.paired), excess_of(compared.paired, threshold, gain=True)
@@ -85,7 +85,7 @@ def improvement(compared: Compared, threshold: Threshold) -> Finding:
 
 
 def trend(compared: Compared, threshold: Threshold) -> Finding:
-    """The error rate rises with the dose; contradicted where it falls, or rises by less than the margin in all."""
+    """The error rate rises with the dose; contradicted if it falls, or if its whole rise is below the margin."""
     doses = compared.doses
     if doses is None:
         return Finding("trend", "not run", compared.change)
@@ -174,7 +174,7 @@ def difference_of(paired: Paired) -> Effect:
 
 
 def excess_of(paired: Paired, threshold: Threshold, gain: bool = False) -> Effect:
-    """B's rate beyond A's and the margin, or short of a ``gain`` of the margin: above zero, B does not reach it."""
+    """B's rate minus A's rate and the margin; or, for a ``gain``, plus the margin. Above zero, B misses the margin."""
     tables = paired.edits_a, paired.edits_b, paired.words
     sign = -1 if gain else 1
     if by_points(paired, threshold):
@@ -183,7 +183,7 @@ def excess_of(paired: Paired, threshold: Threshold, gain: bool = False) -> Effec
 
 
 def by_points(paired: Paired, threshold: Threshold) -> bool:
-    """Whether the margin is that in points, since A's error rate is so low."""
+    """Whether the margin in points applies, because A's error rate is low."""
     return threshold.margin * paired.rates[0] < threshold.least
 
 
@@ -195,7 +195,7 @@ def allowance(paired: Paired, threshold: Threshold, metric: Metric) -> str:
 
 
 def slope_of(doses: Doses, threshold: Threshold) -> tuple[Effect, Effect]:
-    """The slope, and by how much it exceeds that of a rise by the margin over all doses."""
+    """The slope, and the slope minus that of a rise by the margin over all doses."""
     arguments = list(doses.edits), doses.doses, doses.words, doses.unit
     other = 0.0 if doses.other is None else np.tensordot(effects.contrast(doses.other[1]), doses.other[0], axes=1)
     reach = max(doses.doses) - min(doses.doses)
@@ -214,7 +214,7 @@ def fails_more(failures: Failures | None, alpha: float) -> bool:
 def _unless_it_fails(
     finding: Finding, failures: Failures | None, because: str, verdict: Verdict = "supported"
 ) -> Finding:
-    """The verdict, but undecided where B failed to converge more often than A."""
+    """The verdict, or undecided if B failed to converge more often than A."""
     if failures is not None and failures.more:
         return replace(finding, because=f"{because}, but it {_less_often(failures)}")
     return replace(finding, verdict=verdict, because=because)
@@ -227,7 +227,7 @@ def _less_often(failures: Failures | None) -> str:
 
 
 def _without_rates(rule: Rule, compared: Compared, threshold: Threshold, worse: Verdict) -> Finding:
-    """Where no seed converged with all compared: only convergence itself can decide."""
+    """The finding if no seed converged in all compared cells: then only convergence can decide."""
     if compared.failures is None:
         return Finding(rule, "not run", compared.change)
     finding = Finding(rule, "undecided", compared.change, failures=compared.failures, level=threshold.level)
@@ -280,7 +280,7 @@ def _few(seeds: int, failures: Failures | None = None) -> str:
 
 
 def _first(doses: Doses) -> Paired:
-    """The dense model beside the cell of the largest dose: what words and units there are."""
+    """The dense model paired with the cell of the largest dose, for the numbers of words and units."""
     return Paired(doses.edits[0], doses.edits[-1], doses.words, doses.unit, doses.counted)
 
 

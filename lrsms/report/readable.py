@@ -1,4 +1,4 @@
-"""A table for people, as Markdown and as LaTeX: columns of text, and the sentences below them."""
+"""A table for people, as Markdown and LaTeX: columns of text, with sentences below."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[:])")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the readable table; of those with ``leave_out``, the lowest goes first where space is short."""
+    """A column of the readable table. If space is short, the column with the lowest ``leave_out`` goes first."""
 
     header: str
     texts: tuple[str, ...]
@@ -36,7 +36,7 @@ class Readable:
     notes: tuple[str, ...]
 
     def frame(self) -> pd.DataFrame:
-        """As text, a row per cell."""
+        """The table as text, a row per cell."""
         return pd.DataFrame({column.header: column.texts for column in self.columns}, dtype="str")
 
 
@@ -71,15 +71,15 @@ def latex(table: Readable, name: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """``text`` on one line, with the characters that mean something to LaTeX made to mean themselves."""
+    """``text`` on one line, with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(char, char) for char in printable(_BREAK.sub(" ", text)))
 
 
 def escape_markdown(text: str) -> str:
-    """``text`` on one line, with what would be HTML, a link or a picture there made to mean itself."""
+    """``text`` on one line, escaped so that it makes no HTML, link or picture."""
     return _MARKUP.sub(r"\\\g<0>", printable(_BREAK.sub(" ", text)))
 
 
 def as_p(value: float) -> str:
-    """Three decimals, or that it is smaller."""
+    """A p with three decimals; a smaller one is shown as less than 0.001."""
     return "<0.001" if value < 0.001 else f"{value:.3f}"

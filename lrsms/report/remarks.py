@@ -1,6 +1,6 @@
 """Remarks on a study's records for the reader of its table: lines that ``aggregate`` writes beside the tables.
 
-There is no file where there is nothing to say.
+If there is nothing to say, there is no file.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ FILE = "remarks.txt"
 
 
 def write(remarks: Sequence[str], folder: Path) -> None:
-    """Writes ``remarks.txt``, a line each; removes an old one where there are none."""
+    """Writes ``remarks.txt``, one line each; without remarks, removes an old file."""
     if remarks:
         write_atomically(folder / FILE, "".join(f"{remark}\n" for remark in remarks).encode())
     else:
@@ -20,7 +20,7 @@ def write(remarks: Sequence[str], folder: Path) -> None:
 
 
 def read(folder: Path) -> tuple[str, ...]:
-    """The lines of ``remarks.txt``, none where there is no such file.
+    """The lines of ``remarks.txt``; none if there is no such file.
 
     Raises:
         ValueError: one line: it cannot be read.

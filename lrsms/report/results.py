@@ -1,6 +1,6 @@
-"""The folder of a study's results: what it is called, which choice it was made from, and what it keeps of the project.
+"""The folder of a study's results: its name, the list of its runs, and the project that it keeps.
 
-``project.json`` lies beside the tables and is committed with them, so that a fresh clone knows what to make them of.
+``project.json`` lies beside the tables and is committed with them, so that a fresh clone can make the tables again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ FILE = "project.json"
 
 @dataclass(frozen=True)
 class Place:
-    """What a study was asked of; its results are in a folder of their own."""
+    """Study, task, scale and corpus; each place has its own folder of results."""
 
     study: str
     task: Task
@@ -29,7 +29,7 @@ class Place:
 
     @classmethod
     def of(cls, project: Project) -> "Place":
-        """What a project asks of its study."""
+        """The place that a project asks for."""
         return cls(project.study, project.task, project.scale, project.corpus)
 
     @property
@@ -44,12 +44,12 @@ def folder_name(project: Project) -> str:
 
 
 def selection_name(project: Project, experiments: Sequence[Experiment], claims: Mapping[str, Claim]) -> str:
-    """Name of the list of runs: another choice of runs, decoding, order or claims has another name.
+    """Name of the list of runs. Another choice of runs, decoding, order or claims gives another name.
 
-    Results are then made anew also where the workflow remembers nothing, as in a fresh clone.
+    So results are made again even if the workflow remembers nothing, as in a fresh clone.
     """
     decoding = project.decoding
-    order = [list(decoding.decoders), list(decoding.conditions)]  # which tables and figures show first
+    order = [list(decoding.decoders), list(decoding.conditions)]  # tables and figures show the first ones
     trains = any(experiment.trained for experiment in experiments)
     nuisance = sorted({field for experiment in experiments for field in experiment.nuisance})
     choice: list[Any] = [sorted(experiment.name for experiment in experiments), decoding.digest, order]
@@ -60,7 +60,7 @@ def selection_name(project: Project, experiments: Sequence[Experiment], claims: 
 
 
 def save_project(project: Project, folder: Path) -> None:
-    """Writes ``project.json``: all that results depend on, and nothing about this machine."""
+    """Writes ``project.json``, which has all that results depend on, and nothing about this machine."""
     others = {"roots", "decoders", "decoders_of", "conditions"}
     content = project.model_dump(mode="json", exclude=others, exclude_none=True)
     decoding = project.decoding.model_dump(mode="json", exclude_none=True)
@@ -74,10 +74,10 @@ def committed(results: Path) -> list[Path]:
 
 
 def load_project(folder: Path) -> Project:
-    """What ``save_project`` wrote.
+    """The project that ``save_project`` wrote.
 
     Raises:
-        ValueError: one line: it is malformed, or of another folder.
+        ValueError: one line: it is malformed, or belongs to another folder.
     """
     path = folder / FILE
     project = parse(Project, read_json(path, "run the study again"), str(path))

@@ -1,4 +1,4 @@
-"""Sentences on the data behind error rates, and on their intervals."""
+"""Sentences about the data behind error rates, and about their intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class Sample:
     """The data behind a condition's error rates.
 
     Attributes:
-        split: of the corpus.
-        utterances: how many.
-        words: of all references.
-        speakers: None where they are unknown.
-        unit: speaker or utterance, which intervals resample.
-        effective_units: how many units of equal length weigh as much as these.
+        split: split of the corpus.
+        utterances: number of utterances.
+        words: words of all references.
+        speakers: number of speakers; None where they are unknown.
+        unit: the unit that intervals resample: speaker or utterance.
+        effective_units: number of units of equal length that would weigh as much.
     """
 
     split: str
@@ -49,7 +49,7 @@ def weigh_as(units: int, effective: float) -> str:
 
 
 def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample | None:
-    """What a condition was scored on, by the first finished run; None where there is none."""
+    """The data of a condition, from the first finished run; None if there is none."""
     part = runs[(runs["condition"] == condition) & (runs["status"] == "finished")]
     if part.empty:
         return None
@@ -61,10 +61,10 @@ def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample
 
 
 def describe_samples(samples: Mapping[str, Sample], seeds: Iterable[int], metric: Metric) -> list[str]:
-    """For each condition, or several alike, what was counted and what the intervals are: a few sentences.
+    """A few sentences on counts and intervals for each condition; conditions with the same data share them.
 
     Args:
-        samples: by condition.
+        samples: the data by condition.
         seeds: numbers of seeds of the study's cells.
         metric: the study's error rate.
     """

@@ -1,4 +1,4 @@
-"""Cells of a study by the values of their fields, and pairs of cells that differ in named fields only."""
+"""Selects cells of a study by the values of their fields, and pairs of cells that differ only in named fields."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -38,9 +38,9 @@ def select(selection: Selection, cells: Sequence[Cell], where: str) -> list[Cell
 def matched(
     against: Sequence[Cell], group: Sequence[Cell], named: Collection[str], where: str
 ) -> list[tuple[Cell, Cell]]:
-    """For each cell of a group the one of the other group that is alike in every field that is not named.
+    """Pairs each cell of a group with the cell of the other group that is equal in every field that is not named.
 
-    Where each group is a single cell, these are the pair, whatever else differs between them.
+    If each group is a single cell, these are the pair, whatever else differs between them.
 
     Raises:
         ValueError: one line: a cell has no such partner, or several, or is its own.

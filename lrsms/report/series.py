@@ -1,6 +1,6 @@
-"""How a figure groups and names cells: which points one line joins, what the legend calls it, where points stand.
+"""Groups and names the cells of a figure: the points that a line joins, its label, and the places of points.
 
-Every series of a panel has its own marker, so that colour is a help and not needed.
+Every series of a panel has its own marker, so that the figure can be read without colour.
 """
 
 import textwrap
@@ -18,7 +18,7 @@ from lrsms.study.fields import short_name
 LABEL_WIDTH = 48
 """Characters of a legend's line that fit into one column."""
 MOST_SERIES = 6
-"""More than these in one panel cannot be told apart: there is one panel for each set of targets then."""
+"""More series than this in one panel cannot be told apart, so each set of targets gets its own panel."""
 
 _MARKERS = "osD^vP*X<>hd8p"
 Dashes = str | tuple[int, tuple[int, ...]]
@@ -27,7 +27,7 @@ LINES: list[Dashes] = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn."""
+    """Colour, line and marker of a series."""
 
     color: tuple[float, float, float]
     line: Dashes
@@ -36,7 +36,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Series:
-    """Low-rank cells that differ in the ratio only, from the lowest on, and how they are drawn."""
+    """Low-rank cells that differ only in the ratio, from the lowest ratio on, and their look."""
 
     label: str
     cells: tuple[Cell, ...]
@@ -48,9 +48,9 @@ class Panel:
     """Series that share a panel, with the dense cells that belong beside them.
 
     Attributes:
-        title: what the series have in common that other panels' have not; empty where there is one panel.
+        title: what the series share, and series of other panels do not; empty if there is one panel.
         series: low-rank cells.
-        dense: the dense cells that these are compared with, and those that nothing is.
+        dense: the dense cells that these are compared with, and dense cells without any comparison.
     """
 
     title: str
@@ -63,7 +63,7 @@ class Setting:
     """A low-rank cell in words, without its ratio.
 
     Attributes:
-        targets: what is factorised.
+        targets: the factorised targets.
         factors: rank mapping, and initialisation of the factors.
         axes: values of the study's other fields.
     """
@@ -74,7 +74,7 @@ class Setting:
 
 
 def all_panels(summary: Summary) -> list[Panel]:
-    """Every cell of the study: in one panel, or where that has too many series, in one for each set of targets."""
+    """Every cell of the study, in one panel; if that has too many series, in one panel for each set of targets."""
     groups = settings(summary)
     common = _common(groups)
     if len(groups) <= MOST_SERIES or len({_split(setting, common) for setting in groups}) == 1:
@@ -102,7 +102,7 @@ def joint_panel(summary: Summary) -> Panel:
 
 
 def settings(summary: Summary) -> dict[Setting, list[Cell]]:
-    """Low-rank cells that differ in the ratio only."""
+    """Low-rank cells that differ only in the ratio."""
     groups: dict[Setting, list[Cell]] = defaultdict(list)
     for cell, targets in zip(summary.cells, short_targets(summary.cells)[0], strict=True):
         if targets:
@@ -139,7 +139,7 @@ def usual_settings(summary: Summary) -> list[str]:
 
 
 def dense_cells(summary: Summary, beside: Sequence[Cell] | None = None) -> list[Cell]:
-    """The dense cells; with ``beside``, those that these cells are compared with, and those that nothing is."""
+    """The dense cells; with ``beside``, only those that these are compared with, and those without any comparison."""
     dense = [cell for cell in summary.cells if not cell.targets]
     if beside is None:
         return dense
@@ -149,7 +149,7 @@ def dense_cells(summary: Summary, beside: Sequence[Cell] | None = None) -> list[
 
 
 def dense_labels(summary: Summary) -> dict[str, str]:
-    """By name, what the legend calls a dense cell: what it varies from the dense baseline, which is ``dense``."""
+    """Labels of dense cells by name: their difference from the dense baseline, which is ``dense``."""
     dense = dense_cells(summary)
     usual = next((cell.axes for cell in dense if not cell.baseline), {})
     labels = {}
@@ -160,13 +160,13 @@ def dense_labels(summary: Summary) -> dict[str, str]:
 
 
 def dodge(cells: Iterable[Cell], place: Callable[[Cell], float], spread: float, near: float) -> dict[str, float]:
-    """Positions by cell name: what would lie on top of one another stands side by side around its true place.
+    """Positions by cell name. Cells that would cover one another stand side by side around their true place.
 
     Args:
-        cells: to be placed.
+        cells: the cells to place.
         place: true position of a cell.
         spread: distance between neighbours that stand side by side.
-        near: largest distance from the first of a crowd to the last.
+        near: largest distance from the first to the last cell of such a group.
     """
     crowds: list[list[tuple[float, str]]] = []
     for point in sorted(((place(cell), cell.name) for cell in cells), key=lambda point: point[0]):
@@ -189,16 +189,16 @@ def by_stack(targets: Iterable[str]) -> str:
 
 
 def fold(text: str, width: int) -> str:
-    """As few lines of at most ``width`` characters as there can be, of about the same length."""
+    """The text in as few lines of at most ``width`` characters as possible, of about equal length."""
     lines = len(textwrap.wrap(text, width, break_long_words=False))
     fitting = [w for w in range(1, width + 1) if len(textwrap.wrap(text, w, break_long_words=False)) <= lines]
     return textwrap.fill(text, min(fitting), break_long_words=False)
 
 
 def _joint_series(groups: dict[Setting, list[Cell]], common: Setting) -> Iterable[Series]:
-    """Series of one panel: labels say what is unusual, colours and lines go by target set.
+    """Series of one panel. Labels name unusual values; each set of targets has its colour and line.
 
-    Where there is one set, labels leave it out and say what varies.
+    If there is one set, labels leave it out and name what varies.
     """
     by_set = looks_of(setting.targets for setting in groups)
     varying = [len(set(texts)) > 1 for texts in zip(*((*s.factors, *s.axes) for s in groups), strict=True)]
@@ -224,7 +224,7 @@ def _unusual(words: Sequence[str], usual: Sequence[str]) -> list[str]:
 
 
 def _common(groups: Iterable[Setting]) -> Setting:
-    """The values that most series share, which their labels leave out."""
+    """The values that most series share; labels leave them out."""
     found = list(groups)
     factors = (_most_common(place) for place in zip(*(setting.factors for setting in found), strict=True))
     axes = (_most_common(place) for place in zip(*(setting.axes for setting in found), strict=True))

@@ -1,4 +1,4 @@
-"""What a step time file says, checked: a speed-up with its interval, and what was counted of the networks."""
+"""Reads and checks a step time file: a speed-up with its interval, and counts of the networks."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ _MOST = 1e18
 
 
 def read_steptime(path: Path) -> dict[str, Any]:
-    """Columns of a step time file; none where it was not measured."""
+    """Columns from a step time file; none if there is no measurement."""
     if not path.is_file():
         return {}
     numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}

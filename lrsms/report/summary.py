@@ -1,6 +1,6 @@
-"""What a study found out about each of its cells: the one place where counts become rates with intervals.
+"""Computes rates with intervals from the counts of each cell of a study. Nothing else does this.
 
-Tables and figures show what this returns.
+Tables and figures show the result.
 """
 
 import math
@@ -25,7 +25,7 @@ from lrsms.statistics.stats import Interval
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted of a study's runs: edits, and by name of a further metric its numerators and denominators."""
+    """The counts of a study's runs: edits, and for each further metric its numerators and denominators."""
 
     edits: paired.Edits
     further: Mapping[str, paired.Edits]
@@ -33,20 +33,20 @@ class Counted:
 
 @dataclass(frozen=True)
 class Summary:
-    """All cells of a study, dense ones first, and what they were measured on.
+    """All cells of a study, dense cells first, and the data behind them.
 
     Attributes:
-        cells: in the order of the study, dense cells before the others.
-        decoders: in the order of the configuration; the last is the primary one.
-        conditions: those of the test split, in the order of the configuration; all of them if none is. A study that
-            trains nothing has neither decoders nor conditions.
-        samples: by condition; without those that nothing has been scored on.
-        devices: on which the step times were measured.
+        cells: the cells in the order of the study, dense cells before the others.
+        decoders: decoders in the order of the configuration; the last is the primary one.
+        conditions: conditions of the test split, in the order of the configuration; all of them if none is of it. A
+            study that trains nothing has neither decoders nor conditions.
+        samples: data by condition, for conditions with any score.
+        devices: devices on which step times were measured.
         choices: how nuisance fields and length bonuses were chosen, in words.
-        remarks: what else there is to know of the records.
-        metric: the error rate: of words, or of characters.
-        further: other metrics that are known of any cell.
-        left_out: what of the corpus no run was trained or scored on, in words.
+        remarks: remarks on the records.
+        metric: the error rate, of words or of characters.
+        further: other metrics that any cell has.
+        left_out: the part of the corpus on which no run was trained or scored, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def described_samples(self) -> list[str]:
-        """What was counted, and what the intervals are, in sentences."""
+        """Sentences about the counts and the intervals."""
         return describe_samples(self.samples, (cell.seeds for cell in self.cells), self.metric)
 
     @property
@@ -71,7 +71,7 @@ class Summary:
         return [(decoder, condition) for condition in self.conditions for decoder in reversed(self.decoders)]
 
     def keys_of(self, metric: Metric) -> list[Key]:
-        """The same of another metric; the decoder is empty where none is part of it."""
+        """The same for another metric; the decoder is empty if the metric does not depend on it."""
         return further.keys_of(metric, self.keys)
 
 
@@ -109,9 +109,9 @@ def summarise(folder: Path) -> Summary:
 
 
 def holm(summary: Summary) -> dict[str, float]:
-    """By cell the p of its change with the primary decoder and condition, adjusted for the other cells of the table.
+    """For each cell, the p of its change (primary decoder and condition), adjusted for the other cells of the table.
 
-    Cells without a p of the crossed model (fewer than ``MIN_SEEDS`` seeds, no baseline, unfinished) are no comparisons.
+    Cells without a p of the crossed model do not count: fewer than ``MIN_SEEDS`` seeds, no baseline, or unfinished.
     """
     changed = {
         cell.name: score.effect.p
@@ -123,7 +123,7 @@ def holm(summary: Summary) -> dict[str, float]:
 
 
 def _with_scores(cell: Cell, baseline: Cell | None, rows: pd.DataFrame, counted: Counted) -> Cell:
-    """The cell with what it has beside its baseline, and its metrics once all of its seeds have finished."""
+    """The cell with its comparison to the baseline, and with its metrics once all of its seeds have finished."""
     before = baseline.parameters if baseline is not None else None
     cell = replace(cell, times_fewer=before / cell.parameters if before and cell.parameters else None)
     if cell.status != "finished":
@@ -146,7 +146,7 @@ def _with_scores(cell: Cell, baseline: Cell | None, rows: pd.DataFrame, counted:
 
 
 def _measured(edits: paired.Edits, cell: Cell, key: Key) -> bool:
-    """Whether the metric is known of all of the cell's seeds: records from before it was kept lack it."""
+    """Whether the metric is known for all seeds of the cell; old records may lack it."""
     return all((run, *key) in edits and edits[(run, *key)].words.any() for run in cell.runs.values())
 
 
@@ -159,7 +159,7 @@ def _score(cell: Cell, baseline: Cell | None, edits: paired.Edits, key: Key) -> 
     else:
         interval = stats.bootstrap_rate(units[0].edits, units[0].words)
     score = Score(Estimate(math.fsum(rates) / len(rates), interval))
-    # A mean over fewer seeds than the rate beside it would not be seen as one.
+    # A reader would not see that a mean has fewer seeds than the rate beside it.
     if baseline is None or not cell.runs.keys() <= baseline.finished_runs.keys():
         return score
     before = {seed: baseline.finished_runs[seed] for seed in cell.runs}
@@ -171,9 +171,9 @@ def _score(cell: Cell, baseline: Cell | None, edits: paired.Edits, key: Key) -> 
 
 
 def _alike(edits: paired.Edits, before: str, run: str, key: Key) -> bool:
-    """Whether two runs are counted per the same: not losses of an old record, nor those per token of two tokenizers.
+    """Whether two runs have the same denominators. Losses of old records, or of two tokenizers, may not.
 
-    Of reference words, which all runs share, ``paired.pair`` refuses a difference.
+    All runs share reference words, so there ``paired.pair`` refuses a difference.
     """
     if key[0]:
         return True

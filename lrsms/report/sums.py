@@ -1,6 +1,6 @@
 """``SHA256SUMS``: checksums of a study's aggregates, as ``sha256sum`` writes and checks them.
 
-Tables, figures and claims are made of these files. One that was cut, or in which a letter flipped, is refused.
+Tables, figures and claims are made from these files. A file that was cut or changed is refused.
 """
 
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ _REMEDY = "delete it to aggregate again"
 
 
 def write(folder: Path, names: Iterable[str]) -> None:
-    """Writes the checksums of the files of these names that are there."""
+    """Writes the checksums of those of these files that exist."""
     lines = [f"{file_hash(folder / name)}  {name}\n" for name in names if (folder / name).is_file()]
     write_atomically(folder / FILE, "".join(lines).encode())
 
 
 def check(folder: Path) -> None:
-    """Looks whether a study's aggregates are as they were written; of before there were checksums, there are none.
+    """Checks that a study's aggregates are as they were written. Old studies have no checksums.
 
     Raises:
-        ValueError: one line: a file is not, or the checksums are malformed.
+        ValueError: one line: a file was changed, or the checksums are malformed.
     """
     sums = folder / FILE
     if not sums.is_file():

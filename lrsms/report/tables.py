@@ -1,4 +1,4 @@
-"""A study's result table: complete as CSV; as much as can be read at once as Markdown, LaTeX and on the terminal."""
+"""A study's result table: complete as CSV, and in readable width as Markdown, as LaTeX and on the terminal."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ from lrsms.study.fields import short_name
 
 AT_MOST = "at most"
 WIDTH = 160
-"""Characters that a Markdown line may take; columns that can be missed are left out until it fits."""
+"""Largest width of a Markdown line, in characters; less important columns are left out until it fits."""
 _INTEGERS = ["diverged_at", "parameters", "parameters_factorised", "parameters_factorised_dense"]
 _ENCODER = "encoder."
 
@@ -51,7 +51,7 @@ def render_terminal(folder: Path, console: Console | None = None) -> None:
         ValueError: as ``write``.
     """
     console = console or open_console()
-    if not console.is_terminal:  # a log has no width of its own
+    if not console.is_terminal:  # a log has no width
         console = open_console(WIDTH, file=console.file)
     table = readable(summarise(folder), console.width, separator=2)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
@@ -66,7 +66,7 @@ def render_terminal(folder: Path, console: Console | None = None) -> None:
 
 
 def complete(summary: Summary) -> pd.DataFrame:
-    """Everything that is known, as numbers: a row per cell; error rates in percent."""
+    """All that is known as numbers, a row per cell; error rates in percent."""
     rows = []
     adjusted = holm(summary)
     rate = summary.metric.short.lower()
@@ -108,7 +108,7 @@ def complete(summary: Summary) -> pd.DataFrame:
 
 
 def readable(summary: Summary, width: int, separator: int = 3) -> Readable:
-    """The columns that fit into ``width`` characters, ``separator`` of them between two; constants are notes."""
+    """The columns that fit into ``width`` characters, with ``separator`` between two; constant columns become notes."""
     columns, notes = _describing_columns(summary)
     columns += _measured_columns(summary)
     left_out = []
@@ -120,7 +120,7 @@ def readable(summary: Summary, width: int, separator: int = 3) -> Readable:
 
 
 def short_targets(cells: Sequence[Cell]) -> tuple[list[tuple[str, ...]], bool]:
-    """The cells' targets, and whether they all are in the encoder and so go without ``encoder.``."""
+    """The cells' targets, and whether all are in the encoder, so that ``encoder.`` is left out."""
     targets = [target for cell in cells for target in cell.targets]
     in_encoder = bool(targets) and all(target.startswith(_ENCODER) for target in targets)
     prefix = _ENCODER if in_encoder else ""
@@ -210,7 +210,7 @@ def _scored_columns(summary: Summary) -> list[Column]:
 
 
 def _p_columns(summary: Summary) -> list[Column]:
-    """The p of each change, as it is and adjusted; none where no comparison has one."""
+    """The p of each change, raw and adjusted; no columns if no comparison has a p."""
     adjusted = holm(summary)
     if not adjusted:
         return []
@@ -234,9 +234,9 @@ def _quantity(
 
 
 def _comparable_steps(cells: Sequence[Cell]) -> list[float | None]:
-    """Milliseconds of a step: the dense baseline's over each cell's speed-up.
+    """Milliseconds of a step: the dense baseline's time over each cell's speed-up.
 
-    A cell's own milliseconds were measured at another moment than the other cells'; only the ratio is free of drift.
+    Cells were measured at different moments, so their own milliseconds may drift. Only the ratio does not.
     """
     dense = next((cell.step_ms for cell in cells if cell.step_ms is not None and cell.speedup is None), None)
     if dense is None:
@@ -249,7 +249,7 @@ def _scaled(value: float | None, unit: float) -> float | None:
 
 
 def _which(summary: Summary, key: Key) -> str:
-    """Decoder and condition, as far as there is more than one."""
+    """Decoder and condition, each only if there is more than one."""
     decoder = key[0] if len(summary.decoders) > 1 else ""
     condition = key[1] if len(summary.conditions) > 1 else ""
     return "".join(f" {part}" for part in (decoder, condition) if part)

@@ -1,4 +1,4 @@
-"""The utterances of a study: every run is scored on the same, so that counts pair up and are summed alike."""
+"""The utterances of a study. Every run is scored on the same ones, so that counts can be paired and summed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ _IDENTITY = ["decoder", "condition", "id", "speaker", "words", "characters"]
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one decoder and condition, and the units that they are resampled in.
+    """The rows of one decoder and condition, and their units of resampling.
 
     Attributes:
-        rows: in a table of ``Utterances.ordered``.
-        codes: by row the index of its unit.
-        units: by unit what ``speakers.csv`` says of it in every run.
-        speakers: their number; None where they are unknown.
+        rows: indices of the rows in a table of ``Utterances.ordered``.
+        codes: for each row the index of its unit.
+        units: for each unit the columns of ``speakers.csv`` that are the same in every run.
+        speakers: number of speakers; None where they are unknown.
     """
 
     rows: slice
@@ -34,10 +34,10 @@ class Part:
 
 
 class Utterances:
-    """What the score tables of a study's runs have in common, found once.
+    """The content that all score tables of a study share, found once.
 
     Args:
-        run: whose score table this is.
+        run: the run of the score table.
         scores: the table, not empty.
     """
 
@@ -51,12 +51,12 @@ class Utterances:
         self.parts: dict[Key, Part] = {(str(d), str(c)): _part(rows) for (d, c), rows in groups}
 
     def counts(self, run: str, scores: pd.DataFrame, records: Path) -> npt.NDArray[np.int64]:
-        """The ``COUNTS`` of a run by row of the parts: ``(rows, counts)``.
+        """The ``COUNTS`` of a run, in the rows of the parts: ``(rows, counts)``.
 
         Raises:
-            ValueError: one line: the table is of other utterances or references, whose counts do not pair up.
+            ValueError: one line: the table has other utterances or references, so that counts cannot be paired.
         """
-        if scores[_IDENTITY].equals(self._given):  # as tables are written
+        if scores[_IDENTITY].equals(self._given):  # tables are written in this order
             return scores[[*COUNTS]].to_numpy()[self._order]
         ordered = scores.sort_values(_IDENTITY, ignore_index=True)
         if not ordered[_IDENTITY].equals(self._identity):
@@ -67,7 +67,7 @@ class Utterances:
         return ordered[[*COUNTS]].to_numpy()
 
     def of_condition(self, condition: str) -> Part:
-        """The part of any decoder: all have scored the same utterances."""
+        """The part of any decoder, since all have scored the same utterances."""
         return next(part for (_, name), part in self.parts.items() if name == condition)
 
     def summed(self, key: Key, counts: npt.NDArray[np.int64]) -> dict[str, Any]:

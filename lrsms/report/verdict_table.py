@@ -1,4 +1,4 @@
-"""Verdicts as people read them, a table and a sentence for each claim (Markdown, LaTeX, HTML); all as CSV and JSON."""
+"""Writes verdicts: a table, and a sentence for each claim (Markdown, LaTeX, HTML); and all as CSV and JSON."""
 
 import html
 import json
@@ -24,7 +24,7 @@ from lrsms.statistics.looks import as_percent
 from lrsms.statistics.stats import Interval
 
 NAME = "claims"
-"""Of the files, without ending."""
+"""Name of the files, without ending."""
 
 
 def write(outcomes: Sequence[Outcome], folder: Path, question: str = "") -> None:
@@ -32,8 +32,8 @@ def write(outcomes: Sequence[Outcome], folder: Path, question: str = "") -> None
 
     Args:
         outcomes: see ``outcomes.verdicts``.
-        folder: where they go, beside the study's tables.
-        question: of the study; the heading.
+        folder: folder for the files, with the study's tables.
+        question: question of the study; it is the heading.
     """
     table, others = readable(outcomes), sensitivity(outcomes)
     frame = complete(outcomes)
@@ -48,7 +48,7 @@ def write(outcomes: Sequence[Outcome], folder: Path, question: str = "") -> None
 
 
 def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Everything that is known: a row per claim and rule, then per other endpoint; error rates in points."""
+    """All that is known: a row per claim and rule, then a row per other endpoint; error rates in points."""
     rows: list[dict[str, Any]] = []
     for outcome in outcomes:
         kinds = [("verdict", outcome.findings), ("between looks", outcome.between)]
@@ -62,7 +62,7 @@ def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def _row(outcome: Outcome, finding: Finding, kind: str, member: str = "") -> dict[str, Any]:
-    """A row of everything; only those of the kind ``verdict`` have one."""
+    """A row of this table; only rows of the kind ``verdict`` have a verdict."""
     claim, judged = outcome.claim, kind == "verdict"
     row: dict[str, Any] = {"claim": outcome.id, "kind": kind, "verdict": outcome.verdict if judged else ""}
     row |= {"finding": claim.finding, "digest": claim.digest}
@@ -87,7 +87,7 @@ def _row(outcome: Outcome, finding: Finding, kind: str, member: str = "") -> dic
 
 
 def readable(outcomes: Sequence[Outcome]) -> Readable:
-    """A row per claim; below it a sentence for each, and how verdicts are made."""
+    """A row per claim; below the table, a sentence for each, and how verdicts are made."""
     columns = [
         Column("claim", tuple(outcome.id for outcome in outcomes), numeric=False),
         Column("verdict", tuple(outcome.verdict for outcome in outcomes), numeric=False),
@@ -105,7 +105,7 @@ def readable(outcomes: Sequence[Outcome]) -> Readable:
 
 
 def sensitivity(outcomes: Sequence[Outcome]) -> Readable:
-    """A row per claim and endpoint that is not its own: the same numbers, and no verdict."""
+    """A row per claim and endpoint that is not its own, with the same numbers but no verdict."""
     rows = [(outcome, one) for outcome in outcomes for one in outcome.sensitivity]
     columns = (
         Column("claim", tuple(outcome.id for outcome, _ in rows), numeric=False),
@@ -122,7 +122,7 @@ def _shown(outcome: Outcome, one: Sensitivity) -> str:
 
 
 def sentence(outcome: Outcome) -> str:
-    """The verdict on a claim with all that it rests on, and what would decide it."""
+    """The verdict on a claim with all reasons, and what would decide it."""
     words = [f"{outcome.id} {outcome.verdict}: {outcome.claim.finding.rstrip('.')}."]
     if outcome.compared:
         words.append(f"{outcome.compared}{_tested(outcome)}.")
@@ -148,14 +148,14 @@ def sentence(outcome: Outcome) -> str:
 
 
 def reason(outcome: Outcome) -> str:
-    """What the verdict rests on, how far models were trained, and what would decide it, without the effects."""
+    """The reasons of the verdict, how far models were trained, and what would decide it, without the effects."""
     found = "; ".join(finding.because for finding in outcome.findings if finding.because)
     runs = converged(outcome, words=True)
     return " ".join(text for text in (f"{found}.", f"{runs}." if runs else "", outcome.training, outcome.needs) if text)
 
 
 def look(outcome: Outcome, words: bool = False) -> str:
-    """Which look the verdict is of, and its level; empty where no runs are compared, or none has come."""
+    """The look of the verdict and its level; empty if no runs are compared, or no look was reached."""
     of_runs = any(rule in OF_RUNS for rule in outcome.claim.all_rules)
     if outcome.look is None or not of_runs:
         return ""
@@ -166,7 +166,7 @@ def look(outcome: Outcome, words: bool = False) -> str:
 
 
 def converged(outcome: Outcome, words: bool = False) -> str:
-    """How many runs converged, of the group and of what it is compared with; empty where none are compared."""
+    """How many runs converged, in the group and in its baseline; empty if no runs are compared."""
     found = [finding.failures for finding in outcome.findings if finding.failures is not None]
     texts = []
     for one in dict.fromkeys(found):
@@ -182,12 +182,12 @@ def converged(outcome: Outcome, words: bool = False) -> str:
 
 
 def effects(outcome: Outcome) -> str:
-    """What was found, in short, by each rule that found anything."""
+    """The findings in short, of each rule that found something."""
     return "; ".join(text for finding in outcome.findings if (text := _effect(finding, outcome.metric, short=True)))
 
 
 def excess(outcome: Outcome) -> str:
-    """By how many points the error rate exceeds the margin, with its interval."""
+    """The error rate minus the margin, in points, with its interval."""
     return _excess(outcome.findings)
 
 
@@ -196,7 +196,7 @@ def _excess(findings: Sequence[Finding]) -> str:
 
 
 def sample(outcome: Outcome, words: bool = False) -> str:
-    """How many seeds and units, and words if asked; empty where no rates are compared."""
+    """The numbers of seeds and units, and of words if asked; empty if no rates are compared."""
     finding = next((finding for finding in outcome.findings if finding.units), None)
     if finding is None:
         return ""
@@ -206,7 +206,7 @@ def sample(outcome: Outcome, words: bool = False) -> str:
 
 
 def page(table: Readable, title: str, others: Readable | None = None) -> str:
-    """A page of its own, which the report shows first."""
+    """A page of its own, for the report."""
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     body = f"<h1>{html.escape(title)}</h1>\n{_html(table)}"
     if others is not None and others.columns[0].texts:

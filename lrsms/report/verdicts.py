@@ -1,11 +1,11 @@
 """Rules that turn a comparison into a verdict: supported, contradicted, or undecided at this number of seeds and units.
 
-Every rule is one small function of ``RULES``: of trained runs in ``rate_rules``, of step times and parameters here. A
-rule of error rates rests on the crossed model of seeds and units (``effects``) at the level of the look (``looks``), so
-that each verdict is wrong at the boundary of its hypothesis in at most about 2.5% of studies, over all looks; ``p`` is
-the one-sided p of what the claim denies. Fewer than ``MIN_SEEDS`` seeds are undecided by design: the variance between
-trainings is then a guess. Counted parameters are exact and measured step times have an interval of their own: neither
-needs seeds.
+Every rule is one small function in ``RULES``. Rules for trained runs are in ``rate_rules``, rules for step times and
+parameters are here. A rule for error rates uses the crossed model of seeds and units (``effects``) at the level of the
+look (``looks``). So at the boundary of its hypothesis, each verdict is wrong in at most about 2.5% of studies, over all
+looks. ``p`` is one-sided and tests the opposite of the claim. Fewer than ``MIN_SEEDS`` seeds are always undecided: the
+variance between trainings would be a guess. Counted parameters are exact, and measured step times have their own
+interval, so neither needs seeds.
 """
 
 import math
@@ -20,7 +20,7 @@ from lrsms.statistics.stats import Interval
 
 
 def judge(rule: Rule, compared: Compared, threshold: Threshold) -> Finding:
-    """What a rule says; ``needs`` is left to ``needs.what_would_decide``, which takes longer than all the rest.
+    """The finding of a rule. ``needs`` stays empty; ``needs.what_would_decide`` fills it, which takes longer.
 
     Args:
         rule: one of ``RULES``.
@@ -31,19 +31,19 @@ def judge(rule: Rule, compared: Compared, threshold: Threshold) -> Finding:
 
 
 def combine(findings: Sequence[Finding]) -> Verdict:
-    """A conjunction: contradicted if any part is, supported if all are."""
+    """A conjunction: contradicted if any part is contradicted, supported if all parts are supported."""
     verdicts = [finding.verdict for finding in findings]
     order: tuple[Verdict, ...] = ("contradicted", "not run", "undecided")
     return next((verdict for verdict in order if verdict in verdicts), "supported")
 
 
 def some(members: Mapping[str, Finding], threshold: Threshold) -> Finding:
-    """A disjunction over a family: supported where any member is by its p after Holm, contradicted where all are.
+    """A disjunction over a family: supported if any member is by its p after Holm, contradicted if all members are.
 
-    A member without a p counts as a comparison all the same: how many there are was stated beforehand.
+    A member without a p still counts as a comparison, since the claim stated the number of members in advance.
 
     Args:
-        members: findings of one rule, by what tells them apart.
+        members: findings of one rule, by the value of the family.
         threshold: as stated beforehand.
     """
     adjusted = stats.holm([1.0 if math.isnan(one.p) else one.p for one in members.values()])

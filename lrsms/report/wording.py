@@ -1,4 +1,4 @@
-"""A claim's comparison in words: which cells, how far they were trained."""
+"""A claim's comparison in words: its cells, and how far they were trained."""
 
 from collections.abc import Sequence
 from math import isnan
@@ -11,7 +11,7 @@ from lrsms.report.factored import joined
 
 
 def training(parts: Sequence[Pairs], metric: Metric) -> str:
-    """Error rates on validation in the course of training: of models that still learn, a verdict is on how soon."""
+    """Error rates on validation during training. If models still learn, a verdict is only about how soon they do."""
     before, after = (
         [100 * fmean(cell.valid_wer[moment] for cell in cells) for moment in (0, 1)]
         for cells in zip(*(pair for pairs in parts for pair in pairs), strict=True)
@@ -24,7 +24,7 @@ def training(parts: Sequence[Pairs], metric: Metric) -> str:
 
 
 def compared(part: Part, pairs: Pairs) -> str:
-    """Which cells are compared with which."""
+    """Names the cells that are compared."""
     if len(pairs) == 1:
         return f"'{pairs[0][1].name}' against '{pairs[0][0].name}'"
     against = "the dense baseline" if part.against == "baseline" else _selected(part.against)

@@ -105,6 +105,16 @@ class Decoding(Frozen):
         return digest(self, 8)
 
     @property
+    def hypotheses(self) -> str:
+        """Name of the hypotheses in a run's folder."""
+        return hypotheses_of(self.scores)
+
+    @property
     def scores(self) -> str:
         """Name of the score table in a run's record; a run that has it is done."""
         return f"scores-{self.digest}.csv.gz"
+
+
+def hypotheses_of(scores: str) -> str:
+    """Name of the hypotheses of which ``scores`` is the name of the score table."""
+    return f"hypotheses-{scores.removeprefix('scores-').removesuffix('.csv.gz')}.jsonl"

@@ -21,9 +21,7 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
     Raises:
         ValueError: one line: the study has no such cell.
     """
-    cells: dict[str, list[Experiment]] = {}
-    for experiment in experiments:
-        cells.setdefault(experiment.cell, []).append(experiment)
+    cells = by_cell(experiments)
     for name in seeds:
         if name not in cells:
             near = get_close_matches(name, cells, n=1)
@@ -36,3 +34,11 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
         kinds = [one for one in own if one.run.seed == max(known)]
         own += [dataclasses.replace(one, run=one.run.model_copy(update={"seed": n})) for n in added for one in kinds]
     return [experiment for own in cells.values() for experiment in own]
+
+
+def by_cell(experiments: Sequence["Experiment"]) -> "dict[str, list[Experiment]]":
+    """A study's runs by the cell that they belong to, in their order."""
+    cells: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        cells.setdefault(experiment.cell, []).append(experiment)
+    return cells

@@ -46,7 +46,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_json(path.with_suffix(".json"), note)
     # Later ones are damaged, or this run would have continued from them.
     notes = [note for note in sorted(folder.glob("step-*.json")) if note.stem <= path.stem]
-    for old in notes[:-KEPT]:  # the note first: without it the tensors are not a checkpoint
+    for old in notes[:-KEPT]:  # delete the note first: tensors without a note are no checkpoint
         old.unlink()
     kept = {path.stem for path in notes[-KEPT:]}
     for file in folder.glob("step-*"):
@@ -87,9 +87,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         with naming(path):
             temporary.touch()
-            mode = stat.S_IMODE(temporary.stat().st_mode)  # of a new file here: 0666 less the umask, or as an ACL says
+            mode = stat.S_IMODE(temporary.stat().st_mode)  # 0666 less the umask, or as an ACL says
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-            temporary.chmod(mode)  # the library makes its own file, for its owner alone
+            temporary.chmod(mode)  # the library makes its own file, which only its owner can read
             settle(temporary, path)
     except SafetensorError as error:  # how the library reports a full disk
         number = re.search(r"os error (\d+)", str(error))

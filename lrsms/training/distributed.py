@@ -20,9 +20,9 @@ import torch.distributed
 from torch import Tensor, nn
 
 TIMEOUT = timedelta(minutes=10)
-"""A rank that gets no answer from the others for this long ends; they may be busy with a checkpoint."""
+"""A rank ends if it gets no answer from the others for this long; they may be busy with a checkpoint."""
 BUCKET = 2**24
-"""Least number of values in one message: 64 MiB of float32."""
+"""A message has at least this many values: 64 MiB of float32."""
 
 Thing = TypeVar("Thing")
 
@@ -33,11 +33,11 @@ class LostRankError(ConnectionError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train a run together, seen from one of them; with a single process, no method does anything.
+    """The processes that train a run together, seen from one of them. With a single process, no method does anything.
 
     Attributes:
-        rank: its number, from 0.
-        size: how many there are.
+        rank: number of this process, from 0.
+        size: number of processes.
         device: the device of this process.
     """
 
@@ -51,7 +51,7 @@ class Ranks:
         return self.rank == 0
 
     def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
-        """The items of this rank: every ``size``-th one, beginning at its own number; possibly none."""
+        """The items of this rank: every ``size``-th item, beginning at its own number; there may be none."""
         return things[self.rank :: self.size]
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
@@ -78,7 +78,7 @@ class Ranks:
         return tensor.tolist()
 
     def any(self, here: bool) -> bool:
-        """Whether it is true at any rank."""
+        """Whether the value is true at any rank."""
         return self.totals([float(here)])[0] > 0
 
     def wait(self) -> None:
@@ -141,7 +141,7 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def _lost() -> Iterator[None]:
-    """The various messages of the libraries below when another process has ended."""
+    """Turns the various errors of the libraries, when another process has ended, into one error."""
     try:
         yield
     except torch.OutOfMemoryError:

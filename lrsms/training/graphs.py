@@ -1,11 +1,12 @@
 """Training steps as CUDA graphs: encoders and decoder, recorded once for every shape and replayed with one launch.
 
-A small network's step on a GPU takes as long as the host needs to launch its thousands of kernels. A graph holds them
-all, but for one shape only. So groups are padded to shapes of which there are few: multiples of 8 utterances, 8 tokens
-and 16 frames. Padding is in no statistic, loss or gradient of this network (``models.norm``, ``models.recognizer``), so
-it changes rounding alone, and which numbers dropout draws. Front ends, fusion, CTC and the losses stay as they are.
+A small network's step on a GPU takes as long as the host needs to launch its thousands of kernels. A graph launches
+them all at once, but for one shape only. So groups are padded to a few shapes: multiples of 8 utterances, 8 tokens and
+16 frames. Padding enters no statistic, loss or gradient of this network (``models.norm``, ``models.recognizer``). So it
+changes only rounding, and the numbers that dropout draws. Front ends, fusion, CTC and the losses run without graphs.
 
-It is a way to execute a run and no part of what the run is. What cannot be recorded runs as ever, with one line.
+Graphs are a way to execute a run and no part of the run itself. What cannot be recorded runs without a graph, and one
+line says so.
 """
 
 import warnings
@@ -26,15 +27,15 @@ from lrsms.models.norm import group_statistics
 UTTERANCES, TOKENS, FRAMES = 8, 8, 16
 """Shapes are padded to multiples of these."""
 MOST_GRAPHS = 64
-"""Shapes of each module that are recorded; others run as ever. A training has about forty."""
+"""At most this many shapes of each module are recorded; others run without a graph. A training has about forty."""
 FREE_SHARE = 0.1
-"""Of the device's memory, below which nothing more is recorded."""
+"""If less than this share of the device's memory is free, nothing more is recorded."""
 _WARMUP = 2
 
 
 @dataclass(frozen=True)
 class Padding:
-    """How an input is padded: its first two axes to multiples, with a value that makes it padding.
+    """The padding of an input: its first two axes grow to multiples, filled with a value that marks padding.
 
     Attributes:
         axes: multiples of the first two axes.
@@ -63,14 +64,14 @@ _INPUTS: dict[type[nn.Module], tuple[Padding, ...]] = {
         Padding((UTTERANCES, FRAMES), True),
     ),
 }
-"""By module that is graphed, its inputs in order; the output's first two axes are those of the first input."""
+"""For each module with graphs, its inputs in order. The output has the first two axes of the first input."""
 
 
 def use_graphs(model: nn.Module, device: torch.device) -> bool:
-    """Has the encoders and the decoder of a model, which lies on ``device``, run as graphs whenever they train.
+    """Makes the encoders and the decoder of a model on ``device`` run as graphs whenever they train.
 
     Returns:
-        Whether they do; otherwise one line says why not.
+        Whether they do; if not, one line on standard error says why.
     """
     if device.type != "cuda":
         warnings.warn("CUDA graphs need a CUDA device; going on without", stacklevel=2)
@@ -82,22 +83,22 @@ def use_graphs(model: nn.Module, device: torch.device) -> bool:
 
 
 def without_graphs(model: nn.Module) -> None:
-    """Takes graphs away, and gives back what memory they hold."""
+    """Removes the graphs and frees their memory."""
     for module in model.modules():
         if isinstance(module.__dict__.get("forward"), Graphed):
             del module.__dict__["forward"]
 
 
 Step = Callable[[Sequence[Tensor]], Tensor]
-"""From the inputs of a module to its output, at one padded shape, of which its ``inputs`` are."""
+"""Computes a module's output from its ``inputs``, all at one padded shape."""
 
 
 class Graphed:
-    """Stands for a module's ``forward``: pads to a shape, and lets what was made for that shape do the rest.
+    """Replaces a module's ``forward``: it pads the inputs to a shape and calls the replay that was made for that shape.
 
     Args:
         module: an encoder or a decoder.
-        make: from the module, how its inputs are padded, inputs and what graphs of the module share, what runs it.
+        make: makes a replay from the module, the padding of its inputs, the inputs and what its graphs share.
     """
 
     def __init__(self, module: nn.Module, make: Callable[..., Step]) -> None:
@@ -110,13 +111,13 @@ class Graphed:
         self._given_up = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """What the module returns, ``(B, T, D)`` or ``(B, U, V)``."""
+        """The output of the module, ``(B, T, D)`` or ``(B, U, V)``."""
         if not (self._module.training and torch.is_grad_enabled()) or self._given_up:
             return self.forward(*inputs)
         key = self._key(inputs)
         step = self.made.get(key)
         if step is None:
-            # A shape that comes once is not worth it.
+            # A shape that occurs only once is not worth a graph.
             if key not in self._seen or len(self.made) == MOST_GRAPHS or not _has_room(inputs[0].device):
                 self._seen.add(key)
                 return self.forward(*inputs)
@@ -140,7 +141,7 @@ class Graphed:
                 return self._make(self._module, self.paddings, inputs, self._shared)
         except RuntimeError as error:
             self._given_up = True
-            self.made.clear()  # their memory may be what is missing
+            self.made.clear()  # their memory may be the memory that is missing
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             warnings.warn(f"no CUDA graph can be made here ({reason}); going on without", stacklevel=3)
             return None
@@ -148,13 +149,13 @@ class Graphed:
 
 @dataclass
 class Shared:
-    """What all graphs of a module have in common.
+    """The things that all graphs of a module share.
 
     Attributes:
-        parameters: those that are trained, by name.
-        gradients: of each, where the graphs add theirs: memory that stays where it is, as a graph needs it.
-        pool: of memory. No two graphs of a module hold anything in it between forward and backward pass of a group, so
-            that they may share it.
+        parameters: the trained parameters, by name.
+        gradients: the gradient of each, to which the graphs add. Its memory never moves, as a graph needs.
+        pool: the memory pool. Only one graph of a module holds memory between the forward and the backward pass of a
+            group, so all may share the pool.
     """
 
     parameters: dict[str, nn.Parameter]
@@ -163,20 +164,20 @@ class Shared:
 
     @classmethod
     def of(cls, module: nn.Module) -> "Shared":
-        """Of a module that no graph was made of yet."""
+        """Makes it for a module that has no graph yet."""
         parameters = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
         pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
         return cls(parameters, [torch.zeros_like(parameter) for parameter in parameters.values()], pool)
 
     def attach(self) -> None:
-        """Makes ``gradients`` the parameters' own, as they stand: zero where ``zero_grad`` left none."""
+        """Makes ``gradients`` the parameters' own gradients, with their values; zero where ``zero_grad`` left none."""
         fresh = []
         for parameter, gradient in zip(self.parameters.values(), self.gradients, strict=True):
             if parameter.grad is gradient:
                 continue
             if parameter.grad is None:
                 fresh.append(gradient)
-            else:  # of a group that was not a graph's
+            else:  # the gradient of a group that ran without a graph
                 gradient.copy_(parameter.grad)
             parameter.grad = gradient
         if fresh:
@@ -184,10 +185,10 @@ class Shared:
 
 
 class Captured:
-    """A module at one shape as two graphs, of its forward and of its backward pass.
+    """A module at one shape as two graphs, one for its forward and one for its backward pass.
 
-    The backward graph adds to the gradients of the parameters itself: autograd would take a graph's own memory for a
-    gradient that is its to keep, and the next group would overwrite it.
+    The backward graph itself adds to the gradients of the parameters. Autograd would keep the graph's own memory as the
+    gradient, and the next group would overwrite it.
     """
 
     def __init__(
@@ -202,8 +203,8 @@ class Captured:
             torch.empty(padding.shape(x), dtype=x.dtype, device=x.device).requires_grad_(x.requires_grad)
             for padding, x in zip(paddings, inputs, strict=True)
         ]
-        # Leaves of its own, in the same memory: autograd remembers on which stream a leaf was first used, which may be
-        # another than the one that is recorded.
+        # New leaves in the same memory: autograd remembers the stream on which a leaf was first used, and that may be
+        # another stream than the recorded one.
         leaves = {name: each.detach().requires_grad_() for name, each in shared.parameters.items()}
         self.moved, self.leaves = [x for x in self.inputs if x.requires_grad], list(leaves.values())
         forward = partial(functional_call, module, leaves)
@@ -218,7 +219,7 @@ class Captured:
                     self._gradients(output, torch.zeros_like(output))
                     del output
             torch.cuda.current_stream().wait_stream(stream)
-            # Only this thread is watched: another loads data into pinned memory meanwhile.
+            # Only this thread is checked: another thread loads data into pinned memory at the same time.
             record = partial(torch.cuda.graph, pool=shared.pool, stream=stream, capture_error_mode="thread_local")
             with record(self._graphs[0]):
                 self.output = forward(tuple(self.inputs))
@@ -234,13 +235,13 @@ class Captured:
         return _Replayed.apply(self, inputs, *(x for x in inputs if x.requires_grad))
 
     def replay_forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Without gradients."""
+        """The output at its padded shape, without gradients."""
         self._write(inputs)
         self._graphs[0].replay()
         return self.output.detach()
 
     def replay_backward(self, pull: Tensor) -> list[Tensor]:
-        """Adds to the parameters' gradients; returns those of the inputs, at their padded shapes."""
+        """Adds to the parameters' gradients, and returns the inputs' gradients at their padded shapes."""
         self.pull.copy_(pull)
         self.shared.attach()
         self._graphs[1].replay()
@@ -252,14 +253,14 @@ class Captured:
             padding.write(static, x)
 
     def _gradients(self, output: Tensor, pull: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
-        """Of the inputs, and of the parameters, some of which may have none."""
+        """Gradients of the inputs and of the parameters; some parameters may have none."""
         wanted = [*self.moved, *self.leaves]
         found = torch.autograd.grad(output, wanted, pull, allow_unused=True)
         return found[: len(self.moved)], found[len(self.moved) :]  # type: ignore[return-value]
 
 
 class _Replayed(torch.autograd.Function):
-    """Hands autograd the two graphs of a ``Captured``."""
+    """Gives the two graphs of a ``Captured`` to autograd."""
 
     @staticmethod
     def forward(ctx: Any, captured: Captured, inputs: Sequence[Tensor], *moved: Tensor) -> Tensor:
@@ -275,7 +276,7 @@ class _Replayed(torch.autograd.Function):
 
 @contextmanager
 def _plain(module: nn.Module) -> Iterator[None]:
-    """Until the block ends, the module is called as if it had no graphs."""
+    """Within the block, the module is called as if it had no graphs."""
     graphed = module.__dict__.pop("forward")
     try:
         yield
@@ -285,7 +286,7 @@ def _plain(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _leaving_no_trace(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Until the block ends, groups that pass are rehearsals: neither statistics nor the draws of dropout move on."""
+    """Within the block, groups are only practice: statistics and the random numbers of dropout do not move on."""
     noted = [(total, total.clone()) for total in group_statistics(module)]
     random = torch.cuda.get_rng_state(device)
     try:
@@ -299,7 +300,7 @@ def _leaving_no_trace(module: nn.Module, device: torch.device) -> Iterator[None]
 
 @contextmanager
 def _autocast_without_cache(device: torch.device) -> Iterator[None]:
-    """As autocast is now, but each weight is cast inside of the graph: what was cast before would be an old weight."""
+    """Autocast as it is now, but each weight is cast inside the graph: a weight that was cast before would be old."""
     dtype = _autocast_type(device)
     with torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
         yield

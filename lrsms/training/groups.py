@@ -1,4 +1,4 @@
-"""Groups of parameters that an optimizer updates alike: their roles, and what an update of them costs."""
+"""Groups of parameters that an optimizer updates in the same way: their roles, and the cost of an update."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 Role = Literal["matrix", "vocabulary", "convolution", "vector"]
-"""What a parameter is in a network.
+"""The role of a parameter in a network.
 
 ``matrix``: a matrix, or a factor of one, from one hidden vector to another: in a block, in the fusion, or the
 projection behind a front end's convolutions. ``vocabulary``: the embedding and both heads, which have a row for each
@@ -20,12 +20,12 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @dataclass(frozen=True)
 class Cost:
-    """What an optimizer's updates cost.
+    """The cost of an optimizer's updates.
 
     Attributes:
-        state: float32 numbers that it keeps from step to step; a parameter's count of steps is left out.
-        traffic: float32 numbers that one update reads and writes; clipping is left out.
-        multiply_adds: of the matrix products of one update.
+        state: float32 numbers that it keeps from step to step, without a parameter's count of steps.
+        traffic: float32 numbers that one update reads and writes, without clipping.
+        multiply_adds: multiply-adds of the matrix products of one update.
     """
 
     state: int = 0
@@ -33,20 +33,20 @@ class Cost:
     multiply_adds: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """The sum of both."""
+        """The sum of both costs."""
         return Cost(self.state + other.state, self.traffic + other.traffic, self.multiply_adds + other.multiply_adds)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that are updated alike.
+    """Parameters that are updated in the same way.
 
     Attributes:
-        parameters: which ones; there may be none.
-        cost: what the updates of a parameter of this shape cost.
+        parameters: the parameters; there may be none.
+        cost: the cost of updates for a parameter of a given shape.
         lr: their learning rate as a share of ``train.lr``.
         decay: their weight decay as a share of ``train.weight_decay``.
-        options: what else the optimizer needs to know of the group: numbers, text and truth values.
+        options: other options of the group for the optimizer: numbers, text and truth values.
     """
 
     parameters: Sequence[nn.Parameter]

@@ -1,4 +1,4 @@
-"""An orderly end when a queue asks for it: SIGTERM, or SIGUSR1 as Slurm's warning before the time is over."""
+"""An orderly end at SIGTERM, or at SIGUSR1, which is Slurm's warning before the time is over."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ EXIT_STATUS = 75
 """EX_TEMPFAIL of sysexits.h: the work continues when it is started again."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 ONE_REQUEST_SECONDS = 1.0
-"""Signals this close together are one request: a process may get one with its group and one from its launcher."""
+"""Signals within this many seconds are one request: a process may get one with its group and one from its launcher."""
 
 Stop = Callable[[], bool]
 """A function that says whether the process was asked to stop."""

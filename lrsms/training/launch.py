@@ -12,10 +12,10 @@ from lrsms.training.interrupt import EXIT_STATUS, SIGNALS
 def launch(num_devices: int, arguments: Sequence[str]) -> int:
     """Runs ``python -m lrsms`` with these arguments once for each device, and waits for all.
 
-    If one fails, the others are ended. Signals are passed on, with 30 s to follow them.
+    If one fails, the others are ended. Signals are passed on, and the processes have 30 s to end.
 
     Returns:
-        The exit status: of the process that failed first, if one did.
+        The exit status; if a process failed, that of the first one that failed.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

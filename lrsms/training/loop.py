@@ -5,8 +5,8 @@ A run's folder holds::
     config.json            the run; refused if its content does not hash to the folder's name
     plan.json              every matrix, its role and its rank, of the network that training ends with
     metrics.jsonl          loss, learning rate and gradient norm of every step; validation at snapshots
-    timings.jsonl          milliseconds, waiting for data and frames of every step: apart, since timings never repeat
-    checkpoints/           the newest two, from which an interrupted run goes on; of a run that has ended, how it did
+    timings.jsonl          milliseconds, waiting for data and frames of every step; a file of its own: timings differ
+    checkpoints/           the newest two, from which an interrupted run goes on; after the end, how the run ended
     weights.safetensors    the mean over the last snapshots
     spectra.json           singular values of its matrices
     run.json               how it ended: finished or diverged, and in which sessions; written last
@@ -35,7 +35,7 @@ from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_
 from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import metric_of
-from lrsms.record.run_files import PLAN, SPECTRA, WEIGHTS, run_title
+from lrsms.record.run_files import METRICS, PLAN, SPECTRA, TIMINGS, WEIGHTS, run_title
 from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors
 from lrsms.training.distributed import Ranks
@@ -65,12 +65,12 @@ def train(
     Args:
         run: what to train.
         prepared: its corpus.
-        folder: where its files go.
-        device: where it is trained.
-        checkpoint_seconds: least time between checkpoints; when they are written does not change the result.
-        ranks: the processes that train it together, each of which calls this; None: this one alone.
-        stop: whether to end early, with a checkpoint.
-        graphs: whether steps are CUDA graphs, which changes how fast the run is trained and not what it is.
+        folder: the folder for its files.
+        device: the device to train on.
+        checkpoint_seconds: least time between checkpoints. It does not change the result.
+        ranks: the processes that train it together, each of which calls this; None: this process alone.
+        stop: says whether to end early, with a checkpoint.
+        graphs: whether steps run as CUDA graphs, which changes only the speed.
 
     Raises:
         Interrupted: ``stop`` asked for it; another call goes on where this one ended.
@@ -108,13 +108,13 @@ def _train(
     row, diverged_at = begun.row, None
     loader = load_ahead(steps(frames, run.train, run.seed, state.step), partial(Work.load, run, prepared, items, ranks))
     next_checkpoint = time.monotonic() + checkpoint_seconds
-    logs = (folder / name if ranks.first else Path(os.devnull) for name in ("metrics.jsonl", "timings.jsonl"))
+    logs = (folder / name if ranks.first else Path(os.devnull) for name in (METRICS, TIMINGS))
     metrics, timings = (open_log(path, state.step) for path in logs)
     reports = progress(run_title(folder), state.step) if ranks.first else nullcontext(_no_report)
     with closing(loader), metrics, timings, reports as show:
         try:
             while row is not None or state.step < total:
-                if row is None:  # otherwise the last step is still to be validated
+                if row is None:  # else the last step still has to be validated
                     began = time.perf_counter()
                     work = next(loader)
                     waited = time.perf_counter() - began
@@ -132,19 +132,19 @@ def _train(
                     if state.step in averaged:
                         state.add_snapshot()
                 log(metrics, row)
-                with suppress(BrokenPipeError):  # nobody listens any more
+                with suppress(BrokenPipeError):  # the reader of this output has gone
                     show(state.step, total, note(row, metric_of(run.corpus.unit)))
                 row = None
                 if ranks.first and (time.monotonic() >= next_checkpoint or state.step == total):
                     before = time.monotonic()
                     save()
                     after = time.monotonic()
-                    # At most a twentieth of the time.
+                    # Checkpoints take at most a twentieth of the time.
                     next_checkpoint = after + checkpoint_seconds * max(1.0, (after - before) / 3)
         except Interrupted:
             if ranks.first and (state.step, row) != (begun.step, begun.row):
                 save(row)
-            ranks.wait()  # who leaves has the others ended
+            ranks.wait()  # a rank that leaves here would end the others
             raise Interrupted(
                 f"{folder}: interrupted after step {state.step} of {total}; run it again to go on"
             ) from None
@@ -153,12 +153,12 @@ def _train(
             write_weights(folder, state, plan, len(averaged))
         else:
             for name in (WEIGHTS, SPECTRA):
-                (folder / name).unlink(missing_ok=True)  # of an earlier training
+                (folder / name).unlink(missing_ok=True)  # files of an earlier training
         end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory))
 
 
 def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: Stop) -> dict[str, float]:
-    """Takes the next step, and returns what is logged of it; where that is not finite, the weights have not moved.
+    """Takes the next step and returns its log entry. If a number in it is not finite, the weights have not moved.
 
     Raises:
         Interrupted: at all ranks, if one was asked to stop; the state is as it was before the step.
@@ -197,7 +197,7 @@ def outcome(
     session: Session,
     memory: Memory,
 ) -> dict[str, Any]:
-    """How the training of a run ended, in ``total`` steps or at ``diverged_at``: what ``run.json`` says of it."""
+    """The content of ``run.json``: how the training of a run ended, in ``total`` steps or at ``diverged_at``."""
     device, sessions = session.ranks.device, session.content(memory.recomputing)
     return {
         "status": "finished" if diverged_at is None else "diverged",
@@ -208,7 +208,7 @@ def outcome(
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
         "peak_memory_mb": peak_memory_mb(device),
         "seconds": sum(each["seconds"] for each in sessions),
-        "waited": waited_share(folder / "timings.jsonl"),
+        "waited": waited_share(folder / TIMINGS),
         "resumed_at": session.start,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
@@ -218,36 +218,36 @@ def outcome(
 
 
 def milliseconds(elapsed: float, waited: float) -> dict[str, float]:
-    """Of the seconds that a step took, and of those that it waited for its data."""
+    """The timing of a step: its seconds, and the seconds that it waited for data, both in milliseconds."""
     return {"ms": elapsed * 1e3, "waited_ms": waited * 1e3}
 
 
 @dataclass(frozen=True)
 class Work:
-    """A step's groups, and the batches of those that this rank takes."""
+    """A step's groups, and the batches of the groups that this rank takes."""
 
     groups: Sequence[Group]
     batches: list[Batch]
 
     @classmethod
     def load(cls, run: Run, prepared: Prepared, items: Sequence[Item], ranks: Ranks, groups: list[Group]) -> "Work":
-        """Reads the batches of this rank, on their way to its device."""
+        """Reads the batches of this rank and starts to copy them to its device."""
         mine = ranks.share(groups)
         batches = (training_batch(prepared, [items[i] for i in g.members], run, g.epoch) for g in mine)
         return cls(groups, [batch.for_device(ranks.device) for batch in batches])
 
     @property
     def num_utterances(self) -> int:
-        """Of the whole step."""
+        """Utterances of the whole step."""
         return sum(len(group.members) for group in self.groups)
 
     def frames(self, lengths: Sequence[int]) -> int:
-        """Frames of the whole step; ``lengths``: of every utterance."""
+        """Frames of the whole step; ``lengths`` are the frames of every utterance."""
         return sum(lengths[index] for group in self.groups for index in group.members)
 
 
 def is_finite(row: Mapping[str, float]) -> bool:
-    """Whether training goes on: no loss and no norm is infinite or NaN."""
+    """Whether no loss and no norm is infinite or NaN, so that training can go on."""
     return all(math.isfinite(value) for value in row.values())
 
 
@@ -273,4 +273,4 @@ def note(row: Mapping[str, Any], metric: Metric) -> str:
 
 
 def _no_report(done: int, total: int, note: str = "") -> None:
-    """The first rank reports for all."""
+    """Reports nothing, because the first rank reports for all."""

@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 class Memory:
-    """Runs a model's steps, and switches to recomputed activations when a step does not fit.
+    """Runs a model's steps. It switches to recomputed activations when a step does not fit into memory.
 
     Attributes:
         recomputing: whether it has switched. It never switches back: the next long group would only fail again.
@@ -47,10 +47,10 @@ class Memory:
         self._run = run
 
     def attempt(self, step: Callable[[], Result]) -> Result:
-        """Calls ``step``, which adds to the model's gradients, once more from the start if it runs out of memory.
+        """Calls ``step``, which adds to the model's gradients. If memory runs out, it calls it again from the start.
 
         Raises:
-            ValueError: one line: it does not fit even so.
+            ValueError: one line: it does not fit even with recomputed activations.
         """
         if not self.recomputing:
             try:
@@ -74,7 +74,7 @@ class Memory:
 
 @contextmanager
 def out_of_memory(run: Run) -> Iterator[None]:
-    """Says what a user can do if even this does not help.
+    """Within the block, a full memory becomes an error that says what a user can do.
 
     Raises:
         ValueError: the block ran out of memory.

@@ -1,4 +1,4 @@
-"""The optimizer of a run, made and measured by one function each: every file of ``optimizers``, by its name."""
+"""Makes the optimizer of a run, and works out its cost, from the file of ``optimizers`` that has its name."""
 
 import importlib
 from collections import Counter
@@ -24,22 +24,22 @@ class Kind(Protocol):
     """A file of ``optimizers``."""
 
     def groups(self, model: nn.Module, options: Options) -> list[Group]:
-        """Every parameter of the model in one group; also of a model on the meta device."""
+        """Groups that hold every parameter of the model exactly once; the model may be on the meta device."""
 
     def build(self, groups: list[dict[str, Any]], train: Train, options: Options) -> torch.optim.Optimizer:
-        """The optimizer of these groups, which have ``params``, ``lr``, ``weight_decay`` and options of their own."""
+        """The optimizer for these groups, each with ``params``, ``lr``, ``weight_decay`` and its own options."""
 
 
 OPTIMIZERS = {name: cast(Kind, importlib.import_module(f"{optimizers.__name__}.{name}")) for name in NAMES}
 
 
 def make_optimizer(train: Train, model: nn.Module, method: Method = PLAIN) -> torch.optim.Optimizer:
-    """The optimizer of a run for a model as it is now; one whose structure changes needs another.
+    """The optimizer of a run for a model as it is now. After a change of the structure, the model needs a new one.
 
     Args:
-        train: how it is trained.
-        model: as it is now.
-        method: of the run; the decay of factors may be left to it.
+        train: the training settings of the run.
+        model: the model as it is now.
+        method: the method of the run; the decay of factors may be its task.
 
     Raises:
         ValueError: the optimizer's file leaves a parameter out, or has it twice.
@@ -54,13 +54,13 @@ def make_optimizer(train: Train, model: nn.Module, method: Method = PLAIN) -> to
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Sets the learning rate of this step, of which each group takes its share."""
+    """Sets the learning rate of this step; each group takes its share of it."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_share"]
 
 
 def update_cost(train: Train, model: nn.Module) -> Cost:
-    """What the optimizer of a run keeps for a model, and what each update of it costs; on the meta device too."""
+    """The state that the optimizer of a run keeps for a model, and the cost of an update; also on the meta device."""
     kind, options = _of_run(train)
     costs = (group.cost(each.shape) for group in kind.groups(model, options) for each in group.parameters)
     return sum(costs, Cost())
@@ -82,7 +82,7 @@ def _param_group(train: Train, group: Group) -> dict[str, Any]:
 
 
 def _decay_left(group: dict[str, Any], model: nn.Module) -> list[dict[str, Any]]:
-    """A group without its factors, and a group of them that does not decay; neither where it would be empty."""
+    """Splits a group: the others, and its factors, which do not decay. A part without parameters is left out."""
     factors = set(chain.from_iterable(factor_pairs(model)))
     others = group | {"params": [each for each in group["params"] if each not in factors]}
     own = group | {"params": [each for each in group["params"] if each in factors]}

@@ -1,11 +1,11 @@
-"""The nearest orthogonal matrix, nearly: Newton-Schulz iterations of matrix products alone, as Muon takes them.
+"""Approximates the nearest orthogonal matrix by Newton-Schulz iterations, which need only matrix products (Muon).
 
 If ``X = U S V^T`` has singular values S, the nearest matrix whose singular values are all 1 is ``U V^T``. An odd
 polynomial of X leaves U and V as they are and maps each singular value s to ``a s + b s^3 + c s^5``. Jordan et al.
 (2024, "Muon: an optimizer for hidden layers in neural networks", kellerjordan.github.io/posts/muon) chose a, b and c so
 that small singular values grow fast. So the iteration does not converge to 1. After five iterations, all singular
-values that were above 0.002 of the norm lie between 0.68 and 1.21. The authors found that this trains as well as exact
-ones.
+values that were above 0.002 of the norm lie between 0.68 and 1.21. The authors found that training is as good as with
+exact ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""a, b and c."""
+"""The coefficients a, b and c."""
 AT_A_TIME = 2**24
-"""Numbers that are orthogonalised at a time, at most, unless one matrix has more: 64 MiB of float32."""
+"""At most this many numbers are orthogonalised at a time, unless one matrix has more: 64 MiB of float32."""
 
 
 def newton_schulz(matrices: Tensor, iterations: int) -> Tensor:
-    """Nearly ``U V^T`` of every one of ``matrices (B, m, n)``, m <= n; zeros of zeros. ``(B, m, n)``.
+    """``(B, m, n)``: nearly ``U V^T`` for each of ``matrices (B, m, n)``, m <= n; zeros for a matrix of zeros.
 
-    Each is first divided by its Frobenius norm, which is at least its largest singular value: so the scale of a matrix
-    does not matter.
+    Each is first divided by its Frobenius norm, which is at least its largest singular value. So its scale does not
+    matter.
     """
     a, b, c = COEFFICIENTS
     norms = torch.linalg.matrix_norm(matrices, keepdim=True)
@@ -35,16 +35,16 @@ def newton_schulz(matrices: Tensor, iterations: int) -> Tensor:
 
 
 def orthogonalise(matrices: Sequence[Tensor], iterations: int, dtype: torch.dtype | None = None) -> list[Tensor]:
-    """``newton_schulz`` of matrices ``(m, n)`` of any shapes: those of one shape at once, the others' products being
-    too small to fill a GPU.
+    """``newton_schulz`` of matrices ``(m, n)`` of any shapes. Matrices of equal shape are computed together, because
+    the products of one matrix may be too small to fill a GPU.
 
     Args:
-        matrices: also such that do not lie row by row.
-        iterations: of Newton and Schulz.
-        dtype: in which products are computed; None: that of each matrix.
+        matrices: the matrices, in any memory order.
+        iterations: number of iterations.
+        dtype: type in which products are computed; None: the type of each matrix.
 
     Returns:
-        In the shape and type of each matrix.
+        The results, in the shape and type of each matrix.
     """
     found: dict[int, Tensor] = {}
     for members in batches(matrices):
@@ -57,33 +57,33 @@ def orthogonalise(matrices: Sequence[Tensor], iterations: int, dtype: torch.dtyp
 
 
 def multiply_adds(shape: torch.Size, iterations: int) -> int:
-    """Of ``newton_schulz`` of one matrix: ``2 m^2 n + m^3`` in each iteration, m <= n."""
+    """Multiply-adds of ``newton_schulz`` for one matrix: ``2 m^2 n + m^3`` in each iteration, m <= n."""
     short, long = sorted(shape)
     return iterations * (2 * short**2 * long + short**3)
 
 
 def traffic(shape: torch.Size, iterations: int) -> int:
-    """Numbers read and written by ``newton_schulz`` of one matrix.
+    """Numbers that ``newton_schulz`` reads and writes for one matrix.
 
-    Before: one reading for the norm, reading and writing to divide. Each iteration: reading x for its Gram matrix, x
-    twice for the last product (as a factor and as a term) and writing it; writing the Gram matrix, reading it twice,
-    writing and reading the polynomial of it.
+    Before the iterations, it reads x for the norm, and reads and writes it to divide. Each iteration reads x for its
+    Gram matrix, reads x twice for the last product (as a factor and as a term) and writes the result. It writes the
+    Gram matrix, reads it twice, and writes and reads its polynomial.
     """
     short, long = sorted(shape)
     return 3 * short * long + iterations * (4 * short * long + 5 * short**2)
 
 
 def spectral_norms(matrices: Sequence[Tensor], vectors: Sequence[Tensor], iterations: int) -> list[Tensor]:
-    """Estimates of the largest singular value of matrices ``(m, n)``, from below, by iterations of the power method.
+    """Estimates the largest singular value of matrices ``(m, n)`` from below, by iterations of the power method.
 
     Args:
-        matrices: any.
-        vectors: ``(n,)`` of each: where it begins. They are moved on to where it ends, near the first right singular
-            vector: so that little is left to do once a matrix has changed a little.
+        matrices: the matrices.
+        vectors: ``(n,)`` for each matrix, the start. They are replaced by the end of the iteration, near the first
+            right singular vector. So the next call needs few iterations if a matrix has changed little.
         iterations: at least 1.
 
     Returns:
-        A tensor of no dimension for each matrix; nothing waits for the device.
+        A zero-dimensional tensor for each matrix. It does not wait for the device.
     """
     found: dict[int, Tensor] = {}
     for members in batches(matrices):
@@ -98,7 +98,7 @@ def spectral_norms(matrices: Sequence[Tensor], vectors: Sequence[Tensor], iterat
 
 
 def batches(matrices: Sequence[Tensor]) -> Iterator[list[int]]:
-    """Places of matrices of one shape, in lists of at most ``AT_A_TIME`` numbers, or of one matrix."""
+    """Indices of matrices of one shape, in lists of at most ``AT_A_TIME`` numbers, or of one matrix."""
     by_shape: dict[torch.Size, list[int]] = {}
     for index, matrix in enumerate(matrices):
         by_shape.setdefault(matrix.shape, []).append(index)

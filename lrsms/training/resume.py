@@ -21,8 +21,8 @@ class Begun:
     """The finished part of a run.
 
     Attributes:
-        step: steps that it has taken.
-        sessions: the content of ``ending.Session`` for each process that took them.
+        step: number of steps that it has taken.
+        sessions: the content of ``ending.Session`` for each session that took them.
         row: the log entry of the last step, if that step still has to be validated.
     """
 
@@ -34,10 +34,10 @@ class Begun:
 def resume(
     folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks, graphs: bool = False
 ) -> tuple[State, Begun]:
-    """Restores the run's last checkpoint, or begins the run; any number of ranks may have written it.
+    """Restores the run's last checkpoint, or begins the run. Any number of ranks may have written the checkpoint.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         run: the run.
         prepared: its corpus.
         total: steps of the training.
@@ -45,9 +45,9 @@ def resume(
         graphs: whether steps run as CUDA graphs, where they can.
 
     Raises:
-        ValueError: one line: the checkpoint is of other data, another model or optimizer, it follows on a session that
-            restored it wrongly (see ``lrsms.record.resumed``), or ranks do not see the same one; or the run does not
-            fit the length of its training.
+        ValueError: one line: the checkpoint has other data, another model or another optimizer; a session before it was
+            restored wrongly (see ``lrsms.record.resumed``); ranks do not see the same one; or the run does not fit the
+            length of its training.
     """
     checkpoint = _newest(folder, ranks)
     step = 0 if checkpoint is None else checkpoint.step

@@ -14,7 +14,7 @@ from lrsms.base.random_streams import stream
 from lrsms.study.run import Train
 
 JITTER = 0.1
-"""Before lengths are sorted, each grows by a random share up to this, so that groups differ from epoch to epoch."""
+"""Before lengths are sorted, each grows by a random share of at most this, so that groups differ between epochs."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ def make_groups(frames: Sequence[int], group_frames: int, seed: int, epoch: int)
 
     Args:
         frames: length of each utterance.
-        group_frames: limit on number of utterances x longest length.
+        group_frames: limit of number of utterances x longest length.
         seed: the seed of the order.
-        epoch: each epoch has its own groups.
+        epoch: the epoch; each has its own groups.
 
     Raises:
         ValueError: an utterance is longer than a group.

@@ -26,7 +26,7 @@ from lrsms.training.optimizer import make_optimizer, set_learning_rate
 from lrsms.training.step import take_step
 
 _NO_OPTIONS = ("params", "param_names", "foreach", "fused", "capturable", "differentiable")
-"""Keys of an optimizer's groups that are not options, or that say how to compute, which depends on the device."""
+"""Keys of an optimizer's groups that are no options, or that choose kernels, which depends on the device."""
 _ADAMW = ("step", "exp_avg", "exp_avg_sq")
 """State of AdamW, the only optimizer in old checkpoints, which have no note on it."""
 
@@ -38,11 +38,11 @@ class State:
     Attributes:
         run: the run.
         model: its network, in the structure of the present step.
-        plan: of the network that it ends as.
-        optimizer: of the model's parameters.
-        total_weights: the sum of the snapshots so far that are averaged, by the names of the model's state dict.
-        step: how many steps lie behind it.
-        total: how many steps training takes.
+        plan: the plan of its last structure.
+        optimizer: the optimizer of the model's parameters.
+        total_weights: sum of the snapshots that are averaged, so far, by the names of the model's state dict.
+        step: number of steps done.
+        total: number of steps of the training.
         changes: the steps after which the structure changes.
         graphs: whether steps run as CUDA graphs, where they can.
     """
@@ -59,7 +59,7 @@ class State:
 
     @classmethod
     def at(cls, run: Run, size: int, device: torch.device, step: int, total: int, graphs: bool = False) -> "State":
-        """The structure that a run has after ``step`` of ``total`` steps; at step 0 with its initial weights.
+        """A run in the structure that it has after ``step`` of ``total`` steps; at step 0 with its initial weights.
 
         Raises:
             ValueError: one line: low rank does not fit the network, or its changes do not fit the training.
@@ -81,9 +81,9 @@ class State:
             self._change(1 + self.changes.index(self.step))
 
     def _change(self, phase: int) -> None:
-        """Goes on in the structure of ``phase``; the sum of snapshots is of the last structure alone."""
+        """Goes on in the structure of ``phase``. The sum of snapshots begins again: only the last structure counts."""
         before = dict(self.model.named_parameters())
-        without_graphs(self.model)  # they are of the weights that there were
+        without_graphs(self.model)  # they belong to the old weights
         change_structure(self.model, self.plan, self.run, phase)
         if self.graphs:
             use_graphs(self.model, next(self.model.parameters()).device)
@@ -101,7 +101,7 @@ class State:
 
 
 def zeros_of(model: nn.Module) -> dict[str, Tensor]:
-    """The sum of no snapshot."""
+    """The sum before any snapshot: zeros."""
     return {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
 
 
@@ -112,13 +112,13 @@ def capture(
     total_weights: Mapping[str, Tensor],
     extra: dict[str, Any],
 ) -> Checkpoint:
-    """Everything that a run needs to continue after ``step`` steps: random numbers depend on seed and counters only.
+    """Everything that a run needs to continue after ``step`` steps. Random numbers depend only on seed and counters.
 
-    The tensors are the run's own, not copies. Beside them ``extra`` gains a note of the optimizer: its kind, its
-    options, state that is no tensor, how many tensors each key of its state has, and shapes other than a parameter's.
+    The tensors are the run's own, not copies. ``extra`` also gets a note of the optimizer: its kind, its options, state
+    that is not a tensor, the number of tensors for each key of its state, and shapes that are not a parameter's.
 
     Raises:
-        ValueError: the optimizer holds what a checkpoint cannot.
+        ValueError: the optimizer holds something that a checkpoint cannot hold.
     """
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"sum/{name}": tensor for name, tensor in total_weights.items()}
@@ -145,7 +145,7 @@ def restore(
 ) -> None:
     """Restores copies of a checkpoint's tensors, after a check that all of them fit.
 
-    A parameter that never had a gradient, of a modality that was absent from every step so far, has no moments.
+    A parameter has no moments if it never had a gradient, because its modality was absent from every step so far.
 
     Raises:
         ValueError: one line: a tensor is missing, unknown or of another shape or type, or the optimizer is another.
@@ -183,20 +183,20 @@ def _check_fit(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Te
 
 
 def _first_note(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The note of an old checkpoint, which has none."""
+    """Makes the note that an old checkpoint lacks."""
     number = len({place.rpartition("/")[2] for place in tensors})
     groups = [dict(_options(group)) for group in optimizer.param_groups]
     return {"kind": "AdamW", "tensors": dict.fromkeys(_ADAMW, number), "shapes": {}, "values": {}, "groups": groups}
 
 
 def _check_kind(note: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Checks that the optimizer and its switches are the same; its numbers, which it may change, are restored."""
+    """Checks that the optimizer and its switches are the same, and restores its numbers, which may change."""
     if note["kind"] != type(optimizer).__name__:
         raise ValueError(f"the optimizer is {type(optimizer).__name__}, but was {note['kind']}")
     if len(note["groups"]) != len(optimizer.param_groups):
         raise ValueError(f"the optimizer has {len(optimizer.param_groups)} groups, but had {len(note['groups'])}")
     for group, options in zip(optimizer.param_groups, note["groups"], strict=True):
-        mine = dict(_options(group))  # may be more than there were: later releases of PyTorch add some
+        mine = dict(_options(group))  # there may be more now: later releases of PyTorch add some
         for key, value in options.items():
             if key not in mine:
                 raise ValueError(f"the optimizer has no option '{key}', which was {value}")

@@ -1,7 +1,7 @@
 """One training step: the gradients and losses of its groups, over all devices that share it.
 
-Of our code, only ``clip_and_read`` waits for a GPU: each wait would empty the queue of work. PyTorch's CTC waits too,
-because it copies its lengths, and several ranks wait when they agree on what to sum.
+In our code, only ``clip_and_read`` waits for a GPU, since each wait empties the queue of work. PyTorch's CTC also
+waits, because it copies its lengths. Several ranks wait when they agree on the tensors to sum.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,13 +33,13 @@ def summed_step(
     """Computes the gradients and group statistics of a whole step, in the model of every rank.
 
     Args:
-        model: in training mode, without gradients.
-        run: what is trained.
+        model: the model in training mode, without gradients.
+        run: the run to train.
         batches: this rank's groups.
-        step: counted from 0.
-        num_utterances: of the step, at all ranks.
-        ranks: who shares it.
-        memory: repeats it where it does not fit.
+        step: the step, counted from 0.
+        num_utterances: utterances of the step over all ranks.
+        ranks: the processes that share the step.
+        memory: repeats the step if it does not fit.
         stop: asked before each group.
 
     Returns:
@@ -47,7 +47,7 @@ def summed_step(
 
     Raises:
         Interrupted: at all ranks, if one was asked to stop; the model is as it was before the step.
-        ValueError: it does not fit into the device's memory.
+        ValueError: the step does not fit into the device's memory.
     """
     interrupted = False
     losses: dict[str, Tensor] = {}
@@ -72,9 +72,9 @@ def clip_and_read(model: nn.Module, losses: Mapping[str, Tensor], clip: float) -
     """Clips the gradients, and copies all numbers of a step to the host at once.
 
     Args:
-        model: with the gradients of a whole step.
-        losses: by name, each a single number.
-        clip: largest norm of all gradients together.
+        model: the model with the gradients of a whole step.
+        losses: single numbers, by name.
+        clip: largest allowed norm of all gradients together.
 
     Returns:
         The losses, and the norm before clipping.
@@ -90,12 +90,12 @@ def take_step(
     """Moves the weights by the gradients of a whole step, as the optimizer and the method do, and ends the step.
 
     Args:
-        run: what is trained.
-        model: with its gradients, clipped; they are gone afterwards.
+        run: the run to train.
+        model: the model with clipped gradients, which are removed.
         plan: its matrices.
-        optimizer: of its parameters.
-        step: counted from 0.
-        total: steps of the training.
+        optimizer: the optimizer of its parameters.
+        step: the step, counted from 0.
+        total: number of steps of the training.
     """
     run.method.before_step(model, plan, step, total)
     optimizer.step()
@@ -118,13 +118,13 @@ def accumulate(
     """Adds up the gradients of one rank's groups, one after another; the loss is the mean over the step's utterances.
 
     Args:
-        model: its gradients are added to.
-        run: what is trained.
+        model: the model whose gradients grow.
+        run: the run to train.
         batches: this rank's groups.
-        step: counted from 0.
-        device: of the model.
-        num_utterances: of the step, at all ranks; None: of these batches.
-        ranks: who shares the step.
+        step: the step, counted from 0.
+        device: device of the model.
+        num_utterances: utterances of the step over all ranks; None: those of these batches.
+        ranks: the processes that share the step.
         stop: asked before each group.
 
     Returns:

@@ -27,7 +27,9 @@ def validate(
     ranks: Ranks = ALONE,
     stop: Stop = never,
 ) -> dict[str, float]:
-    """Loss and greedy error rate, of the corpus's unit, of the current weights; the model is left in training mode.
+    """Loss and greedy error rate of the current weights; words or characters as the corpus counts.
+
+    Afterwards the model is in training mode again.
 
     Ranks take batches in turn, and the results do not depend on their number.
 
@@ -59,7 +61,7 @@ def validate(
     if num_interrupted:
         raise Interrupted
     total = 0.0
-    for value in losses:  # in the order of the batches, at any number of ranks; sum() of newer Pythons rounds otherwise
+    for value in losses:  # in the batches' order for any number of ranks; sum() rounds differently in newer Pythons
         total += value
     assert words_of_all, "the valid split has no words"
     return {"valid_loss": total / len(items), "valid_wer": edits_of_all / words_of_all}

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from lrsms.base.files import write_atomically
+from lrsms.record.run_files import METRICS
 
-LOG = "metrics.jsonl"
 _NAMES = {
     "loss": "train/loss",
     "ctc": "train/ctc",
@@ -28,7 +28,7 @@ def steps(run: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: one line: there is no log, or a line is none of a step.
     """
-    path = run / LOG
+    path = run / METRICS
     if not path.is_file():
         raise ValueError(f"{path}: is not there; give the folder of a run that trains or has trained")
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):

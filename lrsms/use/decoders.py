@@ -35,7 +35,7 @@ def chosen_decoder(project: Project, run: Run, folder: Path, name: str, length_b
         raise ValueError(f"--decoder {name}: needs an attention decoder, which this run has not; take another")
     if not decoder.grid:
         return decoder
-    path = folder / f"hypotheses-{decoding.digest}.jsonl"
+    path = folder / decoding.hypotheses
     try:
         return decoder.at(load_choices(path, decoding)[name].chosen)
     except ValueError as error:

@@ -12,17 +12,17 @@ import pandas as pd
 from lrsms.base.files import read_json
 from lrsms.record import hypotheses
 from lrsms.record.record import load_curve, load_outcome, load_run
-from lrsms.record.run_files import PLAN
+from lrsms.record.run_files import OUTCOME, PLAN, SCORES
 from lrsms.record.score import EDITS, counted, read_alignments, read_scores
 from lrsms.record.worst import load_worst
 from lrsms.statistics.mapsswe import MatchedPairs, mapsswe
 from lrsms.statistics.stats import Interval, bootstrap_difference
+from lrsms.study.decoding import hypotheses_of
 from lrsms.study.fields import as_text
 from lrsms.study.run import Run
 
 Key = tuple[str, str]
 """A decoder and a condition."""
-_SCORES = "scores-*.csv.gz"
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def errors(a: Side, b: Side, runs: Path) -> dict[Key, Errors]:
         ValueError: one line: a table is malformed, or they are of other utterances.
     """
     found: dict[Key, Errors] = {}
-    for table in sorted(a.record.glob(_SCORES)):
+    for table in sorted(a.record.glob(SCORES)):
         other = b.record / table.name
         if not other.is_file():
             continue
@@ -178,9 +178,8 @@ Said = Mapping[tuple[str, str, str], tuple[str, str]]
 
 def _said(side: Side, table: Path, runs: Path) -> Said:
     """Reference and hypothesis by decoder, condition and id: of all, or of the worst utterances."""
-    digest = table.name.removeprefix("scores-").removesuffix(".csv.gz")
-    path = runs / side.name / f"hypotheses-{digest}.jsonl"
-    if not path.is_file() or not (path.parent / "run.json").is_file():
+    path = runs / side.name / hypotheses_of(table.name)
+    if not path.is_file() or not (path.parent / OUTCOME).is_file():
         return load_worst(table)
     rows = hypotheses.read(path, path.parent, side.outcome)
     return {(row["decoder"], row["condition"], row["id"]): (row["reference"], row["hypothesis"]) for row in rows}

@@ -15,7 +15,7 @@ from pathlib import Path
 from lrsms.base.files import read_json, write_atomically
 from lrsms.base.strict import canonical_json
 from lrsms.record.record import load_run, parts_of
-from lrsms.record.run_files import OUTCOME
+from lrsms.record.run_files import OUTCOME, SCORES
 from lrsms.record.score import read_scores
 from lrsms.record.seal import seal_path
 from lrsms.report import comparable
@@ -26,7 +26,6 @@ from lrsms.study.decoding import Decoding
 from lrsms.study.run import Run
 from lrsms.use.incoming import bring
 
-_SCORES = "scores-*.csv.gz"
 _STAGE = ".merging"
 
 
@@ -64,7 +63,7 @@ class _Side:
 
     def find(self) -> dict[str, Path]:
         """Folders of records by name; one without a score table is none yet."""
-        return {path.parent.name: path.parent for path in sorted(self.records.glob(f"*/{_SCORES}"))}
+        return {path.parent.name: path.parent for path in sorted(self.records.glob(f"*/{SCORES}"))}
 
 
 def merge(sources: Sequence[Path], results: Path, decodings: Sequence[Decoding]) -> Merged:
@@ -126,7 +125,7 @@ def _take_records(side: _Side, here: _Side, merged: Merged, known: Mapping[str, 
             merged.records[name] = folder
             continue
         _refuse_conflict(side, folder, have[name])
-        new = [path for path in sorted(folder.glob(_SCORES)) if not (have[name] / path.name).is_file()]
+        new = [path for path in sorted(folder.glob(SCORES)) if not (have[name] / path.name).is_file()]
         merged.tables += new
         merged.same += [] if new else [name]
 
@@ -135,7 +134,7 @@ def _checked(side: _Side, folder: Path, known: Mapping[str, Decoding]) -> Run:
     """The run of a record, all of whose score tables were found right."""
     try:
         run = load_run(folder)
-        for table in sorted(folder.glob(_SCORES)):
+        for table in sorted(folder.glob(SCORES)):
             _read(folder, run, table, known)
     except ValueError as error:
         raise ValueError(f"{side.name}: {_without(error, side)}") from None
@@ -158,7 +157,7 @@ def _without(error: ValueError, side: _Side) -> str:
 
 
 def _refuse_conflict(side: _Side, theirs: Path, ours: Path) -> None:
-    for path in [ours / OUTCOME, *sorted(ours.glob(_SCORES))]:
+    for path in [ours / OUTCOME, *sorted(ours.glob(SCORES))]:
         other = theirs / path.name
         if not other.is_file() or other.read_bytes() == path.read_bytes():
             continue

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrsms.base.kernels import arithmetic
 from lrsms.data.batch import Batch, in_batches, network_inputs
 from lrsms.data.recordings.recording import FULL_SCALE
 from lrsms.data.spelling import normalise
@@ -48,8 +49,6 @@ def transcribe(
         device: where the network is.
         report: called with the number of frames that were decoded, as it grows.
     """
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
     done = 0
 
     def count(frames: int) -> None:
@@ -61,7 +60,8 @@ def transcribe(
         pieces = [piece for file in part for piece in file.pieces if not piece.is_silent]
         found: dict[int, _Found] = {}
         for batch in in_batches(pieces, BATCH_FRAMES):
-            found |= zip(map(id, batch), _decode(trained, batch, decoder, device), strict=True)
+            with arithmetic("float32"):
+                found |= zip(map(id, batch), _decode(trained, batch, decoder, device), strict=True)
             count(sum(piece.frames for piece in batch))
         for file in part:
             yield file, _transcript(trained, file, found)

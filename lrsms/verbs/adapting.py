@@ -1,4 +1,4 @@
-"""A study whose claims say how many seeds it has: Snakemake is run look by look until they are decided."""
+"""The verb that adds seeds: it runs Snakemake look by look until the claims of a study are decided."""
 
 import argparse
 import json
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from lrsms.report.adaptive import Step
 
 SEEDS = "LRSMS_SEEDS"
-"""Environment variable by which a pass of Snakemake, and its jobs, are told the seeds of this look."""
+"""Environment variable that tells a pass of Snakemake, and its jobs, the seeds of this look."""
 
 
 def add(verb: Verb) -> None:
     """Adds the verb to the command line."""
     added = verb(adaptive, with_project(), on_records())
     added.add_argument("--results", type=Path, default=Path("results"))
-    added.add_argument("--once", action="store_true", help="a single pass; then say what the next look would take")
+    added.add_argument("--once", action="store_true", help="one pass only; then say what the next look would cost")
     added.add_argument(
         "--snakemake", nargs=argparse.REMAINDER, default=[], help="comes last: its options, such as --cores all"
     )
@@ -33,7 +33,7 @@ def add(verb: Verb) -> None:
 def adaptive(options: argparse.Namespace) -> None:
     """Runs Snakemake until each claim of the study is decided, or past its last look, or the budget is spent.
 
-    It goes on where it was: seeds that were added are in the study's project.json, and recorded runs are done.
+    A later call continues: project.json of the study holds the added seeds, and recorded runs are done.
     """
     project = read_project(options.project)
     seeds = _added_before(project, options)
@@ -65,7 +65,7 @@ def _added_before(project: Project, options: argparse.Namespace) -> dict[str, in
 
 
 def _step(project: Project, seeds: dict[str, int], options: argparse.Namespace) -> "Step | None":
-    """What the next looks take; None where the study has no results yet, or no claims."""
+    """The cost of the next looks; None if the study has no results yet, or no claims."""
     from lrsms.report import claims, outcomes
     from lrsms.report.adaptive import next_step, spent
     from lrsms.report.results import Place

@@ -1,4 +1,4 @@
-"""Verbs to look at things by hand: a command's progress, a study before it starts, parameters, faces."""
+"""Verbs to look at things by hand: progress of a command, a study before it starts, parameters, faces."""
 
 import argparse
 import gc
@@ -35,13 +35,13 @@ def add(verb: Verb) -> None:
         "--speech",
         type=float,
         metavar="HOURS",
-        help="hours of speech in the training split: the plan also says the hours on an H100, by counts",
+        help="hours of speech in the training split; the plan then also estimates hours on an H100",
     )
     added.add_argument(
         "--no-measure",
         dest="measure",
         action="store_false",
-        help="measure no step times; those without a record stay unknown",
+        help="measure no step times; unknown ones stay unknown",
     )
     added.add_argument("--json", action="store_true", help="machine-readable")
 
@@ -71,7 +71,7 @@ def sheet(options: argparse.Namespace) -> None:
 
 def plan(options: argparse.Namespace) -> None:
     """Lists a study's runs with their parameters, and estimates time and disk before anything starts."""
-    gc.disable()  # imports and runs stay in memory: looking through them for garbage takes a tenth of the time
+    gc.disable()  # imports and runs stay in memory: to search them for garbage takes a tenth of the time
     try:
         from lrsms.cost.card import on_card
         from lrsms.cost.estimate import Folders, estimate

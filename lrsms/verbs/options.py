@@ -27,9 +27,9 @@ class Verb(Protocol):
         """Returns the verb's parser.
 
         Args:
-            function: what the verb does.
+            function: the function of the verb.
             parents: parsers whose options the verb has too.
-            workflow: whether a rule of the workflow calls the verb, and people seldom do; ``--help`` lists it below.
+            workflow: whether the workflow calls the verb, and people seldom do; ``--help`` lists such verbs last.
         """
 
 
@@ -39,7 +39,7 @@ def with_project() -> argparse.ArgumentParser:
 
 
 def with_study() -> argparse.ArgumentParser:
-    """A study, and what may replace the project's scale, task and corpus; read by ``asked_study``."""
+    """A study, and options that replace the project's scale, task and corpus; read by ``asked_study``."""
     parser = with_project()
     parser.add_argument("study", help="a file in workflow/config/studies")
     for name in ("scale", "task", "corpus"):
@@ -78,7 +78,7 @@ def read_project(text: str) -> Project:
     """Reads ``--project``: a path, or the content itself, which is a mapping.
 
     Raises:
-        ValueError: one line: it cannot be read, or is no project.
+        ValueError: one line: it cannot be read, or it is not a project.
     """
     if not text.lstrip().startswith("{"):
         return parse(Project, local.without(read_yaml(Path(text))), text)
@@ -108,7 +108,7 @@ def given_root(roots: str, corpus: Corpus) -> Path | None:
     """The folder that ``--roots`` gives to a corpus, if any.
 
     Raises:
-        ValueError: one line: it is no mapping of names to folders.
+        ValueError: one line: it is not a mapping of names to folders.
     """
     given = parse_yaml(roots, "--roots")
     if not isinstance(given, dict):
@@ -140,7 +140,7 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     """The device of ``--device``; also sets the number of processor threads.
 
     Raises:
-        ValueError: one line: there is no such device here, and why; or less than one thread.
+        ValueError: one line: there is no such device here, with the reason; or less than one thread.
     """
     import torch
 
@@ -155,7 +155,7 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
         require_gpus(getattr(options, "devices", 1))
     choose_kernels()
     torch.set_num_threads(options.threads)
-    if name == "cuda" and "LOCAL_RANK" in os.environ:  # started by torchrun: each process has its own
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # started by torchrun: each process has its own device
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     available = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     available += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
@@ -168,7 +168,7 @@ def require_gpus(num_devices: int) -> None:
     """Checks that a job has the GPUs that it was promised, so that it never runs on a CPU instead.
 
     Raises:
-        ValueError: one line: there are too few, and what hides them.
+        ValueError: one line: there are too few, with the reason.
     """
     import torch
 
@@ -191,7 +191,7 @@ def require_gpus(num_devices: int) -> None:
 
 
 def _cuda_says() -> str:
-    """CUDA's own message on why it does not start."""
+    """CUDA's own message that says why it does not start."""
     import torch
 
     try:

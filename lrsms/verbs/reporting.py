@@ -46,12 +46,16 @@ def add(verb: Verb) -> None:
     added.add_argument("output", type=Path, help="folder for the figures")
 
     added = verb(claims, with_project())
-    added.add_argument("studies", nargs="*", help="files in workflow/config/studies; all that have claims if none")
+    added.add_argument(
+        "studies", nargs="*", help="files in workflow/config/studies; if none is given, all that have claims"
+    )
     added.add_argument("--results", type=Path, default=Path("results"))
 
     added = verb(power)
     added.add_argument("folder", type=Path, help="the study's folder of results")
-    added.add_argument("--difference", type=float, default=1.0, help="to detect, of the word error rates, in points")
+    added.add_argument(
+        "--difference", type=float, default=1.0, help="difference of word error rates to detect, in points"
+    )
 
     added = verb(pages, with_project(), on_records(), workflow=True)
     added.add_argument("folder", type=Path, help="the study's folder of results")
@@ -59,7 +63,9 @@ def add(verb: Verb) -> None:
     added.add_argument("--figures", type=Path, default=Path("figures"), help="folder of all studies' figures")
 
     added = verb(regenerate, on_records(), on_steptimes())
-    added.add_argument("folders", type=Path, nargs="*", help="folders of results; all with a project.json if none")
+    added.add_argument(
+        "folders", type=Path, nargs="*", help="folders of results; if none is given, all with a project.json"
+    )
     added.add_argument("--results", type=Path, default=Path("results"))
     added.add_argument("--figures", type=Path, default=Path("figures"))
 
@@ -151,7 +157,7 @@ def pages(options: argparse.Namespace) -> None:
 
 
 def regenerate(options: argparse.Namespace) -> None:
-    """Makes the tables, verdicts and figures of every study that has a project.json again from the records."""
+    """Makes the tables, verdicts and figures again, from the records, for every study that has a project.json."""
     from lrsms.report import claims as hypotheses
     from lrsms.report import findings, index
     from lrsms.report.results import committed, load_project, selection_name
@@ -180,7 +186,7 @@ def regenerate(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Prints a study's table, and below it the given paths."""
+    """Prints a study's table, and the given paths below it."""
     from lrsms.report.tables import render_terminal
 
     render_terminal(options.folder)
@@ -219,7 +225,7 @@ def _figures(
 
 
 def _claims(project: Project, studies: list[str], results: Path, config_folder: Path) -> "list[Outcome]":
-    """Verdicts on the claims over these studies, or all, for the project's task, scale and corpus."""
+    """Verdicts on the claims over these studies, or over all, for the project's task, scale and corpus."""
     from lrsms.report import claims as hypotheses
     from lrsms.report import outcomes, verdict_table
     from lrsms.report.results import Place

@@ -48,9 +48,13 @@ def add(verb: Verb) -> None:
     added.add_argument(
         "--devices", type=int, default=1, help="how many GPUs of this machine share each step (torchrun)"
     )
-    added.add_argument("--roots", default="{}", help="folders of recorded corpora; else where they were when prepared")
-    added.add_argument("--deterministic", action="store_true", help="the same bits each time on a GPU too; slower")
-    added.add_argument("--graphs", action="store_true", help="steps as CUDA graphs: fewer launches, the same run")
+    added.add_argument(
+        "--roots", default="{}", help="folders of recorded corpora; default: where they were when prepared"
+    )
+    added.add_argument(
+        "--deterministic", action="store_true", help="get the same bits each time, also on a GPU; slower"
+    )
+    added.add_argument("--graphs", action="store_true", help="run steps as CUDA graphs: fewer launches, the same run")
 
     added = verb(decode, with_project(), on_device(), on_corpora(), workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder")
@@ -63,7 +67,7 @@ def add(verb: Verb) -> None:
 
     added = verb(steptime, with_project(), on_device(), workflow=True)
     added.add_argument("output", type=Path, help="measurement to write; its name is the one that the study's runs use")
-    added.add_argument("--seconds", type=float, default=5.0, help="about how long to measure")
+    added.add_argument("--seconds", type=float, default=5.0, help="time to measure, about")
 
     added = verb(reference)
     added.add_argument("list", help="a list in workflow/config/reference.yaml")
@@ -92,16 +96,16 @@ def add(verb: Verb) -> None:
     added.add_argument(
         "--pack", type=Path, metavar="FILE.tar.gz", help="archive to write, of all results that exist at the end"
     )
-    added.add_argument("--graphs", action="store_true", help="training steps as CUDA graphs: fewer launches, same runs")
+    added.add_argument("--graphs", action="store_true", help="run steps as CUDA graphs: fewer launches, the same runs")
 
     added = verb(unpack)
     added.add_argument(
-        "archive", type=Path, metavar="FILE.tar.gz", help="what reference --pack wrote, here or elsewhere"
+        "archive", type=Path, metavar="FILE.tar.gz", help="an archive that reference --pack wrote, here or elsewhere"
     )
 
 
 def check(options: argparse.Namespace) -> None:
-    """Finds mistakes before the first job: in targets, ranks, decoders, and corpora that are not prepared yet."""
+    """Finds mistakes before the first job, in targets, ranks, decoders and corpora that are not prepared yet."""
     from lrsms.cost.check import check_corpus, check_runs
 
     project = read_project(options.project)
@@ -217,7 +221,7 @@ def steptime(options: argparse.Namespace) -> None:
 
 
 def reference(options: argparse.Namespace) -> None:
-    """Makes the results of a list that the repository keeps, for a limited time; the next call continues."""
+    """Makes the results of a list in reference.yaml, for a limited time; the next call continues."""
     from lrsms.report.results import folder_name
     from lrsms.watch.kept_results import keep, load, pack, work_through
 
@@ -234,7 +238,7 @@ def reference(options: argparse.Namespace) -> None:
 
 
 def work(options: argparse.Namespace) -> None:
-    """Works through such a list without Snakemake: each process trains, decodes and scores one run after another."""
+    """Makes the results of a list in reference.yaml without Snakemake: each process takes one run after another."""
     from lrsms.watch import worker
     from lrsms.watch.kept_results import keep, load, pack
 
@@ -264,7 +268,7 @@ def work(options: argparse.Namespace) -> None:
 
 
 def _project_of_lists(options: argparse.Namespace) -> Project:
-    """What ``config.yaml`` asks, as the workflow reads it, with the roots that were given."""
+    """The project of ``config.yaml``, as the workflow reads it, with the given roots."""
     project = read_project(str(options.config_folder / "config.yaml"))
     if options.roots is None:
         return project

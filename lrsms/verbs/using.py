@@ -1,4 +1,4 @@
-"""What is done with trained runs and their records: transcribe, hand on, bring together, compare, look at."""
+"""Verbs that use trained runs and their records: transcribe, export, merge, compare, curves, schemas."""
 
 import argparse
 import sys
@@ -19,13 +19,21 @@ def add(verb: Verb) -> None:
     added = verb(transcribe, with_project(), on_device(), on_corpora())
     added.add_argument("run", type=Path, help="the run's folder, such as results/runs/NAME")
     added.add_argument("files", type=Path, nargs="+", metavar="FILE", help="audio or video of any usual format")
-    added.add_argument("--decoder", default="greedy", help="one of the project's decoders; greedy if none is given")
-    added.add_argument("--length-bonus", type=float, help="instead of the decoder's")
+    added.add_argument("--decoder", default="greedy", help="one of the project's decoders; default: greedy")
+    added.add_argument("--length-bonus", type=float, help="replaces the decoder's length bonus")
     added.add_argument("--format", choices=("text", "json", "srt"), default="text", help="text if none is given")
-    added.add_argument("--output", type=Path, metavar="FOLDER", help="a file for each; else on standard output")
-    added.add_argument("--longest", type=float, metavar="SECONDS", help="of a piece; else as long as in training")
     added.add_argument(
-        "--box", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"), help="where the mouth is, else the corpus's"
+        "--output", type=Path, metavar="FOLDER", help="folder with a file for each; default: standard output"
+    )
+    added.add_argument(
+        "--longest", type=float, metavar="SECONDS", help="length of a piece; default: the longest in training"
+    )
+    added.add_argument(
+        "--box",
+        type=int,
+        nargs=4,
+        metavar=("X", "Y", "WIDTH", "HEIGHT"),
+        help="place of the mouth; default: the corpus's",
     )
 
     added = verb(export, with_project(), on_corpora(), on_records())
@@ -36,15 +44,15 @@ def add(verb: Verb) -> None:
 
     added = verb(merge, with_project())
     added.add_argument(
-        "sources", type=Path, nargs="+", metavar="FOLDER|ARCHIVE", help="a clone, its results, or what --pack wrote"
+        "sources", type=Path, nargs="+", metavar="FOLDER|ARCHIVE", help="a clone, its results, or an archive of --pack"
     )
     added.add_argument("--results", type=Path, default=Path("results"), help="of this clone")
 
     added = verb(compare, with_project(), on_records())
     added.add_argument("run", nargs=2, metavar="RUN", help="the run's name, or the folder of its record")
     added.add_argument("--runs", type=Path, default=Path("results/runs"), help="folders of runs, with hypotheses")
-    added.add_argument("--decoder", help="whose utterances are shown; else the project's last")
-    added.add_argument("--condition", help="likewise; else the first one of the test split")
+    added.add_argument("--decoder", help="decoder of the utterances; default: the project's last")
+    added.add_argument("--condition", help="their condition; default: the first of the test split")
 
     added = verb(schemas)
     added.add_argument("folder", type=Path, help="such as workflow/schemas")
@@ -56,7 +64,7 @@ def add(verb: Verb) -> None:
 
 
 def transcribe(options: argparse.Namespace) -> None:
-    """Writes what is said in audio or video files, by a trained run: as text, JSON with times, or subtitles."""
+    """Transcribes audio or video files with a trained run: as text, JSON with times, or subtitles."""
     from lrsms.base.progress import progress
     from lrsms.study.frames import FRAMES_PER_SECOND
     from lrsms.use import pieces
@@ -119,7 +127,7 @@ def transcribe(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Writes a trained run as a folder for others: weights, graph, tokens, a loader that needs torch alone, a page."""
+    """Writes a trained run as a folder for others: weights, graph, tokens, a loader that needs only torch, a page."""
     import torch
 
     from lrsms.use.export import export as export_run
@@ -134,13 +142,13 @@ def export(options: argparse.Namespace) -> None:
 
 
 def merge(options: argparse.Namespace) -> None:
-    """Brings records of other machines into this clone: each is checked, and what differs from ours is refused."""
+    """Brings records of other machines into this clone; it checks each and refuses one that contradicts ours."""
     from lrsms.use.merge import merge as merge_records
 
     project = read_project(options.project)
     scales, tasks = [project.scale, *project.decoders_of], list(project.conditions)
     asked = [project.model_copy(update={"scale": scale, "task": task}) for scale in scales for task in tasks]
-    plain = [one.model_copy(update={"decoders_of": {}}) for one in asked]  # of any scale that has no own decoders
+    plain = [one.model_copy(update={"decoders_of": {}}) for one in asked]  # for any scale without decoders of its own
     merged = merge_records(options.sources, options.results, [one.decoding for one in [*asked, *plain]])
     for name in merged.records:
         say(f"new: {name}")
@@ -157,7 +165,7 @@ def merge(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Says what differs between two recorded runs: configuration, plan, curve, and every error only one makes."""
+    """Shows how two recorded runs differ: configuration, plan, curve, and every error that only one of them makes."""
     from lrsms.use import difference
     from lrsms.use.difference_table import show
 
@@ -192,7 +200,7 @@ def curves(options: argparse.Namespace) -> None:
 
 
 def schemas(options: argparse.Namespace) -> None:
-    """Writes JSON Schemas of studies, presets, corpora and config.yaml, by which editors complete and check them."""
+    """Writes JSON Schemas, with which editors complete and check studies, presets, corpora and config.yaml."""
     from lrsms.use.schemas import write
 
     say(f"wrote {', '.join(map(str, write(options.folder)))}")

@@ -151,7 +151,7 @@ def _status(experiment: Experiment, decoding: Decoding, folders: Folders) -> Sta
     if "diverged" in outcome:
         return status("diverged", note=_divergence(outcome))
     if outcome:
-        hypotheses = folder / f"hypotheses-{decoding.digest}.jsonl"
+        hypotheses = folder / decoding.hypotheses
         log = folder / ("score.log" if hypotheses.is_file() else "decode.log")
         text = _tail(log)
         if error := _last_error(text):

@@ -110,7 +110,7 @@ class Worker:
             forget_peak_memory(self.device)
             train(run, prepared, folder, self.device, stop=self.stop, graphs=self.graphs)
         trained = time.monotonic()
-        hypotheses = folder / f"hypotheses-{project.decoding.digest}.jsonl"
+        hypotheses = folder / project.decoding.hypotheses
         if not hypotheses.is_file():
             decode(run, prepared, folder, hypotheses, project.decoding, self.device)
         write_record(folder, hypotheses, scores)

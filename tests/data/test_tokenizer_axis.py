@@ -35,7 +35,7 @@ def test_characters_and_pieces_meet_in_one_table(tmp_path, monkeypatch, capsys):
     experiments = expand.load(project)
     for experiment in experiments:
         folder = tmp_path / "results/runs" / experiment.name
-        hypotheses = folder / f"hypotheses-{project.decoding.digest}.jsonl"
+        hypotheses = folder / project.decoding.hypotheses
         record = tmp_path / "results/records" / experiment.name / project.decoding.scores
         assert main(["resolve", *given, experiment.name, str(folder / "config.json")]) == 0
         assert main(["prepare", *given, f"results/corpora/{experiment.run.prepared}"]) == 0

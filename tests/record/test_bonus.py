@@ -48,7 +48,7 @@ def tried(trained, make_run, prepared, tmp_path_factory):
     found = {}
     for bonus in (*GRID, GRID):
         decoding = Decoding(decoders={"greedy": Decoder(kind="greedy"), "beam": beam(bonus)}, conditions=CONDITIONS)
-        path = folder / f"hypotheses-{decoding.digest}.jsonl"
+        path = folder / decoding.hypotheses
         decode(make_run(), prepared, trained, path, decoding, CPU)
         found[bonus] = path, decoded(path), decoding
     return found

@@ -15,6 +15,8 @@ import pytest
 from lrsms.base.strict import parse
 from lrsms.record.resumed import wrongly_resumed
 from lrsms.report.results import committed, load_project
+from lrsms.report.validity.among import Among
+from lrsms.report.validity.record import read
 from lrsms.study import expand
 from lrsms.study.run import Run
 
@@ -55,6 +57,19 @@ def test_no_record_is_of_a_run_that_was_resumed_wrongly() -> None:
     for path in (RESULTS / "records").glob("*/run.json"):
         run = parse(Run, json.loads((path.parent / "config.json").read_text()), str(path))
         assert wrongly_resumed(run, json.loads(path.read_text())) == "", path
+
+
+def test_every_record_that_is_kept_is_one_that_its_run_can_have_left() -> None:
+    """Early ones too, which lack what has been recorded since."""
+    checked = set()
+    for folder in FOLDERS:
+        project, others = load_project(folder), Among(RESULTS / "records")
+        for one in expand.load(project, ROOT / expand.CONFIG_FOLDER):
+            if one.trained and (record := read(RESULTS / "records" / one.name, one.run, project.decoding)) is not None:
+                others.add(one.name, one.run, record)
+                checked.add(one.name)
+        assert others.warnings() == []
+    assert checked == {path.name for path in (RESULTS / "records").iterdir()}
 
 
 def pinned(package: str) -> bool:

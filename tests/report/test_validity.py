@@ -9,51 +9,15 @@ from typing import Any
 import fabricate
 import pandas as pd
 import pytest
+from valid_records import SCORES, SESSION, TOOK, change, make, refusal, rewrite, sealed
 
 from lrsms.record import seal
 from lrsms.record.decoding_times import times_path
-from lrsms.record.losses import write_losses
-from lrsms.record.record import parts_of
-from lrsms.record.run_files import losses_path
 from lrsms.record.score import align
-from lrsms.report import aggregate, sums, tables
+from lrsms.report import sums, tables
 from lrsms.study.expand import Experiment
 
-SCORES = fabricate.DECODING.scores
 SIZE, DENSE = fabricate.parameters(fabricate.demo()[1][1])
-TOOK = {"audio_seconds": 60.0, "network_seconds": 1.0, "search_seconds": {"greedy": 0.1, "beam": 2.0}}
-TIMES = {"device": "processor", "threads": 1, "conditions": {"valid": TOOK, "test": TOOK}}
-SESSION = {"start": 0, "seconds": 50.0, "device": "processor", "num_devices": 1, "threads": 1}
-OUTCOME = {"seconds": 50.0, "waited": 0.1, "resumed_at": 0, "threads": 1, "sessions": [SESSION], "new_field": [1]}
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> tuple[list[Experiment], Path]:
-    """The dense model and one of low rank, with all that a record may hold; the folder of the second."""
-    experiments = [experiment for _, experiment in fabricate.demo()[:2]]
-    for number, experiment in enumerate(experiments):
-        table = fabricate.scores(0.1 + 0.1 * number, number)
-        folder = fabricate.record(tmp_path / "records", experiment, table, **OUTCOME)
-        times_path(folder / SCORES).write_text(json.dumps(TIMES))
-    return experiments, tmp_path / "records" / experiments[1].name
-
-
-def make(experiments: list[Experiment], folder: Path) -> Path:
-    aggregate.aggregate(experiments, folder / "records", folder, fabricate.DECODING, folder / "out")
-    return folder / "out"
-
-
-def change(path: Path, **content: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | content))
-
-
-def refusal(study: tuple[list[Experiment], Path], path: Path) -> str:
-    """What is said of a changed file, which must be named, with what to do about it, in one line."""
-    with pytest.raises(ValueError, match="or delete ") as error:
-        make(study[0], study[1].parents[1])
-    said = str(error.value)
-    assert said.startswith(str(path)) and "\n" not in said and len(said) < 900
-    return said
 
 
 def test_a_whole_record_is_read_with_fields_that_are_not_known(study, tmp_path) -> None:
@@ -213,10 +177,6 @@ def test_times_are_of_what_was_decoded(study, content, said) -> None:
     assert said in refusal(study, path)
 
 
-def rewrite(path: Path, edit: Any) -> None:
-    edit(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
-
-
 FIRST = slice(0, 1)
 
 
@@ -283,11 +243,6 @@ def test_a_copy_of_anothers_scores_is_told_of_in_the_table_and_beside_it(study, 
     assert "Warning" not in (out / "table.md").read_text() and not (out / "remarks.txt").exists()
 
 
-def sealed(folder: Path) -> None:
-    scores = folder / SCORES
-    seal.write(scores, {name: seal.hash_of(path) for name, path in parts_of(scores).items()})
-
-
 @pytest.mark.parametrize("name", ["run.json", "plan.json", "curve.csv", "spectra.json", SCORES])
 def test_what_was_sealed_together_stays_together(study, tmp_path, name) -> None:
     """A blank more, or another record's file, changes nothing that can be checked otherwise."""
@@ -348,62 +303,3 @@ def test_words_of_the_worst_utterances_are_those_that_were_scored(study, tmp_pat
     path.write_text("{}}")
     with pytest.raises(ValueError, match=r"worst\.json: not readable as JSON"):
         make(study[0], tmp_path)
-
-
-def with_losses(study: tuple[list[Experiment], Path], edit: Any) -> Path:
-    """Losses beside the scores of the second run, edited."""
-    path = losses_path(study[1] / SCORES)
-    write_losses(study[1] / SCORES, fabricate.losses(pd.read_csv(study[1] / SCORES, keep_default_na=False)))
-    rewrite(path, edit)
-    return path
-
-
-def put(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
-    """The table with other values in its first row."""
-    return table.astype(dict.fromkeys(values, object)).assign(
-        **{name: [value, *table[name].iloc[1:]] for name, value in values.items()}
-    )
-
-
-@pytest.mark.parametrize(
-    ("edit", "said"),
-    [
-        (lambda table: table.iloc[1:], "utterance '00-0', condition 'test', has no losses"),
-        (lambda table: put(table, id="99-9"), "condition 'test', has"),
-        (lambda table: pd.concat([table, table.iloc[:1]]), "is given twice"),
-        (lambda table: table.replace({"condition": {"test": "other"}}), "condition 'other', was never scored"),
-        (lambda table: put(table, ctc=-0.5), "has a loss outside 0 to 1,000,000,000 nats"),
-        (lambda table: put(table, ctc="inf"), "has a loss outside"),
-        (lambda table: put(table, ctc=1e30), "has a loss outside"),
-        (lambda table: put(table, ctc=""), "has a CTC loss without tokens, or the reverse"),
-        (lambda table: put(table, tokens=0), "has a CTC loss without tokens, or the reverse"),
-        (lambda table: put(table, attention=1.0), "has an attention loss without tokens or a decoder, or lacks it"),
-        (lambda table: put(table, tokens=-1), "has tokens outside 0 to 10,000,000"),
-        (lambda table: put(table, tokens=25), "has other tokens than under another condition"),
-    ],
-)
-def test_losses_are_of_what_was_scored_and_can_be(study, edit, said) -> None:
-    assert said in refusal(study, with_losses(study, edit))
-
-
-def test_losses_are_whole_and_belong_to_their_record(study, tmp_path) -> None:
-    path = with_losses(study, lambda table: table)
-    make(study[0], tmp_path)
-    sealed(study[1])
-    make(study[0], tmp_path)
-    rewrite(path, lambda table: table.assign(ctc=table["ctc"] * 2))
-    with pytest.raises(ValueError, match=rf"{SCORES}: does not belong to this scores-\w+\.loss\.csv\.gz"):
-        make(study[0], tmp_path)
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"loss\.csv\.gz: not a complete table of losses .*; restore it, or delete it"):
-        make(study[0], tmp_path)
-
-
-def test_a_diverged_run_has_no_losses(study, tmp_path) -> None:
-    folder = study[1]
-    with_losses(study, lambda table: table.iloc[:0])
-    rewrite(folder / SCORES, lambda table: table.iloc[:0])
-    (folder / "spectra.json").unlink()
-    (folder / "curve.csv").unlink()
-    change(folder / "run.json", status="diverged", diverged_at=7)
-    make(study[0], tmp_path)

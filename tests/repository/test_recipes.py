@@ -136,6 +136,12 @@ def test_every_recipe_is_tested_here() -> None:
     assert all(commands(title) for title in RECIPES)
 
 
+@pytest.mark.parametrize(("title", "most"), [(INIT, 1), (METHOD, 1), (OPTIMIZER, 1), (METRIC, 1), (CORPUS, 2)])
+def test_an_addition_is_one_file_of_the_package_and_a_corpus_a_class_beside_it(title: str, most: int) -> None:
+    heads = [block.partition("\n")[0] for language, block in RECIPES[title] if language != "sh"]
+    assert 1 <= len({head for head in heads if head.startswith("# lrsms/")}) <= most
+
+
 @pytest.mark.parametrize(("name", "task", "scale"), SHIPPED)
 def test_no_recipe_renames_a_finished_run(names, name, task, scale) -> None:
     """Neither fields that are off, nor another value of a field, nor another condition or claim."""

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+import torch
+
 from lrsms.training import loop as training
 
 
@@ -42,3 +45,16 @@ def killed_after(monkeypatch, steps: int, checkpoints: int | None = None):
                 save(folder, checkpoint)
 
         monkeypatch.setattr(training, "save_checkpoint", saving)
+
+
+def whole_and_killed(run, prepared, make_folder, monkeypatch, *kills: int) -> tuple:
+    """The folders of a training without interruption, and of one that was killed after each of these steps."""
+    device = torch.device("cpu")
+    whole, killed = make_folder(run), make_folder(run)
+    training.train(run, prepared, whole, device)
+    for steps in kills:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            killed_after(patch, steps)
+            training.train(run, prepared, killed, device, checkpoint_seconds=0)
+    training.train(run, prepared, killed, device)
+    return whole, killed

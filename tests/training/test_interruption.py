@@ -8,7 +8,7 @@ import shutil
 import nano
 import pytest
 import torch
-from endings import Killed, killed_after, lines, outcome, same_result
+from endings import Killed, killed_after, lines, outcome, same_result, whole_and_killed
 
 from lrsms.study.files_as_values import INITS
 from lrsms.training import loop as training
@@ -47,13 +47,7 @@ LOWRANK = {
 def test_a_run_of_every_initialisation_goes_on_to_the_same_bits(fields, make_run, make_folder, prepared, monkeypatch):
     """Interrupted twice: what was put back once is written again."""
     run = make_run(train__steps=4, train__snapshots=1, train__average=1, **fields)
-    folder, whole = make_folder(run), make_folder(run)
-    train(run, prepared, whole, CPU)
-    for steps in (2, 3):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_after(patch, steps)
-            train(run, prepared, folder, CPU, checkpoint_seconds=0)
-    train(run, prepared, folder, CPU)
+    whole, folder = whole_and_killed(run, prepared, make_folder, monkeypatch, 2, 3)
     assert [session["start"] for session in outcome(folder)["sessions"]] == [0, 2, 3]
     assert same_result(folder, whole)
 
@@ -77,13 +71,7 @@ def test_a_run_with_any_optimizer_of_pytorch_goes_on_to_the_same_bits(
 
     monkeypatch.setattr(state, "make_optimizer", two_groups)
     run = make_lowrank(train__steps=4, train__snapshots=1, train__average=1, train__lr=1e-3)
-    folder, whole = make_folder(run), make_folder(run)
-    train(run, prepared, whole, CPU)
-    for steps in (2, 3):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_after(patch, steps)
-            train(run, prepared, folder, CPU, checkpoint_seconds=0)
-    train(run, prepared, folder, CPU)
+    whole, folder = whole_and_killed(run, prepared, make_folder, monkeypatch, 2, 3)
     assert [session["start"] for session in outcome(folder)["sessions"]] == [0, 2, 3]
     assert same_result(folder, whole)
 

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from lrsms.__main__ import main
-from lrsms.use.curves import LOG, steps, write_events
+from lrsms.record.run_files import METRICS
+from lrsms.use.curves import steps, write_events
 
 
 def logged(folder):
-    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
 
 
 def test_a_table_has_every_step_of_every_run(trained, trained_lowrank, tmp_path, capsys):
@@ -27,12 +28,12 @@ def test_a_table_has_every_step_of_every_run(trained, trained_lowrank, tmp_path,
 
 
 def test_a_line_that_is_being_written_waits(tmp_path):
-    (tmp_path / LOG).write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    (tmp_path / METRICS).write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert [row["step"] for row in steps(tmp_path)] == [1]
 
 
 def test_a_torn_line_is_named(tmp_path, capsys):
-    (tmp_path / LOG).write_text('{"step": 1, "loss": 2.0}\nnothing\n{"step": 3}\n')
+    (tmp_path / METRICS).write_text('{"step": 1, "loss": 2.0}\nnothing\n{"step": 3}\n')
     assert main(["curves", str(tmp_path), "--csv", str(tmp_path / "out.csv")]) == 1
     assert "metrics.jsonl, line 2: is not a step" in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()

@@ -112,7 +112,7 @@ def test_a_trained_run_waits_for_its_decoding_or_fails_in_it(folders: Folders) -
     assert (state(folders, experiment).state, state(folders, experiment).seconds_left) == ("running", 9.0)
     log(folder, "decode.log", "error: weights.safetensors: is torn\n")
     assert state(folders, experiment).note == "weights.safetensors: is torn"
-    log(folder, f"hypotheses-{fabricate.DECODING.digest}.jsonl", "")
+    log(folder, fabricate.DECODING.hypotheses, "")
     assert state(folders, experiment).note == "trained, not scored"
 
 

@@ -1,4 +1,4 @@
-# What the rules share: the study's runs, and where their files are. Nothing here knows what a run does.
+# Shared by all rules: the study's runs and the places of their files. Nothing here depends on what a run does.
 import hashlib
 import json
 import os
@@ -20,7 +20,7 @@ from lrsms.study import expand as studies
 from lrsms.study.project import Project
 
 WHERE = "workflow/config/config.yaml or --config"
-# A pass of a study whose claims say how many seeds it has, which the verb adaptive has begun, is told them.
+# The verb adaptive runs Snakemake once for each look. It gives the seeds of the look here.
 LOOK = os.environ.get("LRSMS_SEEDS")
 if LOOK is not None:
     config["seeds"] = json.loads(LOOK)
@@ -31,9 +31,9 @@ try:
     DECODING = PROJECT.decoding
     CLAIMS = claims.claims_of(claims.load(studies.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
 except ValueError as error:
-    sys.exit(f"error: {error}")  # one line, where Snakemake would add where in its own files it was raised
+    sys.exit(f"error: {error}")  # one line; Snakemake would add the place in its own files
 
-# Jobs inherit these; on a cluster each job reads this file again.
+# Jobs inherit these variables; on a cluster, each job reads this file again.
 if EXECUTION.portable:
     os.environ.update(portable.SETTINGS)
 
@@ -41,23 +41,24 @@ if EXECUTION.portable:
 if workflow.is_main_process and (said := holders.look()):
     print(said, file=sys.stderr)
 
-# Slurm's warning that time is nearly up goes to every process of a job. It is for training, which does not ignore it;
-# all others, this one and those between, must live on until training has written its checkpoint.
+# Slurm warns every process of a job when its time is nearly over. The warning is for training, which obeys it. All
+# other processes, such as this one, must live until training has written its checkpoint.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-# Jobs call the Python that runs Snakemake, also where its environment was not activated. A prefix of our own takes the
-# place of Snakemake's, which makes a job fail although its output goes through tee.
+# Jobs call the Python that runs Snakemake, even if its environment was not activated. Our prefix replaces Snakemake's,
+# so it must also set pipefail: a job must fail although its output goes through tee.
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and conditions
-# What verbs read it from: as text it would fill the screen whenever a job fails, since Snakemake prints the command.
+# Verbs read the project from this file. As text it would fill the screen when a job fails: Snakemake prints the
+# command.
 PROJECT_FILE = Path("results/logs", f"project-{hashlib.sha256(PROJECT_JSON.encode()).hexdigest()[:8]}.json")
 if not PROJECT_FILE.is_file() or PROJECT_FILE.read_text(encoding="utf-8") != PROJECT_JSON:
     write_atomically(PROJECT_FILE, PROJECT_JSON.encode())
 STUDY = results.folder_name(PROJECT)
 
-# Seeds are added look by look: the verb runs this Snakemake again, pass by pass, with the seeds of each look.
+# For adaptive seeds, the verb runs this workflow again for each look, with the seeds of that look.
 if PROJECT.seeds == "adaptive" and workflow.is_main_process:
     once = ["--once"] if {"-n", "--dry-run", "--dryrun"} & set(sys.argv) else []
     command = [sys.executable, "-m", "lrsms", "adaptive", "--project", str(PROJECT_FILE), *once]
@@ -67,22 +68,22 @@ FIGURES = f"figures/{STUDY}"
 
 
 def scores(name):
-    """The score table of a run's record: the goal of everything before the report."""
+    """The score table of a run's record, which all rules before the report work towards."""
     return f"results/records/{name}/{DECODING.scores}"
 
 
-# Which runs, which decoding and which claims the study's results are made from: another choice has another file.
+# The runs, the decoding and the claims of the study's results; another choice has another file.
 TRAINS = any(experiment.trained for experiment in EXPERIMENTS.values())
 NUISANCE = any(experiment.nuisance for experiment in EXPERIMENTS.values())
 SELECTION = f"{RESULTS}/{results.selection_name(PROJECT, list(EXPERIMENTS.values()), CLAIMS)}"
 
-# A recorded run is done. It is no rule's output any more, so that nothing upstream can ask for it again: neither files
-# that were deleted nor a corpus that is prepared anew.
+# A recorded run is done. It is no longer the output of a rule, so nothing can start it again: neither deleted files nor
+# a corpus that was prepared again.
 PENDING = [name for name, experiment in EXPERIMENTS.items() if experiment.trained and not Path(scores(name)).is_file()]
-# Digests only, and none at all while nothing is recorded: Snakemake scans this expression for every file of every job.
+# It has only digests, or nothing while no run is recorded, because Snakemake matches it with every file of every job.
 DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
 
-# Targets for which nothing is trained, decoded or timed, though runs of the study may be missing.
+# For these targets nothing is trained, decoded or timed, even if runs of the study are missing.
 FROM_RECORDS = {"pages", "regenerate"}
 
 
@@ -93,18 +94,18 @@ wildcard_constraints:
 
 
 def from_records():
-    """Whether nothing else is asked for than what is made from records alone."""
+    """Whether all targets are made from records alone."""
     asked = set(workflow.dag_settings.targets)
     return bool(asked) and asked <= FROM_RECORDS
 
 
 def check_study():
-    """Ends with one line where ``python -m lrsms check`` finds a mistake, or a cluster's jobs would read other settings.
+    """Ends with one line if ``python -m lrsms check`` finds a mistake, or if a cluster's jobs would get other settings.
 
-    What is made from records alone needs neither a corpus nor ranks that fit: nothing is checked for it.
+    Targets that are made from records alone need neither a corpus nor ranks that fit, so nothing is checked for them.
 
-    Snakemake quotes what it passes on to such jobs as Python would, which a shell takes as it is only where nothing in it
-    needs more than a pair of quotation marks; the path of Python it does not quote.
+    Snakemake quotes the settings for such jobs as Python would. A shell reads them correctly only if a pair of
+    quotation marks is enough. Snakemake does not quote the path of Python.
     """
     passed = [str(workflow.main_snakefile), *(workflow.config_settings.config_args or [])]
     unsafe = [text for text in passed if repr(text) != f"'{text}'"]
@@ -128,30 +129,30 @@ def check_study():
 
 
 def project_file(wildcards):
-    """For params: where verbs read the project, with what was given by --config."""
+    """For params: the file from which verbs read the project, with the values of --config."""
     return PROJECT_FILE
 
 
 def roots_json(wildcards):
-    """Where corpora lie now, likewise."""
+    """For params: the present folders of corpora."""
     return json.dumps(PROJECT.roots, ensure_ascii=False)
 
 
 def train_options():
-    """How this machine or cluster executes training, as options of ``train``: no part of what a run is."""
+    """Options of ``train`` for this machine or cluster, which are no part of a run."""
     return " ".join(f"--{name}" for name in ("graphs", "deterministic") if getattr(EXECUTION, name))
 
 
 def run_labels(wildcards):
-    """By what a run's page is found in the report."""
+    """Labels by which readers find a run's page in the report."""
     experiment = EXPERIMENTS[wildcards.run]
     return {"cell": experiment.cell, "seed": str(experiment.run.seed)}
 
 
 def show_partial():
-    """Prints the table of the runs that there are, and why the others are missing, after a workflow that failed.
+    """After a workflow failed, prints the table of the finished runs, and why the others are missing.
 
-    What is made from records alone says itself what it lacks.
+    Targets that are made from records alone say themselves what is missing.
     """
     if from_records():
         return

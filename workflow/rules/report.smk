@@ -50,7 +50,7 @@ rule tables:
         "python -m lrsms tables $(dirname {output.csv:q}) 2>&1 | tee {log:q}"
 
 
-# What the results say of the paper's findings.
+# Judges the paper's findings by the results.
 rule claims:
     input:
         rules.aggregate.output.runs,
@@ -101,8 +101,8 @@ rule figures:
         "python -m lrsms figures $(dirname {input.runs:q}) {params.folder:q} 2>&1 | tee {log:q}"
 
 
-# What the report shows besides, of the runs that there are: it asks for no run, so that a study that is not finished has a
-# report too. Asked for by name, and forced: make report.
+# Other pages of the report, for the runs that exist. The rule needs no run, so an unfinished study has a report too. It
+# is called by name, and forced: make report.
 rule pages:
     output:
         report(
@@ -142,7 +142,7 @@ rule pages:
         " 2>&1 | tee {log:q}"
 
 
-# Prints the table, as wide as the terminal, and where the figures are; asked for by name.
+# Prints the table, as wide as the terminal, and the folder of the figures. It is called by name.
 rule show:
     input:
         rules.figures.output,
@@ -158,8 +158,8 @@ rule show:
         " || {{ cat {log:q} >&2; exit 1; }}"
 
 
-# Every study that was committed, from the records alone: it asks for no run. It declares no output, so that it makes them
-# again whenever it is asked for.
+# Makes every committed study again from the records alone, without any run. It declares no output, so it works each
+# time it is called.
 rule regenerate:
     log:
         "results/logs/regenerate.log",

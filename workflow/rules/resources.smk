@@ -1,16 +1,16 @@
-# What each rule's jobs ask for, wherever they run. It is said here and not in a profile: an option on the command line
-# (--set-resources, --set-threads, --default-resources) takes the place of a profile's whole block, and with it of what the
-# block says of other rules. So each number here can be given anew, and nothing else is lost with it. A rule is called as
-# the verb that its jobs call.
+# The resources of each rule's jobs, wherever they run. They are here and not in a profile: an option on the command
+# line (--set-resources, --set-threads, --default-resources) replaces the whole block of a profile, also for other
+# rules. With numbers here, an option replaces one number and nothing else. A rule has the name of the verb that its
+# jobs call.
 from snakemake.resources import Resources
 
-# On a cluster; a job that is tried again asks for more.
+# These are for a cluster; a job that is tried again asks for more.
 MEMORY_MB = {"train": 32000, "prepare": 8000, "decode": 8000, "steptime": 8000}
 MINUTES = {"train": 1440, "prepare": 240, "decode": 60, "steptime": 60}
 WARNING = "--signal=USR1@120"  # two minutes before its time is up, training writes a checkpoint and ends
-# Of a job that has a GPU, or is sent to a cluster; recordings that are read in place are decoded by so many.
+# Threads of a job that has a GPU or is sent to a cluster. They decode the recordings that are read in place.
 THREADS = 8
-ALONE = 1000  # more cores than there are, which Snakemake cuts to all of them: no other job runs beside
+ALONE = 1000  # more cores than exist; Snakemake cuts it to all cores, so that no other job runs
 
 
 def plain(resource):
@@ -24,12 +24,12 @@ def given(verb, name):
 
 
 def bound_of(name):
-    """What --resources, or a profile, says that all jobs may take together; 0 where nothing does."""
+    """The limit for all jobs together, from --resources or a profile; 0 if there is none."""
     return plain(workflow.global_resources.get(name)) or 0
 
 
 def names_by_default():
-    """What --default-resources was given, beside what Snakemake gives by itself."""
+    """The resources that --default-resources was given, without Snakemake's own."""
     builtin = Resources.default("full")
     found = workflow.resource_settings.default_resources or {}
     return {name for name, value in found.items() if name not in builtin or plain(value) != plain(builtin[name])}
@@ -38,13 +38,14 @@ def names_by_default():
 BY_DEFAULT = names_by_default()
 GPUS_HERE = bound_of("gpu")
 SHARED = bound_of("gpu_mem_mb") > 0  # many jobs on one GPU
-# A profile that is of GPUs says so a second time, where nobody says anything else: --resources replaces the bound.
+# --resources on the command line replaces the limit of a GPU profile. The profile's scopes still show that it is for
+# GPUs.
 SCOPES = workflow.resource_settings.overwrite_resource_scopes
 GPU_PROFILE = GPUS_HERE > 0 or "gpu" in SCOPES
 
 
 def check_gpus():
-    """Ends with one line where Snakemake would give fewer GPUs than were asked for, and say nothing."""
+    """Ends with one line if Snakemake would silently give fewer GPUs than were asked for."""
     asked = given("train", "gpu")
     asked = asked if isinstance(asked, int) else EXECUTION.gpus or 0
     if GPUS_HERE and asked > GPUS_HERE:
@@ -66,30 +67,30 @@ check_gpus()
 
 
 def on_cluster():
-    """Whether jobs are sent to a cluster, or this is one of them; of a dry run, only the number of jobs says so."""
+    """Whether jobs are sent to a cluster, or this is such a job; in a dry run, only the number of jobs shows it."""
     dry = workflow.dryrun and workflow.nodes is not None
     return workflow.remote_exec or workflow.non_local_exec or dry
 
 
 def where_sent(value):
-    """For resources: the value where jobs are sent to a cluster, and nothing elsewhere."""
+    """For resources: the value if jobs are sent to a cluster, else nothing."""
     return lambda wildcards: value if on_cluster() else None
 
 
 def growing(value):
-    """Likewise, a number of a unit: more where a job is tried again, 0 where nothing is asked for."""
+    """For resources: a number that grows when a job is tried again; 0 if jobs are not sent to a cluster."""
     return lambda wildcards, attempt: attempt * value if on_cluster() else 0
 
 
 def wanted_gpus(verb):
-    """Of a job: one on a cluster, all that a GPU profile has, else as many as were asked for."""
+    """GPUs of a job: one on a cluster, all of a GPU profile, else as many as were asked for."""
     asked = EXECUTION.gpus if verb == "train" or EXECUTION.gpus is None else min(EXECUTION.gpus, 1)
     if SHARED or asked == 0:
         return 0
     if on_cluster():
         default = num_gpus(EXECUTION.gres) if EXECUTION.gres and verb == "train" else 1
         return asked or default
-    # Jobs do not choose among the GPUs of a machine: each takes all, so that it is alone.
+    # Jobs do not choose among the GPUs of a machine. Each takes all of them, so that it is alone.
     return max(GPUS_HERE, asked or 0, int(GPU_PROFILE))
 
 
@@ -120,14 +121,14 @@ def resources_of(verb):
         found["slurm_extra"] = where_sent(extra)
     found["mem_mb"], found["runtime"] = growing(MEMORY_MB[verb]), growing(MINUTES[verb])
     if given(verb, "cpus_per_gpu") is None:
-        # Snakemake cuts threads to the cores of the machine that it runs on, which is not the one that jobs are sent to.
+        # Snakemake cuts threads to the cores of its own machine, but jobs run on another one.
         found["cpus_per_task"] = lambda wildcards: wanted_threads(verb) if on_cluster() else None
     own = {"mem_mb", "runtime", "slurm_extra"} if verb == "train" else {"slurm_extra"}
     return {name: value for name, value in found.items() if name not in BY_DEFAULT or name in own or name == "gpu"}
 
 
 def num_devices(wildcards, resources):
-    """The GPUs that a training job has, or else the one processor."""
+    """The number of GPUs of a training job; 1 without a GPU."""
     if resources.get("gres") and num_gpus(str(resources.gres)):
         return num_gpus(str(resources.gres))
     if given("train", "gpu") is None and EXECUTION.gpus:
@@ -136,23 +137,23 @@ def num_devices(wildcards, resources):
 
 
 def device(wildcards, resources):
-    """What a job was promised, for ``--device``: it refuses to run elsewhere. Nothing was promised: what there is."""
+    """The device that a job was promised, for ``--device``; it refuses to run elsewhere. Without a promise: auto."""
     if SHARED or resources.get("gpu", 0) or num_gpus(str(resources.get("gres", ""))):
         return "cuda"
     return "cpu" if EXECUTION.gpus == 0 else "auto"
 
 
 def gpu_memory(wildcards, attempt):
-    """What a run's jobs take of a GPU's memory, in MB: only where jobs share one, since torch is needed to know it.
+    """GPU memory of a run's jobs in MB, or 0 if jobs do not share a GPU, since only torch can work it out.
 
-    Snakemake cuts it to all there is. A job that is tried again asks for more.
+    Snakemake cuts it to the whole memory. A job that is tried again asks for more.
     """
     return attempt * memory_of(EXPERIMENTS[wildcards.run].steptime) if SHARED else 0
 
 
 @cache
 def memory_of(steptime):
-    """In MB, of the runs whose training step is timed together, which are of one shape."""
+    """Memory in MB of the runs that share a step time, which have one shape."""
     from lrsms.cost.memory import device_memory_mb
 
     run = next(experiment.run for experiment in EXPERIMENTS.values() if experiment.steptime == steptime)
@@ -160,7 +161,7 @@ def memory_of(steptime):
 
 
 def wanted_threads(verb):
-    """What --set-threads gives to each job of a rule, or else what is set here; step times have training's."""
+    """Threads of a rule's jobs, from --set-threads or else from here; step times take as many as training."""
     if verb == "steptime":
         return max(wanted_threads("train"), plain(workflow.resource_settings.overwrite_threads.get(verb)) or 1)
     set_here = plain(workflow.resource_settings.overwrite_threads.get(verb))

@@ -12,10 +12,10 @@ rule resolve:
         "python -m lrsms resolve --project {params.project:q} {wildcards.run:q} {output:q} 2>&1 | tee {log:q}"
 
 
-# Weights and checkpoints are no declared outputs: Snakemake would delete them when a job fails.
+# Weights and checkpoints are not declared as outputs, because Snakemake would delete them when a job fails.
 rule train:
     input:
-        # Ancient: neither a config that was touched nor a corpus that is prepared again trains anything again.
+        # Ancient: a config with a newer date, or a corpus that was prepared again, does not train again.
         config=ancient("results/runs/{run}/config.json"),
         corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
     output:
@@ -29,7 +29,7 @@ rule train:
         **resources_of("train"),
         gpu_mem_mb=gpu_memory,
     params:
-        # One launch per job: with several GPUs, it starts a process for each by itself.
+        # One command per job; with several GPUs, it starts a process for each.
         devices=num_devices,
         device=device,
         threads=verb_threads("train"),
@@ -45,7 +45,7 @@ rule decode:
     input:
         "results/runs/{run}/run.json",
     output:
-        f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
+        f"results/runs/{{run}}/{DECODING.hypotheses}",
     log:
         "results/runs/{run}/decode.log",
     conda:
@@ -76,8 +76,8 @@ rule score:
         "python -m lrsms score $(dirname {input:q}) {input:q} {output:q} 2>&1 | tee {log:q}"
 
 
-# Alone on the machine, or on as much of a cluster's as training has, and with all of a GPU's memory that jobs share: its
-# times would be those of its neighbours too.
+# It runs alone on the machine, or with as much of a cluster's machine as training has, and takes all memory of a shared
+# GPU. Other jobs would change its times.
 rule steptime:
     output:
         "results/steptime/{steptime}.json",

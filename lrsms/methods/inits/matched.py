@@ -1,4 +1,4 @@
-"""A control: the scale of ``spectral`` without its spectrum."""
+"""A control: random factors with the scale of ``spectral``, but without its spectrum."""
 
 import torch
 from torch import Tensor

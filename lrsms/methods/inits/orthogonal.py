@@ -1,4 +1,4 @@
-"""A control: the scale of ``spectral`` with a flat spectrum."""
+"""A control: factors with the scale of ``spectral``, but with a flat spectrum."""
 
 import torch
 from torch import Tensor

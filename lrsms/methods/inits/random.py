@@ -1,4 +1,4 @@
-"""The usual start: what the layer's own initialiser makes of each factor."""
+"""The usual start: the layer's own initialiser draws each factor."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from lrsms.models.initial import Scheme, fill_matrix
 
 
 def factors(weight: Tensor, rank: int, scheme: Scheme, generator: torch.Generator) -> Factors:
-    """Each factor as the layer's own initialiser would start a matrix of its shape."""
+    """Each factor is drawn as the layer's own initialiser draws a matrix of that shape."""
     u = weight.new_empty(weight.shape[0], rank)
     vt = weight.new_empty(rank, weight.shape[1])
     fill_matrix(u, scheme, generator)

@@ -10,8 +10,8 @@ from lrsms.models.initial import Scheme
 def factors(weight: Tensor, rank: int, scheme: Scheme, generator: torch.Generator) -> Factors:
     """Truncated SVD of the dense initial weight, singular values split evenly (Khodak et al. 2021).
 
-    Computed in float64; each pair of singular vectors has the sign that makes its largest entry of u positive, since
-    the SVD leaves it open and libraries choose differently.
+    It is computed in float64. The SVD leaves the sign of each pair of singular vectors open, and libraries choose
+    differently. So here, the largest entry of u is positive.
     """
     u, s, vt = truncated_svd(weight, rank)
     sign = torch.sign(u.gather(0, u.abs().argmax(0, keepdim=True))).squeeze(0)

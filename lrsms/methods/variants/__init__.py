@@ -1,4 +1,4 @@
-"""Methods: what takes the place of a matrix, and what is done to it in training; ``lowrank.method.name`` is a file.
+"""Methods: each says what replaces a matrix, and what is done to it in training. ``lowrank.method.name`` names a file.
 
-Each file is one class, derived from ``lrsms.study.method.Method``; it loads no PyTorch until its functions are called.
+Each file has one class, derived from ``lrsms.study.method.Method``. It loads no PyTorch until its functions are called.
 """

@@ -1,7 +1,7 @@
 """A non-linear bottleneck: ``y = U silu(V^T x)``. It is not linear, so no matrix stands for it and nothing is merged.
 
-Liu et al. 2025, "CoLA: compute-efficient pre-training of LLMs via low-rank activation" (arXiv 2502.10940). The scale of
-the factors is the source's: independent normal numbers, such that an entry of ``U V^T`` has standard deviation
+Liu et al. 2025, "CoLA: compute-efficient pre-training of LLMs via low-rank activation" (arXiv 2502.10940). As in the
+source, the factors start as independent normal numbers, such that an entry of ``U V^T`` has standard deviation
 ``(m + n)^(-1/2)``.
 """
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Cola(Form):
-    """``U silu(V^T x) + b``: the numbers and multiply-adds of ``U V^T``."""
+    """``U silu(V^T x) + b``, with as many parameters and multiply-adds as ``U V^T``."""
 
     name: Literal["cola"]
     own_start: ClassVar[str] = "has an initial scale of its own"
 
     def initial(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
-        """Normal numbers of variance ``((m + n) r)^(-1/2)`` in both factors."""
+        """Both factors have normal numbers of variance ``((m + n) r)^(-1/2)``."""
         from lrsms.base.random_streams import stream
 
         assert matrix.rank is not None
@@ -43,17 +43,17 @@ class Cola(Form):
         return F.linear(F.silu(F.linear(x, layer.vt)), layer.u, layer.bias)
 
     def dense(self, parts: "Mapping[str, Tensor]") -> "Tensor":
-        """None: it is no matrix."""
+        """Raises ValueError, since no matrix stands for it."""
         raise ValueError(
             "method 'cola' is not linear in x, so that no matrix stands for it; export it without --merged"
         )
 
     def num_singular_values(self, rows: int, columns: int, rank: int) -> int:
-        """Those of a product of rank r."""
+        """r, as for a product of rank r."""
         return rank
 
     def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
-        """Those of its derivative at x = 0, ``U V^T / 2``, since that of silu at 0 is 1/2."""
+        """The singular values of its derivative at x = 0, ``U V^T / 2``; the derivative of silu at 0 is 1/2."""
         from lrsms.methods.product import Product
 
         return Product.singular_values(self, weights, matrix) / 2

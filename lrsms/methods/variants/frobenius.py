@@ -1,13 +1,13 @@
-"""Frobenius decay: what decays is the product of two factors, in place of each factor by itself.
+"""Frobenius decay: the product of two factors decays, instead of each factor by itself.
 
 Khodak et al. 2021, "Initialization and regularization of factorized neural layers" (arXiv 2105.01029), section 3. The
-penalty is ``lambda / 2 ||U V^T||_F^2``, whose gradients are ``lambda U V^T V`` and ``lambda V U^T U``. Decay of the
-factors is ``lambda / 2 (||U||_F^2 + ||V||_F^2)``, which for balanced factors is lambda times the sum of the singular
-values of the product: it makes ranks low. Frobenius decay does not.
+penalty is ``lambda / 2 ||U V^T||_F^2``, whose gradients are ``lambda U V^T V`` and ``lambda V U^T U``. The usual
+decay of the factors is ``lambda / 2 (||U||_F^2 + ||V||_F^2)``. For balanced factors, this is lambda times the sum of
+the singular values of the product, so it makes ranks low. Frobenius decay does not.
 
 As AdamW does with its decay (Loshchilov and Hutter 2019), the gradient of the penalty does not pass through the
 optimizer: after each step, ``U <- U - lr lambda U V^T V``, and likewise V at the same time. The optimizer's own decay
-is off for the factors and as ever for all else.
+is off for the factors. All other parameters decay as usual.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Frobenius(Product):
-    """Plain low rank with another weight decay; without any decay, it is plain low rank to the bit."""
+    """Plain low rank with another weight decay; at decay 0 it is plain low rank to the bit."""
 
     decays_factors: ClassVar[bool] = True
 
@@ -34,7 +34,7 @@ class Frobenius(Product):
     def after_step(
         self, model: "nn.Module", plan: Sequence[Planned], optimizer: "torch.optim.Optimizer", step: int, total: int
     ) -> None:
-        """Lets every product decay, at the learning rate of the step."""
+        """Decays every product, at the learning rate of the step."""
         rates = {
             parameter: group["lr"] * (group[LEFT] if self.decay is None else self.decay)
             for group in optimizer.param_groups
@@ -46,7 +46,7 @@ class Frobenius(Product):
 
 
 def shrink(u: "Tensor", vt: "Tensor", rate_u: float, rate_v: float) -> None:
-    """One step of ``U (m, r)`` and ``V^T (r, n)`` in place, both from where they are; rates are lr times lambda."""
+    """One step of ``U (m, r)`` and ``V^T (r, n)`` in place, both computed from the old values; a rate is lr lambda."""
     gram_u, gram_v = u.mT @ u, vt @ vt.mT
     u.sub_(u @ gram_v, alpha=rate_u)
     vt.sub_(gram_u @ vt, alpha=rate_v)

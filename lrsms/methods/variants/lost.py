@@ -1,9 +1,9 @@
-"""The truncated SVD and some whole channels of what it leaves out: ``y = U V^T x + C x[channels]``.
+"""The truncated SVD, plus some whole channels of the rest: ``y = U V^T x + C x[channels]``.
 
 Li et al. 2025, "LOST: low-rank and sparse pre-training for large language models" (arXiv 2508.02668). ``U V^T`` starts
-as the r largest singular values of the dense initial W with their vectors; the others make up the rest ``W - U V^T``.
-Among its channels (columns, one for each input), C keeps those of the largest norms. Which channels these are is
-settled then; all numbers are trained. Both parts are summed with weight 1.
+as the truncated SVD of rank r of the dense initial W, and ``W - U V^T`` is the rest. A channel is a column of the rest,
+one for each input. C starts as the channels with the largest norms. Which channels these are never changes; all numbers
+are trained. Both parts are summed with weight 1.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class Lost(Form):
-    """``U V^T`` and ``max(1, round(density n))`` columns ``C (m, c)`` beside it."""
+    """``U V^T`` plus ``max(1, round(density n))`` columns ``C (m, c)``."""
 
     name: Literal["lost"]
     density: InnerShare = 0.03
-    """Share of the channels that C has."""
+    """Share of the channels that are in C."""
     constants: ClassVar[tuple[str, ...]] = ("channels",)
     own_start: ClassVar[str] = "takes its factors and its channels from one decomposition of the dense matrix"
 
     def num_channels(self, columns: int) -> int:
-        """Columns of C."""
+        """Number of columns of C."""
         return max(1, round(self.density * columns))
 
     def parameters(self, rows: int, columns: int, rank: int) -> int:
@@ -38,12 +38,12 @@ class Lost(Form):
         return super().parameters(rows, columns, rank) + rows * self.num_channels(columns)
 
     def shapes(self, rows: int, columns: int, rank: int) -> Shapes:
-        """C, and where its columns belong."""
+        """The shapes of C and of the indices of its columns."""
         num = self.num_channels(columns)
         return super().shapes(rows, columns, rank) | {"c": (rows, num), "channels": (num,)}
 
     def initial(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
-        """The nearest product of rank r, and the largest columns of what it leaves out."""
+        """The nearest product of rank r, and the largest columns of the rest."""
         parts = super().initial(weight, matrix, run)
         rest = weight.double() - parts["u"].double() @ parts["vt"].double()
         largest = rest.norm(dim=0).argsort(descending=True, stable=True)[: self.num_channels(matrix.columns)]

@@ -3,14 +3,15 @@
 Dao et al. 2022, "Monarch: expressive structured matrices for efficient and accurate training" (arXiv 2204.00595); with
 other structured matrices in Qiu et al. 2024, "Compute better spent" (arXiv 2406.06248).
 
-Of k blocks, each block of ``R`` is ``(r, n/k)`` and each of ``L`` is ``(m/k, r)``, where r is the rank of ``U V^T`` in
-the same place: so the numbers and the multiply-adds are those of ``U V^T``, ``r (m + n)``, while the rank is up to
-``k r``. P takes number j of block i to place ``j k + i``, so every block of L reads from every block of R. With one
-block it is ``U V^T`` itself. Seen as k x k blocks of ``(m/k, n/k)``, block (g, i) is a product of rank about r/k.
+Each factor has k blocks. A block of ``R`` is ``(r, n/k)`` and a block of ``L`` is ``(m/k, r)``, where r is the rank
+that ``U V^T`` would have. So it has as many parameters and multiply-adds as ``U V^T``, ``r (m + n)``, but its rank is
+up to ``k r``. P moves number j of block i to place ``j k + i``, so every block of L reads from every block of R.
+With one block it is ``U V^T`` itself. Seen as k x k blocks of ``(m/k, n/k)``, block (g, i) is a product of rank about
+r/k.
 
-k must divide m and n, and r must be k at least; what does not fit is refused. The start is the Monarch matrix that is
-nearest to the dense initial W: the truncated SVD of each block. ``u (m, r)`` has the blocks of L below each other,
-``vt (r, n)`` those of R beside each other; an optimizer takes each for one matrix.
+k must divide m and n, and r must be at least k; anything else is refused. Training starts from the Monarch matrix
+nearest to the dense initial W, which is the truncated SVD of each block. ``u (m, r)`` holds the blocks of L below each
+other, and ``vt (r, n)`` those of R beside each other. An optimizer treats each as one matrix.
 """
 
 from collections.abc import Mapping
@@ -28,15 +29,15 @@ if TYPE_CHECKING:
 
 
 class Monarch(Form):
-    """``L P R`` of ``blocks`` blocks each."""
+    """``L P R``, with ``blocks`` blocks in L and in R."""
 
     name: Literal["monarch"]
     blocks: Blocks = 4
-    """k, blocks of each factor."""
+    """k, the number of blocks of each factor."""
     own_start: ClassVar[str] = "starts as the nearest such matrix to the dense one"
 
     def refuse_matrix(self, matrix: Planned) -> None:
-        """Refuses shapes that the blocks do not divide, and ranks below their number."""
+        """Refuses shapes that k does not divide, and ranks below k."""
         what = f"method '{self}' has '{matrix.name}', {matrix.rows} x {matrix.columns}"
         if matrix.rows % self.blocks or matrix.columns % self.blocks:
             raise ValueError(
@@ -60,7 +61,7 @@ class Monarch(Form):
         grid = weight.reshape(k, matrix.rows // k, k, matrix.columns // k)
         u, vt = weight.new_zeros(k, matrix.rows // k, r), weight.new_zeros(r, k, matrix.columns // k)
         for g, i, written, read in paths(k, r):
-            # At full rank a path may be joined by more places than the block has singular values.
+            # At full rank, a block of R and a block of L may share more places than the block has singular values.
             rank = min(len(read), *grid[g, :, i].shape)
             left, right = factors(grid[g, :, i], rank, run.model.initialiser, stream(run.seed, "factors", matrix.name))
             u[g, :, written[:rank]] = left
@@ -88,7 +89,7 @@ class Monarch(Form):
 
 
 def paths(k: int, r: int) -> list[tuple[int, int, list[int], list[int]]]:
-    """How P joins block g of L with block i of R: the columns of L's that read, and the rows of R's that they read."""
+    """The places where P joins block g of L with block i of R: columns of L's block, and the rows of R's they read."""
     places = range(k * r)
     return [
         (g, i, [place % r for place in joined], [place // k for place in joined])

@@ -1,4 +1,4 @@
-"""Plain low rank: factors from the first step on, trained as any weights are. ``lowrank.method`` None means this."""
+"""Plain low rank: factors from the first step on, trained like any weights. ``lowrank.method`` None means this."""
 
 from typing import Literal
 
@@ -6,6 +6,6 @@ from lrsms.methods.product import Product
 
 
 class Plain(Product):
-    """Factors that start as ``lowrank.init`` says."""
+    """Factors with the start that ``lowrank.init`` names."""
 
     name: Literal["plain"] = "plain"

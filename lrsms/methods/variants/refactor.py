@@ -1,17 +1,17 @@
-"""Refactorisation: every so many steps the factors of a product are balanced by its SVD, and their moments begin anew.
+"""Refactorisation: at intervals, the SVD of a product balances its factors, and the optimizer forgets their moments.
 
 Glentis et al. 2025, "Scalable parameter and memory efficient pretraining for LLM" (arXiv 2505.22922): weight
 refactorisation and momentum reset. With the SVD ``U V^T = A S B^T`` of rank r::
 
     U <- A S^1/2,   V <- B S^1/2
 
-The product, and so what the network computes, stays as it is. ``U^T U = V^T V`` afterwards, so that neither factor has
-the larger gradients. The optimizer's state of both factors is of the old ones, which are another basis: it is dropped,
-and the optimizer goes on with the factors as with new parameters. A direction in which the product is zero is zero in
-both factors then.
+The product stays the same, and so does the function of the network. Afterwards ``U^T U = V^T V``, so neither factor has
+larger gradients than the other. The optimizer's state belongs to the old factors, which are another basis. So it is
+dropped, and the optimizer treats the factors as new parameters. A direction in which the product is zero becomes zero
+in both factors.
 
-The weights that a run ends with are a mean over snapshots. A mean over factors of different bases means nothing, so the
-last refactorisation is before the first snapshot that counts in it.
+The final weights of a run are a mean over snapshots. A mean over factors of different bases has no meaning. So the last
+refactorisation must come before the first snapshot that is averaged.
 """
 
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 class Refactor(Product):
-    """Plain low rank that is balanced from time to time; until the first time it is plain low rank."""
+    """Plain low rank whose factors are balanced at intervals; before the first time it is plain low rank."""
 
     name: Literal["refactor"]
     every: Steps = 200
     """Steps from one refactorisation to the next."""
     until: Share = 0.7
-    """Share of the steps in which there are refactorisations."""
+    """Refactorisations take place in this first share of the steps."""
 
     def changes_at(self, total: int, first_averaged: int) -> list[int]:
-        """None; but factors of different bases have no mean.
+        """There are no changes of structure, but the average of snapshots is checked.
 
         Raises:
             ValueError: one line: the last refactorisation is after the first snapshot that is averaged.
@@ -53,7 +53,7 @@ class Refactor(Product):
     def after_step(
         self, model: "nn.Module", plan: Sequence[Planned], optimizer: "torch.optim.Optimizer", step: int, total: int
     ) -> None:
-        """Balances all pairs of factors, when it is time."""
+        """Balances all pairs of factors, if this step is one of the interval."""
         if (step + 1) % self.every == 0 and step + 1 <= self.until * total:
             for u, vt in factors(model, plan):
                 balance(u, vt)

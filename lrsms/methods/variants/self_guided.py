@@ -1,8 +1,8 @@
-"""A dense matrix beside the factors at first, whose weight falls to nothing: ``y = a W x + (1 - a) U V^T x``.
+"""At first, a dense matrix runs beside the factors; its weight a falls to 0: ``y = a W x + (1 - a) U V^T x``.
 
 Wei et al. 2024, "Building on efficient foundations: effectively training LLMs with structured feedforward layers"
 (arXiv 2406.16450), self-guided training. W starts as ``U V^T``, and a falls from 1 to 0 as ``(1 + cos(pi t / T)) / 2``
-over the first T steps. Then W is dropped, which changes nothing, and the factors are trained on with their moments.
+over the first T steps. Then W is dropped, which changes no output. The factors keep their moments and train on.
 """
 
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SelfGuided(Form):
-    """For ``share`` of the steps, a dense matrix guides the factors; then they are plain low rank."""
+    """For the first ``share`` of the steps, a dense matrix guides the factors; after that they are plain low rank."""
 
     name: Literal["self_guided"]
     share: InnerShare = 0.5
@@ -41,7 +41,7 @@ class SelfGuided(Form):
         return (self.share,)
 
     def shapes(self, rows: int, columns: int, rank: int) -> Shapes:
-        """In training at first: W, and its weight a."""
+        """The parts while the factors are guided: W and its weight a too."""
         return super().shapes(rows, columns, rank) | {"w": (rows, columns), "guide": ()}
 
     def initial(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
@@ -78,7 +78,7 @@ class SelfGuided(Form):
     def after_step(
         self, model: "nn.Module", plan: Sequence[Planned], optimizer: "torch.optim.Optimizer", step: int, total: int
     ) -> None:
-        """Sets a for the next step; it is part of the network, and so of a checkpoint."""
+        """Sets a for the next step. It is part of the network, so a checkpoint holds it."""
         guided = round(self.share * total)
         for matrix in plan:
             if matrix.rank is not None and step < guided:
@@ -86,9 +86,9 @@ class SelfGuided(Form):
                 guide.fill_((1 + math.cos(math.pi * (step + 1) / guided)) / 2)
 
     def num_singular_values(self, rows: int, columns: int, rank: int) -> int:
-        """Those of the product that training ends with."""
+        """r, as for the product with which training ends."""
         return rank
 
     def singular_values(self, weights: "Mapping[str, Tensor]", matrix: Planned) -> "Tensor":
-        """Those of ``U V^T``."""
+        """The singular values of ``U V^T``."""
         return Product.singular_values(self, weights, matrix)

@@ -1,4 +1,4 @@
-"""Semi-orthogonal factors: every few steps, rows of V^T are brought nearer to orthogonal ones of one length (TDNN-F).
+"""Semi-orthogonal factors (TDNN-F): every few steps, rows of V^T move nearer to orthogonal rows of equal length.
 
 Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neural networks", sections 2.1 and 2.2. With
 ``M = V^T (r, n)``, ``P = M M^T`` and ``s^2 = tr(P P) / tr(P)``::
@@ -6,12 +6,12 @@ Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neura
     M <- M - 4 alpha / s^2 (P - s^2 I) M
 
 which is a step of size ``alpha s^2`` down the gradient of ``||M M^T / s^2 - I||_F^2``, with s held. It takes a singular
-value x of M to ``x - 4 alpha x (x^2 / s^2 - 1)``; at alpha = 1/8, M converges quadratically. By this choice of s, the
-correction is orthogonal to M, so that M keeps its length but for a second order. U is not constrained.
+value x of M to ``x - 4 alpha x (x^2 / s^2 - 1)``; at alpha = 1/8, M converges quadratically. With this choice of s, the
+correction is orthogonal to M, so M keeps its length up to second order. U is not constrained.
 
-The factors of a truncated SVD have rows of very different length, as the paper's random ones have not. There a
-correction at full alpha could overshoot. So, as in the authors' Kaldi, alpha is halved where ``r tr(P P) / tr(P)^2``,
-which is 1 for orthogonal rows of one length, is above 1.02, and is a quarter where it is above 1.1.
+The paper starts from random factors. The factors of a truncated SVD have rows of very different length, and a
+correction at full alpha could overshoot. ``r tr(P P) / tr(P)^2`` is 1 for orthogonal rows of equal length. As in the
+authors' Kaldi, alpha is halved where this ratio is above 1.02, and is a quarter where it is above 1.1.
 """
 
 from collections.abc import Sequence
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 
 class SemiOrthogonal(Product):
-    """Plain low rank that is corrected from time to time; until the first correction it is plain low rank."""
+    """Plain low rank that is corrected at intervals; before the first correction it is plain low rank."""
 
     name: Literal["semi_orthogonal"]
     every: Steps = 4
     """Steps from one correction to the next."""
     alpha: BelowQuarter = 0.125
-    """The size of a correction; 0.25 and more would not converge."""
+    """The size of a correction; at 0.25 or more it would not converge."""
 
     def after_step(
         self, model: "nn.Module", plan: Sequence[Planned], optimizer: "torch.optim.Optimizer", step: int, total: int
     ) -> None:
-        """Corrects every V^T, when it is time."""
+        """Corrects every V^T, if this step is one of the interval."""
         if (step + 1) % self.every == 0:
             for _, vt in factors(model, plan):
                 correct(vt, self.alpha)
 
 
 def correct(m: "Tensor", alpha: float) -> None:
-    """One correction of ``M (r, n)`` in place; a matrix of zeros stays one. No device is waited for."""
+    """One correction of ``M (r, n)`` in place; a matrix of zeros stays zero. It does not wait for the device."""
     p = m @ m.mT
     trace, squares = p.trace(), p.square().sum()
     ratio = len(p) * squares / trace.square()

@@ -1,12 +1,12 @@
-"""Plain low rank and a fixed random support: ``y = U V^T x + S x``, where S has few numbers in each row.
+"""Plain low rank plus a sparse matrix with a fixed random support: ``y = U V^T x + S x``.
 
 Han et al. 2024, "SLTrain: a sparse plus low-rank approach for parameter and memory efficient pretraining" (arXiv
-2406.02214). The places are drawn once, without regard to the weights, and only their values are trained; these start
-uniform within ``1 / sqrt(n)``, as in the source. Here each row has the same number of places, so that no output goes
-without. The factors start as ``lowrank.init`` says.
+2406.02214). The places of S are drawn once, without regard to the weights. Only their values are trained, and they
+start uniform within ``1 / sqrt(n)``, as in the source. Here each row has the same number of places, so that S reaches
+every output. The factors start as ``lowrank.init`` says.
 
-A random support has no kernel that is faster than a dense product. So S is laid out as a matrix in every pass, and its
-multiply-adds, which are those of the dense matrix and more, say so.
+No kernel for a random support is faster than a dense product. So S is written out as a matrix in every pass, and it
+counts with the multiply-adds of the dense matrix.
 """
 
 from collections.abc import Mapping
@@ -36,15 +36,15 @@ class Sparse(Form):
         return max(1, round(self.density * columns))
 
     def parameters(self, rows: int, columns: int, rank: int) -> int:
-        """``r (m + n)`` and the values of S; its places are not trained, and not counted."""
+        """``r (m + n)`` and the values of S. Its places are not trained, so they do not count."""
         return super().parameters(rows, columns, rank) + rows * self.per_row(columns)
 
     def operations(self, rows: int, columns: int, rank: int) -> int:
-        """``r (m + n) + m n``, since S is multiplied as a dense matrix."""
+        """``r (m + n) + m n``, since S is used as a dense matrix."""
         return rank * (rows + columns) + rows * columns
 
     def shapes(self, rows: int, columns: int, rank: int) -> Shapes:
-        """The values lie in one row, as a vector: they are no matrix for an optimizer that treats matrices apart."""
+        """The values form one vector, so that optimizers for matrices do not take them for a matrix."""
         per_row = self.per_row(columns)
         return super().shapes(rows, columns, rank) | {"values": (rows * per_row,), "places": (rows, per_row)}
 

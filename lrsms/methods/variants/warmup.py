@@ -1,7 +1,7 @@
-"""Warm-up at full rank: dense for a share of training, then the truncated SVD of the weights at that step, trained on.
+"""Warm-up at full rank: dense for a share of the steps; then the truncated SVD of the weights is trained further.
 
 Wang et al. 2021, "Pufferfish: communication-efficient models at no extra cost" (arXiv 2103.03936). As there, the
-optimizer begins anew with the factors, while the learning rate goes on along its schedule.
+optimizer starts afresh with the factors, while the learning rate continues along its schedule.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Warmup(Product):
-    """``W``, and after ``share`` of the steps the ``U V^T`` of rank r that is nearest to it."""
+    """Dense ``W`` at first; after ``share`` of the steps, the nearest ``U V^T`` of rank r."""
 
     name: Literal["warmup"]
     share: InnerShare
-    """Share of the steps that are taken at full rank."""
+    """Share of the steps that are at full rank."""
     own_start: ClassVar[str] = "takes its factors from the trained matrices, by their truncated SVD"
 
     def describe(self) -> str:

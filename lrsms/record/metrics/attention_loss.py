@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lrsms.record.metric import Array, Metric
+from lrsms.record.metric import Array, nats_per_token
 
 
 def _counts(losses: pd.DataFrame) -> tuple[Array, Array]:
@@ -10,17 +10,8 @@ def _counts(losses: pd.DataFrame) -> tuple[Array, Array]:
     return loss.fillna(0).to_numpy(float), (tokens + 1).where(loss.notna(), 0).to_numpy(float)
 
 
-METRIC = Metric(
-    short="attention loss",
-    name="attention loss",
-    noun="token",
-    plural="tokens",
-    counts=_counts,
-    explained="-ln of the probability that the decoder gives the reference and its end, without label smoothing",
-    source="losses",
-    scale=1.0,
-    unit="nats per token",
-    suffix="nats",
-    points="nats per token",
-    digits=3,
+METRIC = nats_per_token(
+    "attention loss",
+    _counts,
+    "-ln of the probability that the decoder gives the reference and its end, without label smoothing",
 )

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lrsms.record.metric import Array, Metric
+from lrsms.record.metric import Array, nats_per_token
 
 
 def _counts(losses: pd.DataFrame) -> tuple[Array, Array]:
@@ -10,17 +10,8 @@ def _counts(losses: pd.DataFrame) -> tuple[Array, Array]:
     return loss.fillna(0).to_numpy(float), tokens.where(loss.notna(), 0).to_numpy(float)
 
 
-METRIC = Metric(
-    short="CTC loss",
-    name="CTC loss",
-    noun="token",
-    plural="tokens",
-    counts=_counts,
-    explained="-ln of the probability that the CTC head gives the reference",
-    source="losses",
-    scale=1.0,
-    unit="nats per token",
-    suffix="nats",
-    points="nats per token",
-    digits=3,
+METRIC = nats_per_token(
+    "CTC loss",
+    _counts,
+    "-ln of the probability that the CTC head gives the reference",
 )

@@ -1,1 +1,1 @@
-"""Figures of a study, each a file of its own: ``names`` says which a study has, ``write`` draws them."""
+"""Figures of a study, one file for each kind: ``names`` says which ones a study has, ``write`` draws them."""

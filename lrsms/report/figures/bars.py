@@ -1,4 +1,4 @@
-"""Points with intervals, the common mark of every figure that shows estimates."""
+"""Draws points with intervals, the common mark of every figure that shows estimates."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from lrsms.report.series import Look
 def points(
     axes: Axes, x: Sequence[float], y: Sequence[Estimate], across: Sequence[Estimate] | None = None, **style: Any
 ) -> ErrorbarContainer:
-    """Points at ``x`` and ``y`` with the intervals of ``y``, and of ``across`` where ``x`` are estimates too."""
+    """Draws points at ``x`` and ``y`` with the intervals of ``y``, and with ``across`` if ``x`` are estimates too."""
     return axes.errorbar(
         x,
         [one.value for one in y],
@@ -30,7 +30,7 @@ def points(
 
 
 def look(of: Look) -> dict[str, Any]:
-    """As keywords of a plot."""
+    """The look as keywords of a plot."""
     return {"color": of.color, "linestyle": of.line, "marker": of.marker}
 
 

@@ -20,7 +20,7 @@ Value = Callable[[Cell], Estimate | None]
 
 
 def wer(material: Material) -> Drawn:
-    """WER (%) against log2 of the ratio, by targets where these are many, and by condition."""
+    """WER (%) against log2 of the ratio, with panels by condition, and by targets if there are many."""
     panels = all_panels(material.summary)
     spots, notes = by_condition(material, panels)
     canvas = Canvas([title(material, panel.title, condition) for panel, condition in spots], _labels(material, panels))
@@ -43,7 +43,7 @@ def wer(material: Material) -> Drawn:
 
 
 def loss(material: Material) -> Drawn:
-    """Losses (nats per token) against log2 of the ratio, a panel each, by targets where these are many."""
+    """Losses (nats per token) against log2 of the ratio, one panel for each, and by targets if there are many."""
     panels, condition = all_panels(material.summary), material.summary.conditions[0]
     metrics = [metric for metric in material.summary.further if metric.source == "losses"]
     spots = [(metric, panel) for metric in metrics for panel in panels]
@@ -62,7 +62,7 @@ def loss(material: Material) -> Drawn:
         caption.append(f"{left_out} more panels are left out.")
     if any(cell.scores and not cell.further for cell in material.summary.cells):
         caption.append("Cells of which a record was made before losses were kept are not shown.")
-    name = f"{metrics[0].short} (nats per token)" if len(metrics) == 1 else "nats per token"  # others are titles
+    name = f"{metrics[0].short} (nats per token)" if len(metrics) == 1 else "nats per token"  # else titles name them
     figure = canvas.finish("ratio kept", name, "no loss is known", from_zero=True)
     return Drawn(figure, [*caption, *describe_rates(material)])
 
@@ -73,7 +73,7 @@ def _labels(material: Material, panels: Sequence[Panel]) -> list[str]:
 
 
 def _draw(axes: Axes, material: Material, panel: Panel, value: Value) -> None:
-    """One panel, of the cells that have a value."""
+    """Draws one panel with the cells that have a value."""
     dense = dense_labels(material.summary)
     for place, (cell, height) in enumerate(_known(panel.dense, value)):
         style = LINES[list(dense).index(cell.name) % len(LINES)]

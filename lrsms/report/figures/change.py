@@ -67,7 +67,7 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
 
 
 def _groups(material: Material, level: Level, other: Level, reference: str) -> dict[str, list[tuple[Cell, Cell]]]:
-    """By panel the cells with the cell that each is compared with."""
+    """For each panel, the cells and the cell that each is compared with."""
     found: dict[str, list[tuple[Cell, Cell]]] = defaultdict(list)
     for name, members in by_targets(material.summary).items():
         cells = [cell for _, cell in members]
@@ -88,6 +88,6 @@ def _change(material: Material, before: Cell, cell: Cell, condition: str) -> Est
 
 
 def _before(cell: Cell, before: Cell) -> dict[int, str]:
-    """Runs of the other cell with this cell's seeds; none where it has not all of them, as in the table."""
+    """Runs of the other cell with this cell's seeds; none if it lacks one of them, as in the table."""
     ours, theirs = cell.runs, before.runs
     return {seed: theirs[seed] for seed in ours} if ours.keys() <= theirs.keys() else {}

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
-from lrsms.report.figures.highlights import describe_choice, highlights, labels
-from lrsms.report.figures.layout import MOST_PANELS, Canvas, band, drawn
-from lrsms.report.figures.material import Drawn, Material, describe_absent, describe_factors, describe_seeds
+from lrsms.report.figures.curve_panels import draw_panels
+from lrsms.report.figures.highlights import Line
+from lrsms.report.figures.layout import band, drawn
+from lrsms.report.figures.material import Drawn, Material, describe_seeds
 
 MOST_POINTS = 400
-"""Points of a line that a picture can show."""
+"""Most points of a line that a picture can show."""
 
 
 def loss(material: Material) -> Drawn:
@@ -25,41 +27,22 @@ def valid_wer(material: Material) -> Drawn:
 
 
 def _draw(material: Material, column: str, scale: float, y: str, what: str) -> Drawn:
-    groups = highlights(material.summary)
-    shown = groups[:MOST_PANELS]
-    canvas = Canvas([group.title for group in shown], labels(groups))
-    without: list[str] = []
-    for axes, group in zip(canvas.panels, shown, strict=True):
-        for line in group.finished:
-            curves = material.curves(line.cell)
-            if len(curves) < line.cell.seeds:
-                without.append(line.cell.name)
-                continue
-            steps, rows = _common(curves, column)
-            if len(steps) == 0:
-                without.append(line.cell.name)
-                continue
-            rows = scale * rows
-            axes.plot(
-                steps, drawn(rows.mean(axis=0)), color=line.look.color, linestyle=line.look.line, label=line.label
-            )
-            band(axes, steps, rows, line.look.color)
-    caption = [
-        f"{what} against the training step. {describe_seeds(material.summary.cells)}",
-        *describe_choice(material.summary, groups),
-        *describe_factors(material),
-        *describe_absent(material.summary.cells),
-    ]
-    if len(groups) > len(shown):
-        caption.append(f"Only the first {len(shown)} of {len(groups)} panels are shown.")
-    if without:
-        caption.append(f"Not shown, because the record of some seed has no curve: {', '.join(dict.fromkeys(without))}.")
-    return Drawn(canvas.finish("step", y, "no finished run has a training curve", from_zero=True), caption)
+    def draw_line(axes: Axes, line: Line, curves: list[pd.DataFrame]) -> bool:
+        steps, rows = _common(curves, column)
+        if len(steps) == 0:
+            return False
+        rows = scale * rows
+        axes.plot(steps, drawn(rows.mean(axis=0)), color=line.look.color, linestyle=line.look.line, label=line.label)
+        band(axes, steps, rows, line.look.color)
+        return True
+
+    what = f"{what} against the training step. {describe_seeds(material.summary.cells)}"
+    return draw_panels(material, y, what, draw_line)
 
 
 def _common(curves: list[pd.DataFrame], column: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps that all curves have, and the ``(seeds, steps)`` values there."""
     table = pd.concat([curve.set_index("step")[column].dropna() for curve in curves], axis=1, join="inner").sort_index()
     every = max(1, -(-len(table) // MOST_POINTS))
-    kept = table.iloc[::-1].iloc[::every].iloc[::-1]  # the last step stays
+    kept = table.iloc[::-1].iloc[::every].iloc[::-1]  # keeps the last step
     return kept.index.to_numpy(), kept.to_numpy().T

@@ -1,4 +1,4 @@
-"""The cells worth a curve each: of a study's many, those that one panel can tell apart."""
+"""Selects the cells that get a curve each: few enough that one panel can show them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ DENSE = Look((0.0, 0.0, 0.0), "-", "*")
 
 @dataclass(frozen=True)
 class Line:
-    """A cell, what it is called and how it is drawn."""
+    """A cell with its label and its look."""
 
     label: str
     cell: Cell
@@ -29,15 +29,15 @@ class Highlights:
 
     @property
     def finished(self) -> list[Line]:
-        """Those whose every seed has finished."""
+        """The lines of cells in which every seed has finished."""
         return [line for line in self.lines if line.cell.status == "finished"]
 
 
 def highlights(summary: Summary) -> list[Highlights]:
     """A panel for each set of targets.
 
-    Where initialisation and rank mapping are usual, it has every ratio; where they vary, these at the ratio of which
-    most have finished, the middle one of as many.
+    If initialisation and rank mapping do not vary, it has every ratio. If they vary, it has all of them at one ratio:
+    the ratio with most finished cells, or the middle ratio if several have as many.
     """
     panels = {name: _chosen(members) for name, members in by_targets(summary).items()} or {"": []}
     dense = dense_labels(summary)
@@ -58,7 +58,7 @@ def labels(panels: Sequence[Highlights]) -> list[str]:
 
 
 def describe_choice(summary: Summary, panels: Sequence[Highlights]) -> list[str]:
-    """Says so where a panel leaves cells out."""
+    """A sentence if a panel leaves cells out."""
     shown = {line.cell.name for panel in panels for line in panel.lines}
     if all(cell.name in shown for cell in summary.cells):
         return []
@@ -70,7 +70,7 @@ def _chosen(members: Sequence[tuple[str, Cell]]) -> list[tuple[str, Cell]]:
         ratios = sorted({cell.ratio or 0 for _, cell in members})
         finished = Counter(cell.ratio for _, cell in members if cell.status == "finished")
         middle = ratios[len(ratios) // 2]
-        best = max([middle, *ratios], key=lambda ratio: finished[ratio])  # of as many finished, the middle
+        best = max([middle, *ratios], key=lambda ratio: finished[ratio])  # if several have as many, the middle one
         members = [(words, cell) for words, cell in members if cell.ratio == best]
     ordered = sorted(members, key=lambda member: (member[0] != "", -(member[1].ratio or 0)))
     return [(", ".join(text for text in (f"{cell.ratio:g} kept", words) if text), cell) for words, cell in ordered]

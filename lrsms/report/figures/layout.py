@@ -1,4 +1,4 @@
-"""Panels of a figure, at most three side by side, with one legend below them all."""
+"""The panels of a figure, at most three side by side, with one legend below all of them."""
 
 import math
 import textwrap
@@ -14,23 +14,23 @@ from lrsms.report.series import fold
 
 COLUMN_WIDTH = 3.4
 PAGE_WIDTH = 7.0
-"""Inches: one column of a two-column paper, and both."""
+"""Width in inches of one column of a two-column paper, and of both."""
 SINGLE_HEIGHT, PANEL_HEIGHT = 2.3, 1.75
-"""Inches of a panel that stands alone or in one row, and of one among several rows."""
+"""Height in inches of a panel in a single row, and of a panel among several rows."""
 MOST_PANELS = 12
-"""More do not fit on a page."""
+"""Largest number of panels that fit on a page."""
 LEGEND_LINE = 0.16
 TITLE_LINE = 0.13
-"""Inches that a line takes."""
+"""Height of a line in inches."""
 _CHARACTER, _HANDLE = 0.055, 0.55
-"""Inches of a letter of the legend, and of what stands beside its text."""
+"""Width in inches of a letter of the legend, and of the mark beside its text."""
 
 
 class Canvas:
     """A figure with a panel per title and room for a legend below.
 
     Attributes:
-        figure: the figure; a column wide where it has one panel, otherwise a page.
+        figure: the figure; one column wide if it has one panel, else as wide as a page.
         panels: one axes for each title.
     """
 
@@ -40,10 +40,10 @@ class Canvas:
         """An empty figure.
 
         Args:
-            titles: of the panels; one panel goes without.
-            labels: of the legend, in its order; those that nothing is drawn for are left out in the end.
+            titles: titles of the panels; a single panel shows none.
+            labels: labels of the legend, in order; a label for which nothing is drawn is left out in the end.
             share_y: whether panels have the same vertical axis.
-            height: of a panel in inches.
+            height: height of a panel in inches.
         """
         number = max(1, len(titles))
         columns = 2 if number in (2, 4) else min(number, 3)
@@ -66,12 +66,12 @@ class Canvas:
             axes.set_title(title)
 
     def finish(self, x: str, y: str, empty: str, from_zero: bool = False) -> Figure:
-        """Labels the axes, draws the grid and the legend, or says what is not there.
+        """Labels the axes, and draws the grid and the legend. An empty panel gets a text.
 
         Args:
-            x: what the horizontal axes are.
-            y: what the vertical axes are.
-            empty: what a panel says in which nothing is drawn.
+            x: label of the horizontal axes.
+            y: label of the vertical axes.
+            empty: text for a panel in which nothing is drawn.
             from_zero: whether the vertical axes begin at zero.
         """
         sns.despine(fig=self.figure)
@@ -79,7 +79,7 @@ class Canvas:
         for index, axes in enumerate(self.panels):
             axes.grid(axis="y", color="0.92", linewidth=0.6)
             axes.set_axisbelow(True)
-            if from_zero:  # not before all is drawn: it fixes the upper end, too
+            if from_zero:  # only after all is drawn: it fixes the upper end too
                 axes.set_ylim(bottom=0)
             if index % self._columns == 0:
                 axes.set_ylabel(y)
@@ -106,7 +106,7 @@ class Canvas:
 
 
 def ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
-    """Ticks at the ratios of a horizontal axis whose unit is log2 of the ratio."""
+    """Puts ticks at the ratios on a horizontal axis whose unit is log2 of the ratio."""
     axes.set_xticks([math.log2(ratio) for ratio in ratios], [f"{ratio:g}" for ratio in ratios], minor=False)
     axes.set_xticks([], minor=True)
     if ratios:
@@ -116,27 +116,27 @@ def ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
 def drawn(values: Any) -> np.ndarray:
     """``values`` of a curve to eight digits: more than a picture can show, and the same on every processor.
 
-    Logarithms and sums end in another bit where a processor has other vector instructions. A picture shows that: points
-    on a line are drawn otherwise than points beside it.
+    Logarithms and sums may differ in the last bit on a processor with other vector instructions. This changes a
+    picture: points on a line are drawn differently from points beside it.
     """
     numbers = np.asarray(values, dtype=np.float64)
     return np.array([float(f"{value:.8g}") for value in numbers.flat]).reshape(numbers.shape)
 
 
 def band(axes: Axes, x: Sequence[float] | np.ndarray, rows: np.ndarray, color: object) -> None:
-    """Least to largest of the ``rows``, ``(seeds, points)``; nothing for one seed."""
+    """Draws the range of the ``rows``, ``(seeds, points)``; nothing for one seed."""
     rows = drawn(rows)
     if len(rows) > 1:
         axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.18, linewidth=0, zorder=1)
 
 
 def _legend(labels: Sequence[str], width: float) -> tuple[int, int]:
-    """Columns and lines of a legend with these labels, some of several lines, in inches of width."""
+    """Columns and lines of a legend with these labels, within a width in inches; a label may have several lines."""
     if not labels:
         return 1, 0
     longest = max(len(line) for label in labels for line in label.splitlines())
     columns = max(1, min(len(labels), int(width / (_HANDLE + _CHARACTER * longest))))
     rows = math.ceil(len(labels) / columns)
-    # Filled column by column; each column is as high as its labels' lines.
+    # It is filled column by column; each column is as high as the lines of its labels.
     heights = [sum(label.count("\n") + 1 for label in labels[i : i + rows]) for i in range(0, len(labels), rows)]
     return columns, max(heights)

@@ -41,16 +41,16 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Material:
-    """All that a study's figures are made of.
+    """All data of a study's figures.
 
     Attributes:
         summary: its cells.
-        decoder: whose hypotheses were scored; empty where nothing is trained.
+        decoder: the decoder whose hypotheses were scored; empty if nothing is trained.
         decoding: decoders and conditions.
-        edits: edits by speaker, or by utterance where speakers are unknown.
+        edits: edits by speaker, or by utterance if speakers are unknown.
         records: folder of the runs' records.
-        steptimes: by run the file of its step time, which may be absent.
-        names: of the study's figures.
+        steptimes: for each run the file of its step time, which may be absent.
+        names: names of the study's figures.
     """
 
     summary: Summary
@@ -67,13 +67,13 @@ class Material:
         return sorted({cell.ratio for cell in self.summary.cells if cell.ratio is not None})
 
     def wer(self, cell: Cell, condition: str) -> Estimate:
-        """In percent; bars end at zero, since a t interval of a small rate may go below."""
+        """The rates in percent. Bars end at zero, since the t interval of a small rate may go below."""
         wer = cell.scores[(self.decoder, condition)].rate
         low, high = 100 * wer.interval.low, 100 * wer.interval.high
         return Estimate(100 * wer.value, Interval(float(np.maximum(0, low)), high))
 
     def measured(self, cell: Cell, metric: Metric, condition: str) -> Estimate | None:
-        """A metric that no decoder is part of, in its unit; None where it is not known of the cell."""
+        """A metric that does not depend on a decoder, in its unit; None if the cell lacks it."""
         score = cell.further.get(metric.key, {}).get(("", condition))
         if score is None:
             return None
@@ -81,15 +81,15 @@ class Material:
         return Estimate(metric.scale * score.rate.value, Interval(low, high))
 
     def scored(self, cells: Iterable[Cell], condition: str) -> list[Cell]:
-        """Those cells that have a word error rate."""
+        """The cells that have a word error rate."""
         return [cell for cell in cells if (self.decoder, condition) in cell.scores]
 
     def spectra(self, cell: Cell) -> list[dict[str, Any]]:
-        """``spectra.json`` of the cell's runs, as far as they have one."""
+        """``spectra.json`` of those runs of the cell that have one."""
         return _present(load_spectra(self.records / run) for run in cell.runs.values())
 
     def curves(self, cell: Cell) -> list[pd.DataFrame]:
-        """``curve.csv`` of the cell's runs, as far as they have one."""
+        """``curve.csv`` of those runs of the cell that have one."""
         return _present(load_curve(self.records / run) for run in cell.runs.values())
 
     def plan(self, cell: Cell) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ class Material:
         return []
 
     def steptime(self, cell: Cell) -> dict[str, Any] | None:
-        """The content of the cell's step time file; None where it was not measured.
+        """The content of the cell's step time file; None if it was not measured.
 
         Raises:
             ValueError: one line: the file is malformed.
@@ -127,15 +127,15 @@ def load(
     steptimes: Path,
     decoder: str | None = None,
 ) -> Material:
-    """Reads a study's aggregates; records are read when they are asked for.
+    """Reads a study's aggregates. Records are read only when they are needed.
 
     Args:
-        folder: of ``runs.csv`` and ``speakers.csv``.
+        folder: folder of ``runs.csv`` and ``speakers.csv``.
         experiments: the study's runs.
         decoding: decoders and conditions.
         records: folder of the runs' records.
         steptimes: folder of the step time measurements.
-        decoder: whose hypotheses are scored; the last one of the configuration if None.
+        decoder: the decoder to show; None: the last one of the configuration.
 
     Raises:
         ValueError: one line: a file is missing or malformed, has no rows, or does not know the decoder.
@@ -155,7 +155,7 @@ def load(
 
 
 def by_condition(material: Material, panels: Sequence[Panel]) -> tuple[list[tuple[Panel, str]], list[str]]:
-    """Every panel under every condition, or the first one only where these are too many; and what to say of it."""
+    """Every panel under every condition; or only under the first, if these are too many, with a sentence about it."""
     conditions = material.summary.conditions
     if len(panels) * len(conditions) <= MOST_PANELS:
         return [(panel, condition) for condition in conditions for panel in panels], []
@@ -182,7 +182,7 @@ def describe_factors(material: Material) -> list[str]:
 
 
 def describe_rates(material: Material) -> list[str]:
-    """On what error rates were counted, what their intervals are, and what is not there."""
+    """Sentences on the data of error rates, on their intervals, and on missing cells."""
     return [
         *describe_factors(material),
         *material.summary.described_samples,
@@ -200,7 +200,7 @@ def describe_seeds(cells: Sequence[Cell]) -> str:
 
 
 def describe_absent(cells: Iterable[Cell]) -> list[str]:
-    """How many cells cannot be shown."""
+    """Says how many cells cannot be shown."""
     statuses = [cell.status for cell in cells]
     absent, diverged = statuses.count("missing"), statuses.count("diverged")
     if not absent and not diverged:
@@ -213,7 +213,7 @@ def _present(contents: Iterable[Content | None]) -> list[Content]:
 
 
 def describe_devices(summary: Summary) -> list[str]:
-    """Where step times were measured, in sentences; with the cells of each device where there are several."""
+    """Says where step times were measured; if on several devices, with the cells of each."""
     if not summary.devices:
         return []
     if len(summary.devices) == 1:

@@ -1,4 +1,4 @@
-"""Which figures a study has: known from its runs and conditions before anything is trained, and quick to import."""
+"""Says which figures a study has, from its runs and conditions, before anything is trained. Imports quickly."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ _MAPPING = ("lowrank.mapping", "lowrank.slope", "lowrank.ratios")
 def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: bool = False) -> list[str]:
     """The names of the study's figures, in the order of a report.
 
-    A study that trains nothing has step times only; what has one level, or no low rank, is compared with nothing.
+    A study that trains nothing has only step times. A comparison needs two levels and low rank.
 
     Args:
         experiments: the study's runs.
@@ -65,17 +65,17 @@ def have_losses(experiments: Iterable[Experiment], decoding: Decoding, records: 
 
 
 def shown_conditions(decoding: Decoding) -> dict[str, Condition]:
-    """Those of the test split; all of them if none is."""
+    """The conditions of the test split, or all conditions if none is of it."""
     test = {name: condition for name, condition in decoding.conditions.items() if condition.split == "test"}
     return test or dict(decoding.conditions)
 
 
 def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[float | None, str]]]:
-    """Conditions that differ in the signal-to-noise ratio only, by what they share in words.
+    """Groups conditions that differ only in the signal-to-noise ratio, with the rest in words.
 
     Returns:
-        For each kind of noise the ratios in dB and the names of the conditions, rising; last the one without noise,
-        whose ratio is None, where there is one. Two levels or more.
+        For each kind of noise, two or more pairs of ratio in dB and name of condition, rising. The condition without
+        noise, if there is one, comes last, with ratio None.
     """
     curves: dict[tuple[str, str | None, str], list[tuple[float | None, str]]] = defaultdict(list)
     for name, condition in conditions.items():
@@ -100,7 +100,7 @@ def _way(run: Run) -> tuple[type[Method], str | None]:
 
 
 def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:
-    """Whether two runs differ in these fields of ``lowrank`` only, and one has the reference."""
+    """Whether two runs differ only in these fields of ``lowrank``, and one has the reference value."""
     levels: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         if run.lowrank is not None:

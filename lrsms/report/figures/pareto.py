@@ -1,4 +1,4 @@
-"""Word error rate against what a model costs, in parameters, multiply-adds or step time, with its Pareto front."""
+"""Word error rate against the cost of a model (parameters, multiply-adds or step time), with the Pareto front."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -81,12 +81,12 @@ def relative(cell: Cell) -> Estimate | None:
     if cell.speedup is not None:
         speedup, interval = cell.speedup.value, cell.speedup.interval
         return Estimate(1 / speedup, Interval(1 / interval.high, 1 / interval.low))
-    # What has the baseline's step is not measured beside it.
+    # A cell with the baseline's own step has no measurement beside it.
     return Estimate(1.0, UNKNOWN) if cell.step_ms is not None else None
 
 
 def front(places: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the places that no other betters in one coordinate without being worse in the other, by the first."""
+    """Indices of the Pareto front, sorted by the first coordinate: no other place is at least as good in both."""
     best, found = float("inf"), []
     for index in sorted(range(len(places)), key=lambda index: places[index]):
         if places[index][1] < best:
@@ -150,5 +150,5 @@ def _panel(axes: Axes, material: Material, panel: Panel, condition: str, cost: C
     best = [cells[index] for index in front(places)]
     heights = [material.wer(cell, condition).value for cell in best]
     where = [at[cell.name] for cell in best]
-    if best[1:]:  # one point is no line
+    if best[1:]:  # one point makes no line
         axes.plot(where, heights, color="0.6", linewidth=3.5, alpha=0.5, zorder=1, label=FRONT, solid_capstyle="round")

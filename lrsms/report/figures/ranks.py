@@ -1,4 +1,4 @@
-"""Ranks over depth: what each rank mapping of a study gives to each layer."""
+"""Ranks over depth: the ranks that each mapping of a study gives to each layer."""
 
 import textwrap
 
@@ -13,7 +13,7 @@ Layers = tuple[tuple[int, int], ...]
 
 
 def draw(material: Material) -> Drawn:
-    """Rank against layer, a line for each mapping; a panel for each ratio and kinds of matrices with the same ranks."""
+    """Rank against layer, a line for each mapping. Kinds of matrices with the same ranks and ratio share a panel."""
     found: dict[tuple[tuple[str, ...], float], dict[str, Layers]] = {}
     absent = 0
     for cell in material.summary.cells:
@@ -55,5 +55,5 @@ def draw(material: Material) -> Drawn:
 
 
 def _joined(roles: tuple[str, ...]) -> str:
-    """Roles of one stack named once, at a length that a title can have."""
+    """The roles, with each stack named once, shortened to fit a title."""
     return textwrap.shorten(by_stack(roles), 110, placeholder=" ...")

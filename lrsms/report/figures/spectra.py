@@ -16,13 +16,13 @@ Curve = tuple[np.ndarray, np.ndarray]
 """Places ``(points,)``, and values ``(seeds, points)``."""
 
 _GRID = np.linspace(0, 1, 65)[1:] ** 2
-"""Places of a spectrum as a share of full rank: closer at its steep start."""
+"""Places of a spectrum as shares of full rank; they lie closer at its steep start."""
 _LEAST = 1e-6
 """Values below this share of the largest singular value are rounding errors."""
 
 
 def spectra(material: Material) -> Drawn:
-    """Singular values over the largest, against their place over full rank; a panel for each role."""
+    """Singular values over the largest, against their place as a share of full rank; a panel for each role."""
     caption = (
         "Singular values of the trained matrices, divided by the largest of each matrix, against their place as a share"
         " of full rank. Lines are geometric means over the matrices and layers of a role, up to the place that half of"
@@ -88,9 +88,9 @@ def _draw(
 
 
 def _by_role(groups: Sequence[Highlights], found: Records) -> dict[str, Highlights]:
-    """The roles that some cell factorises, in model order, each with the least group of cells that does.
+    """The roles that some cell factorises, in model order, each with the smallest group of such cells.
 
-    Where nothing is factorised, the roles of all blocks.
+    If nothing is factorised, these are the roles of all blocks.
     """
     roles: dict[str, Highlights] = {}
     for group in sorted(groups, key=lambda group: (group.title.count("+"), "," in group.title)):

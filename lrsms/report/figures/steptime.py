@@ -14,19 +14,19 @@ from lrsms.report.figures.pareto import relative
 from lrsms.report.series import by_targets, dense_cells, dense_labels, fold
 
 PARTS = {"data": "0.85", "forward": "#56b4e9", "backward": "#0173b2", "optimizer": "#de8f05"}
-"""Parts of a step in the order in which they happen, and their colours: rising and falling in lightness, too."""
+"""Parts of a step in their order, with colours that also differ in lightness."""
 _HATCHES = {"data": "", "forward": "", "backward": "////", "optimizer": "...."}
 WHOLE = "whole step"
 _EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.4}
 _BAR = 0.15
-"""Inches of a bar with its distance to the next."""
+"""Height in inches of a bar with the gap to the next."""
 _LABEL_WIDTH = 24
-"""Characters of a line beside a bar."""
+"""Characters in a line beside a bar."""
 Bar = tuple[str, Cell]
 
 
 def draw(material: Material) -> Drawn:
-    """Horizontal bars, one for each ratio, dense models above; a panel for each set of targets."""
+    """Horizontal bars, one for each ratio, with dense models at the top; a panel for each set of targets."""
     panels, alike = _panels(material)
     shown = dict(list(panels.items())[:MOST_PANELS])
     highest = max((len(bars) for bars in shown.values()), default=1)
@@ -70,7 +70,7 @@ def draw(material: Material) -> Drawn:
 
 
 def _panels(material: Material) -> tuple[dict[str, list[Bar]], bool]:
-    """Bars by targets, each measurement once, dense ones first; and whether cells share a measurement."""
+    """Bars by targets, each measurement once, dense first; and whether cells share a measurement."""
     dense = dense_labels(material.summary)
     groups = by_targets(material.summary) or {"": []}
     found: dict[str, list[Bar]] = {}
@@ -79,7 +79,7 @@ def _panels(material: Material) -> tuple[dict[str, list[Bar]], bool]:
         cells = [cell for _, cell in members]
         beside = dense_cells(material.summary, cells) if cells else dense_cells(material.summary)
         several = len({cell.mapping for cell in cells}) > 1
-        # A panel says what its only dense model varies.
+        # A panel with one dense model says how that differs.
         bars = [(fold(dense[cell.name], _LABEL_WIDTH) if beside[1:] else "dense", cell) for cell in beside]
         for cell in sorted(cells, key=lambda cell: -(cell.ratio or 0)):
             bars.append((f"{cell.ratio:g}{f' {cell.mapping}' if several else ''}", cell))
@@ -94,7 +94,7 @@ def _panels(material: Material) -> tuple[dict[str, list[Bar]], bool]:
 
 
 def _bar(axes: Axes, place: int, cell: Cell, content: dict[str, Any] | None) -> bool:
-    """Draws one bar; whether it is divided into parts."""
+    """Draws one bar, and returns whether it is divided into parts."""
     time = relative(cell)
     assert time is not None
     parts = _parts(content)
@@ -117,7 +117,7 @@ def _interval(axes: Axes, place: int, time: Estimate) -> None:
 
 
 def _parts(content: dict[str, Any] | None) -> dict[str, float]:
-    """Median milliseconds by part of a step, in their order; nothing in a file from before they were timed."""
+    """Median milliseconds of the parts of a step, in order; nothing for an old file, from before they were timed."""
     if content is None:
         return {}
     times = content.get("baseline_parts" if content.get("baseline") else "run_parts") or {}

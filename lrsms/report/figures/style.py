@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes files: the same data give the same bytes."""
+"""The style of all figures, and how they become files: the same data give the same bytes."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -18,9 +18,9 @@ from lrsms.base.files import write_atomically
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # which Matplotlib brings: a machine's own fonts would change the pictures
+    "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib; a machine's own fonts would change the pictures
     "pdf.fonttype": 42,
-    "svg.fonttype": "path",  # a page that shows the picture need not have its font
+    "svg.fonttype": "path",  # so a page can show the picture without its font
     "svg.hashsalt": "lrsms",
     "font.size": 8,
     "axes.labelsize": 8,
@@ -36,9 +36,9 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Figures that are made and saved within have the house's style over Matplotlib's own defaults.
+    """Within the block, figures are made and saved in our style over Matplotlib's own defaults.
 
-    Whatever a user's ``matplotlibrc`` says, which Matplotlib reads when it is imported, is not looked at.
+    A user's ``matplotlibrc``, which Matplotlib reads when it is imported, has no effect.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -47,11 +47,11 @@ def style() -> Iterator[None]:
 
 
 def lay_out(figure: Figure) -> None:
-    """Gives everything its place for good, so that no kind of file lays it out again."""
+    """Fixes the layout, so that no kind of file computes it again."""
     figure.draw_without_rendering()
     engine = figure.get_layout_engine()
     assert engine is not None
-    # The panels' sizes decide about their ticks, and these about the sizes: the ticks stay, and all is laid out again.
+    # Ticks depend on the sizes of panels, and sizes on ticks. So the ticks are fixed, and all is laid out again.
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         if axis.get_scale() == "linear":
             axis.set_major_locator(FixedLocator(axis.get_majorticklocs().tolist()))
@@ -62,7 +62,7 @@ def lay_out(figure: Figure) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Writes ``<path>.pdf``, ``.png`` and ``.svg``, with their fonts and without a date."""
     lay_out(figure)
-    # ``savefig`` would draw each of them twice.
+    # ``savefig`` would draw each file twice.
     kinds: dict[str, Callable[[io.BytesIO], None]] = {
         "png": lambda file: FigureCanvasAgg(figure).print_png(file, metadata={"Software": None}),
         "pdf": lambda file: FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None}),

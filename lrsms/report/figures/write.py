@@ -31,8 +31,8 @@ def write(material: Material, folder: Path) -> None:
     """Writes each of a study's figures as PDF, PNG and SVG, with its caption as ``.rst`` beside it.
 
     Args:
-        material: what they are drawn from.
-        folder: where the files go; made if absent.
+        material: the data to draw.
+        folder: folder for the files; made if absent.
 
     Raises:
         ValueError: one line: a file of a record is malformed.

@@ -1,4 +1,4 @@
-"""Small line charts as inline SVG: for a thousand pages, where a drawing library would take minutes."""
+"""Small line charts as inline SVG. For a thousand pages, a drawing library would take minutes."""
 
 import math
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ _ROW = 18
 
 @dataclass(frozen=True)
 class Line:
-    """Points that belong together; those that are not finite are left out."""
+    """Points that belong together; points that are not finite are left out."""
 
     label: str
     points: Sequence[tuple[float, float]]
 
 
 def chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) -> Markup:
-    """A chart with its legend below, on axes that begin at zero upwards; empty where no line has a point.
+    """A chart with its legend below, on axes that begin at zero; empty if no line has a point.
 
     Args:
-        title: heading, and what the picture is called for those who do not see it.
-        x_label: of the horizontal axis.
-        y_label: of the vertical axis.
-        lines: values from zero upwards.
+        title: heading, also the name of the picture for screen readers.
+        x_label: label of the horizontal axis.
+        y_label: label of the vertical axis.
+        lines: lines with values of zero or more.
     """
     kept = [Line(line.label, [p for p in line.points if all(map(math.isfinite, p))]) for line in lines]
     kept = [line for line in kept if line.points]
@@ -68,7 +68,7 @@ def chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) -> Mark
 
 
 def nice_ticks(top: float) -> list[float]:
-    """Round numbers from zero to the first that is not below ``top``, four to six of them."""
+    """Four to six round numbers, from zero to the first that is not below ``top``."""
     if top <= 0:
         return [0.0, 1.0]
     power = 10.0 ** math.floor(math.log10(top / 5))

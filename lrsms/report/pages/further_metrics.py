@@ -1,4 +1,4 @@
-"""The metrics of one run beside its error rates, such as losses: a table of its page."""
+"""The table of further metrics of a run, such as losses, for its page."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _HEADERS = ("metric", "decoder", "condition", "split", "counted on", "value", "u
 
 
 def table(run: Material, decoding: Decoding) -> Table:
-    """A row for each metric, condition, and decoder if one is part of the metric; no rows where none is known."""
+    """A row for each metric and condition, and for each decoder if the metric depends on it."""
     rows = [row for metric in FURTHER.values() for row in _rows(metric, run, decoding)]
     known = {row[0] for row in rows}
     said = [f"{metric.title}: {metric.explained}." for metric in FURTHER.values() if metric.title in known]

@@ -10,9 +10,9 @@ from lrsms.report.pages.markup import escape_rst
 from lrsms.report.readable import Readable
 
 HEADLINES = ("wer_by_cost", "wer_by_parameters", "steptime")
-"""Names of the figures that can open the report; the first that the study has does."""
+"""Figures that can be the main figure; the first one that the study has is used."""
 WIDTH = 90
-"""Characters of the table's rows."""
+"""Width of the table's rows in characters."""
 
 _STYLE = """\
 .. raw:: html
@@ -22,7 +22,7 @@ _STYLE = """\
    .items-center:has(.document) { align-items: flex-start }
    </style>
 """
-"""Snakemake's page gives the text 32rem, too narrow for the table, and centres it: the top of a long text is cut."""
+"""Snakemake's page makes the text 32rem wide, too narrow for the table, and centres it, which cuts a long text."""
 
 
 def landing_rst(
@@ -35,7 +35,7 @@ def landing_rst(
         claims: rows of ``claims.json``: kind, identifier, verdict and finding of each; empty where the study has none.
         figure: the main figure as PNG; None where it is not drawn.
         table: the study's readable table.
-        facts: how the results were made, by what they are about.
+        facts: how the results were made, as names and sentences.
     """
     heading = escape_rst(title)
     # A claim has rows of other kinds, such as its other endpoints, which have no verdict.
@@ -55,13 +55,13 @@ def landing_rst(
 
 
 def headline(figures: Path) -> bytes | None:
-    """The main figure of a study's folder of figures, as PNG; None where none is drawn."""
+    """The main figure in a study's folder of figures, as PNG; None if none is drawn."""
     drawn = (figures / f"{name}.png" for name in HEADLINES)
     return next((path.read_bytes() for path in drawn if path.is_file()), None)
 
 
 def _image(png: bytes) -> str:
-    """The picture's bytes stand in the text, because Snakemake's page loads no file; docutils takes no long lines."""
+    """A text that contains the picture's bytes. Snakemake's page loads no file, and docutils takes no long lines."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     lines = textwrap.wrap(source, 100, initial_indent=".. image:: ", subsequent_indent="   ")
     return "\n".join([*lines, "   :alt: the main figure", "   :width: 36em", ""])

@@ -65,10 +65,10 @@ class Table:
     """A table of texts; the first of each row is its heading.
 
     Attributes:
-        headers: of the columns; none for a list of names and values.
-        rows: a text for every column.
+        headers: headers of the columns; none for a list of names and values.
+        rows: rows with a text for every column.
         numeric: indices of the columns of numbers.
-        caption: above it, how it was made.
+        caption: a text above the table that says how it was made.
     """
 
     headers: Sequence[str]
@@ -82,8 +82,8 @@ def page(title: str, body: str, **values: object) -> bytes:
 
     Args:
         title: its heading.
-        body: Jinja template of what stands below; it may ``show`` a ``Table``.
-        values: what the template names; texts are escaped, ``Markup`` is not.
+        body: Jinja template of the text below; it may ``show`` a ``Table``.
+        values: values for the names in the template; texts are escaped, ``Markup`` is not.
     """
     text = _template(body).render(title=title, style=Markup(_STYLE), **values)
     return f"{text.strip()}\n".encode()

@@ -21,20 +21,20 @@ _COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "c
 
 @dataclass(frozen=True)
 class Material:
-    """A run of a study, as far as it is finished.
+    """A run of a study, with all of it that is finished.
 
     Attributes:
         experiment: the run.
-        status: ``finished``, ``diverged``, ``timed`` (of a study that trains nothing) or ``missing``.
+        status: ``finished``, ``diverged``, ``timed`` (in a study that trains nothing) or ``missing``.
         plan: content of ``plan.json``; empty where there is none.
         outcome: content of ``run.json``; empty where there is none.
         measured: the run's first row of ``runs.csv``; empty where it has none.
         scores: its score table; None where there is none, or it is empty.
         curve: its training curve; None where there is none.
         times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
-        choices: by decoder the length bonus that was chosen on the valid split (see `lrsms.record.bonus`).
-        words: of the worst utterances (see `lrsms.record.worst`); empty where they are unknown.
-        losses: of every utterance (see `lrsms.record.losses`); None where they are unknown.
+        choices: for each decoder the length bonus chosen on the valid split (see `lrsms.record.bonus`).
+        words: words of the worst utterances (see `lrsms.record.worst`); empty where they are unknown.
+        losses: losses of every utterance (see `lrsms.record.losses`); None where they are unknown.
     """
 
     experiment: Experiment
@@ -55,7 +55,7 @@ class Material:
         return list(self.plan.get("matrices", ()))
 
     def number(self, name: str) -> float | None:
-        """A measured number of ``runs.csv``, or of the plan or the outcome where that has no row; None if unknown."""
+        """A measured number from ``runs.csv``; without a row there, from the plan or the outcome; None if unknown."""
         for source in (self.measured, self.plan, self.outcome):
             value = source.get(name)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not pd.isna(value):
@@ -71,7 +71,7 @@ class Material:
         return grouped[["utterances", *_COUNTS]].sum()
 
     def worst(self, decoder: str, condition: str) -> pd.DataFrame:
-        """The ``NUM_WORST`` utterances with most word errors; of as many, those with fewest words first."""
+        """The ``NUM_WORST`` utterances with most word errors; at equal errors, those with fewer words first."""
         if self.scores is None:
             return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
         found = [row for row in self._wrong if row[:2] == (decoder, condition)]
@@ -82,7 +82,7 @@ class Material:
     def _wrong(self) -> list[tuple[str, str, int, int, str, int]]:
         """Decoder, condition, edits (negative), words, id and row of every utterance with errors.
 
-        As lists, since to sort parts of a small table in pandas takes ten times as long.
+        They are lists, since pandas takes ten times as long to sort parts of a small table.
         """
         assert self.scores is not None
         edits = (-self.scores[[*EDITS]].to_numpy().sum(axis=1)).tolist()
@@ -93,7 +93,7 @@ class Material:
         return [row for row in rows if row[2] < 0]
 
     def without_scores(self) -> "Material":
-        """The same without its score table and curve, which are large where there are many runs."""
+        """The same without score table and curve, which need much memory for many runs."""
         return replace(self, scores=None, losses=None, curve=None, words={})
 
 
@@ -103,7 +103,7 @@ def load(experiment: Experiment, records: Path, decoding: Decoding, measured: Ma
     Args:
         experiment: the run.
         records: folder of the runs' records.
-        decoding: whose scores are shown.
+        decoding: the way of decoding whose scores are shown.
         measured: the run's first row of ``runs.csv``.
 
     Raises:

@@ -19,10 +19,10 @@ _HEADERS = ("matrices", "role", "shape", "blocks", "break-even rank", "rank", "d
 
 
 def plan_page(runs: Sequence[Material]) -> bytes:
-    """The page of a cell from its runs; what a plan is does not depend on the seed.
+    """The page of a cell, from its runs. A plan does not depend on the seed.
 
     Args:
-        runs: of one cell, at least one.
+        runs: runs of one cell, at least one.
     """
     cell = runs[0].experiment.cell
     title = f"Plan of {cell}"
@@ -36,7 +36,7 @@ def plan_page(runs: Sequence[Material]) -> bytes:
 
 
 def summary(run: Material) -> str:
-    """How large the model is, beside the dense one of the same shape."""
+    """The size of the model, and of the dense model of the same shape."""
     after, before = run.number("parameters"), run.plan.get("parameters_dense")
     if after is None or not isinstance(before, int):
         return ""
@@ -46,7 +46,7 @@ def summary(run: Material) -> str:
 
 
 def table(matrices: Sequence[Mapping[str, Any]]) -> Table:
-    """A row for matrices that differ in their block only: entries of ``plan.json``."""
+    """A row for matrices that differ only in their block, as in ``plan.json``."""
     rows = []
     for entry in matrices:
         dense, now = entry["parameters_dense"], entry["parameters"]
@@ -82,7 +82,7 @@ def ranks_text(ranks: Sequence[int | None]) -> str:
 
 
 def ranks_chart(matrices: Sequence[Mapping[str, Any]]) -> Markup:
-    """Ranks by depth, of matrices that have more than one; those with the same ranks share a line."""
+    """Ranks by depth, for matrices that have more than one; matrices with the same ranks share a line."""
     by_points: dict[tuple[tuple[float, float], ...], list[str]] = {}
     for entry in matrices:
         points = tuple(

@@ -38,16 +38,16 @@ _BODY = """
 {% if provenance.rows %}<h2>Provenance</h2>
 {{ show(provenance) }}{% endif %}
 """
-"""Parts that an unfinished run or an old record lacks have no heading either."""
+"""A part that an unfinished run or an old record lacks has no heading."""
 _UNKNOWN = "-"
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a tenth of the time, where PyYAML was built with it
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # takes a tenth of the time, if PyYAML has it
 
 
 def run_page(run: Material, decoding: Decoding) -> bytes:
     """The page of a run.
 
     Args:
-        run: what there is of it.
+        run: its data.
         decoding: decoders and conditions; the last decoder is the one whose worst utterances are listed.
     """
     experiment = run.experiment
@@ -160,12 +160,12 @@ def _worst(run: Material, decoding: Decoding) -> list[tuple[str, Table]]:
 
 
 def _cell(value: object) -> str:
-    """As text; what is markup stays so."""
+    """The value as text; markup stays markup."""
     return value if isinstance(value, str) else str(value)
 
 
 def _spoken(letters: str, texts: tuple[str, str] | None, unit: Unit | None) -> Markup:
-    """The words of an utterance, the hypothesised below those of the reference; nothing where they are unknown."""
+    """The words of an utterance, hypothesis below reference; nothing if they are unknown."""
     if texts is None:
         return Markup(_UNKNOWN)
     pairs = []
@@ -195,7 +195,7 @@ def _curve(run: Material) -> Markup:
 
 
 def provenance(outcome: Mapping[str, Any]) -> Table:
-    """Names and values of what ``run.json`` says of the data, the machine and the code of every session."""
+    """Names and values from ``run.json`` about the data, the machine and the code of every session."""
     rows = [(name.replace("_", " "), str(outcome[name])) for name in _DATA if outcome.get(name) is not None]
     origin = outcome.get("provenance")
     rows += [(name, text) for name, text in described(origin).items()]

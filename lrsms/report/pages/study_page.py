@@ -1,4 +1,4 @@
-"""How a study was made: the facts on the report's first page, and the pages of its table and its provenance."""
+"""Says how a study was made: facts for the report's first page, and the pages of its table and its provenance."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def provenance_page(title: str, runs: Sequence[Material], summary: Summary) -> b
 
     Args:
         title: the study's folder.
-        runs: all of the study's.
+        runs: all runs of the study.
         summary: its cells.
     """
     tables = [("Code", _origins(runs)), ("Devices", _devices(runs)), ("Data", _data(runs, summary))]
@@ -50,11 +50,11 @@ def provenance_page(title: str, runs: Sequence[Material], summary: Summary) -> b
 
 
 def facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict[str, str]:
-    """How a study was made, in words, by what each fact is about.
+    """Facts about how a study was made, as names and sentences.
 
     Args:
-        project: which study, task, scale and corpus.
-        runs: all of the study's, in its order.
+        project: study, task, scale and corpus.
+        runs: all runs of the study, in its order.
         summary: its cells.
     """
     statuses = Counter(run.status for run in runs)
@@ -125,7 +125,7 @@ def _seconds(value: Any) -> float:
 def _data(runs: Sequence[Material], summary: Summary) -> Table:
     outcome: Mapping[str, Any] = next((run.outcome for run in runs if run.outcome), {})
     rows = [(name.replace("_", " "), str(outcome[name])) for name in HASHES if outcome.get(name) is not None]
-    if rows:  # what is known of a corpus before anything has read it is no provenance
+    if rows:  # what is known about a corpus before it was read is no provenance
         content = runs[0].experiment.run.corpus.model_dump(mode="json", exclude_none=True)
         rows = [(f"corpus {name}", as_text(value)) for name, value in content.items()] + rows
     rows += [(f"condition {name}", str(sample)) for name, sample in summary.samples.items()]

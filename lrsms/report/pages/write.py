@@ -35,10 +35,10 @@ def write(
     page is small, because Chromium does not show an embedded page of more than two megabytes.
 
     Args:
-        folder: has ``runs.csv`` and ``speakers.csv``.
-        output: where the pages go; made if absent.
-        project: which study, and its decoders and conditions.
-        question: of the study.
+        folder: folder with ``runs.csv`` and ``speakers.csv``.
+        output: folder for the pages; made if absent.
+        project: the study, with its decoders and conditions.
+        question: question of the study.
         experiments: the study's runs, at least one.
         records: folder of the runs' records.
         figures: folder of the study's figures; the first page shows the main one, if it is there.

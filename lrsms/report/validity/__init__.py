@@ -1,6 +1,6 @@
-"""Whether a record can be what a run of its configuration left.
+"""Checks whether a run of its configuration could have left a record.
 
-A record may come from another person, another disk or another hand. `record.read` looks at every file of one record
-beside the others; `among.Among` at all records of a study. Each refusal is one line: which file, which key, what is
-wrong, what would be right. A field that they do not know is accepted: newer code may have added it.
+A record may come from another person or another disk, and may have been edited. `record.read` compares the files of one
+record with one another; `among.Among` compares all records of a study. Each refusal is one line that names the file and
+the key, and says what is wrong and what would be right. Unknown fields are accepted: newer code may have added them.
 """

@@ -1,4 +1,4 @@
-"""The records of a study beside one another: what runs have in common is the same in each, and nothing else is."""
+"""Compares the records of a study: shared content must be equal in each, and nothing else may be equal."""
 
 import hashlib
 import math
@@ -11,11 +11,11 @@ from lrsms.report.validity.record import Record
 from lrsms.study.run import Run
 
 _SLACK = 0.1
-"""Relative: another release of PyTorch may count other operations."""
+"""Relative tolerance: another release of PyTorch may count other operations."""
 
 
 class Among:
-    """What the records that were read so far have in common.
+    """The shared content of the records that were read so far.
 
     Args:
         records: their folder.
@@ -28,7 +28,7 @@ class Among:
         self._errors: dict[str, list[str]] = {}
 
     def add(self, name: str, run: Run, record: Record) -> None:
-        """Looks at one more record.
+        """Checks one more record.
 
         Raises:
             ValueError: one line: it has another vocabulary or other multiply-adds than a run of the same configuration.
@@ -53,7 +53,7 @@ class Among:
             self._errors.setdefault(errors, []).append(name)
 
     def warnings(self) -> list[str]:
-        """A sentence for runs that made the same errors in every utterance, which no two trainings do."""
+        """Sentences about runs with the same errors in every utterance, which two trainings never have."""
         return [
             f"{', '.join(f'{name!r}' for name in names[:-1])} and '{names[-1]}' made the same errors in every "
             "utterance, by every decoder under every condition: the scores of one may be a copy of the other's."
@@ -63,7 +63,7 @@ class Among:
 
 
 def _errors_of(scores: pd.DataFrame) -> str | None:
-    """A hash of what every utterance's errors are; None where all, or none, of every utterance's words are right."""
+    """A hash of the errors of every utterance; None if all words of all utterances are right, or all are wrong."""
     columns = ["decoder", "condition", "id", "words", "substitutions", "deletions", "insertions", "character_edits"]
     columns += ["alignment"] * ("alignment" in scores)
     right = scores["words"] - scores["substitutions"] - scores["deletions"]

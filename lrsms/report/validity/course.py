@@ -1,4 +1,4 @@
-"""``curve.csv`` and ``spectra.json``: the course of training and what it made of the matrices."""
+"""Checks ``curve.csv`` and ``spectra.json``: the course of training, and the trained matrices."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -15,19 +15,19 @@ from lrsms.study.run import Run
 
 _MOST_LOSS = 1e12
 _ROUNDED = 1e-3
-"""Relative, of numbers that are kept to 3 or 4 digits."""
+"""Relative tolerance for numbers that are kept to 3 or 4 digits."""
 _SHARED = ("name", "role", "rows", "columns", "layers", "ranks")
-"""What ``plan.json`` says of a kind of matrices too."""
+"""Keys of a kind of matrices that ``plan.json`` has too."""
 
 
 def check_curve(path: Path, curve: pd.DataFrame, run: Run, outcome: Mapping[str, Any]) -> None:
-    """A row for each snapshot of the run's training, with losses and rates that training can have.
+    """Checks that the curve has a row for each snapshot, with losses and rates that training can have.
 
     Args:
-        path: of ``curve.csv``.
+        path: path of ``curve.csv``.
         curve: its content.
         run: the run.
-        outcome: ``run.json``, which was found right.
+        outcome: ``run.json``, already checked.
 
     Raises:
         ValueError: one line.
@@ -40,7 +40,7 @@ def check_curve(path: Path, curve: pd.DataFrame, run: Run, outcome: Mapping[str,
     steps = curve["step"].tolist()
     if steps != expected:
         raise wrong(path, "step", steps, f"{_short(expected)}, the snapshots of its {outcome['steps']} steps")
-    table = curve if finished else curve.iloc[:-1]  # the last steps of a diverged run may be anything
+    table = curve if finished else curve.iloc[:-1]  # the last steps of a diverged run may have any value
     frames = run.train.group_frames * run.train.groups_per_step
     bounds: dict[str, tuple[float, Any]] = {"epoch": (0, curve["step"]), "frames": (1, frames * curve["step"])}
     bounds |= dict.fromkeys(("loss", "ctc", "attention", "gradient_norm", "valid_loss"), (-_ROUNDED, _MOST_LOSS))
@@ -53,7 +53,7 @@ def check_curve(path: Path, curve: pd.DataFrame, run: Run, outcome: Mapping[str,
             bad = ~np.isnan(values)
             right = "empty, since the model has no decoder"
         else:
-            bad = ~((values >= low) & (values <= most))  # NaN is neither
+            bad = ~((values >= low) & (values <= most))  # NaN fails both comparisons
             right = f"a number from {low:g} on, and not more than the run's training allows"
         if bad.any():
             row = int(bad.argmax())
@@ -64,13 +64,13 @@ def check_curve(path: Path, curve: pd.DataFrame, run: Run, outcome: Mapping[str,
 
 
 def check_spectra(path: Path, content: Mapping[str, Any], plan: Mapping[str, Any], method: Method = PLAIN) -> None:
-    """Spectra of the plan's matrices: shares of the largest singular value, and ranks that these can have.
+    """Checks spectra of the plan's matrices: shares of the largest singular value, and ranks that these can have.
 
     Args:
-        path: of ``spectra.json``.
-        content: what it holds.
-        plan: ``plan.json``, which was found right.
-        method: of the run; it says how many singular values a matrix has.
+        path: path of ``spectra.json``.
+        content: its content.
+        plan: ``plan.json``, already checked.
+        method: method of the run, which says how many singular values a matrix has.
 
     Raises:
         ValueError: one line.
@@ -123,7 +123,7 @@ def _short(steps: Sequence[int]) -> str:
 
 
 def check_absent(path: Path) -> None:
-    """A diverged run has no spectra: no weights are kept of it.
+    """Refuses spectra of a diverged run, which keeps no weights.
 
     Raises:
         ValueError: one line: the file is there.

@@ -1,4 +1,4 @@
-"""A table of losses: of the utterances and conditions that were scored, with numbers that a network can give."""
+"""Checks a table of losses: it has the scored utterances and conditions, with numbers that a network can give."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from lrsms.report.validity.values import remedy_of
 from lrsms.study.run import Run
 
 _MOST_TOKENS = 10**7
-"""Of one utterance."""
+"""Largest number of tokens in one utterance."""
 _MOST_NATS = 1e9
-"""Of one utterance: a million tokens, each as improbable as float32 can say, have 1e8."""
+"""Largest loss of one utterance. A million tokens, each with the least probability of float32, have 1e8."""
 
 
 def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run) -> None:
-    """Every scored utterance has its losses under every condition once, and as many tokens under each.
+    """Checks that every scored utterance has losses once under every condition, with as many tokens under each.
 
     Args:
-        path: of the table.
-        table: what ``load_losses`` found in it.
-        scores: the score table beside it, which was found right; a diverged run has no rows in either.
+        path: path of the table.
+        table: its content, from ``load_losses``.
+        scores: the score table, already checked; a diverged run has no rows in either.
         run: the run.
 
     Raises:

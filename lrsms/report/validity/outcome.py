@@ -1,4 +1,4 @@
-"""``run.json`` and ``plan.json``: how training ended, and what was trained, as its configuration has it."""
+"""Checks ``run.json`` and ``plan.json``: how training ended, and whether the network is that of the configuration."""
 
 import json
 import math
@@ -10,20 +10,20 @@ from lrsms.report.validity.values import Fields, remedy_of, wrong
 from lrsms.study.run import Run
 
 MOST_SECONDS = 10 * 365 * 24 * 3600.0
-"""Ten years of training."""
+"""Largest time of a training: ten years."""
 MOST_MEGABYTES = 2.0**27
-"""128 TiB."""
+"""Largest memory: 128 TiB."""
 MOST_STEPS = 10**9
 MOST_CHARACTERS = 0x110000 + 2
-"""Vocabulary of characters: no more are there in Unicode."""
+"""Largest vocabulary of characters: Unicode has no more."""
 _FEWEST_TOKENS = 3
-"""The blank, a character, and the mark of a sentence's start and end."""
+"""Smallest vocabulary: the blank, a character, and the mark of a sentence's start and end."""
 _WEIGHT_BYTES = 4
 _HASHES = ("data_hash", "corpus_hash", "manifest_hash")
 
 
 def check_plan(path: Path, content: dict[str, Any], run: Run) -> int:
-    """``plan.json`` is what the configuration's network has: shapes, ranks and parameters are counted again.
+    """Checks ``plan.json`` against the configuration: shapes, ranks and parameters are counted again.
 
     Returns:
         The vocabulary size V.
@@ -58,12 +58,12 @@ def check_plan(path: Path, content: dict[str, Any], run: Run) -> int:
 
 
 def _text(content: object) -> str:
-    """As JSON, in which 1, 1.0 and true differ."""
+    """The value as JSON, in which 1, 1.0 and true differ."""
     return json.dumps(content)
 
 
 def check_outcome(path: Path, content: dict[str, Any], run: Run, size: int) -> None:
-    """Every field of ``run.json`` is in its range, and they agree with one another and with the configuration.
+    """Checks that every field of ``run.json`` is in its range, and agrees with the others and with the configuration.
 
     Raises:
         ValueError: one line.
@@ -98,7 +98,7 @@ def check_outcome(path: Path, content: dict[str, Any], run: Run, size: int) -> N
 
 
 def _check_sessions(fields: Fields, steps: int) -> None:
-    """They follow one another from step 0, and take the run's time together."""
+    """Checks that sessions follow one another from step 0, and add up to the run's time."""
     sessions = fields.content["sessions"]
     if not isinstance(sessions, list) or not sessions:
         raise wrong(fields.path, "sessions", sessions, "a list of at least one session")

@@ -1,4 +1,4 @@
-"""One record: every file that is there is read, and looked at beside the others."""
+"""Checks one record: reads every file that is there, and compares it with the others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,18 +28,18 @@ from lrsms.study.run import Run
 
 @dataclass(frozen=True)
 class Record:
-    """What a record holds, once it was found to be whole and of its run.
+    """The content of a record that is whole and belongs to its run.
 
     Attributes:
         plan: content of ``plan.json``.
         outcome: content of ``run.json``.
         scores: the score table; a diverged run's has no rows.
-        losses: of every utterance (see `lrsms.record.losses`); None where none were kept.
+        losses: losses of every utterance (see `lrsms.record.losses`); None where none were kept.
         curve: the training curve; None where there is none.
         times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
-        words: of the worst utterances (see `lrsms.record.worst`); empty where none are kept.
+        words: words of the worst utterances (see `lrsms.record.worst`); empty where none are kept.
         vocabulary: size V.
-        choices: by decoder that has a list of length bonuses, the one chosen on validation (see `lrsms.record.bonus`).
+        choices: for each decoder with a list of length bonuses, the chosen one (see `lrsms.record.bonus`).
     """
 
     plan: dict[str, Any]
@@ -54,10 +54,10 @@ class Record:
 
 
 def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
-    """Reads and checks the record of a run; None where it has none (that is complete) yet.
+    """Reads and checks the record of a run; None if it has no complete record yet.
 
     Raises:
-        ValueError: one line: a file is missing, malformed, of another run, or says what cannot be.
+        ValueError: one line: a file is missing, malformed, of another run, or has impossible content.
     """
     scores_path = folder / decoding.scores
     if not scores_path.is_file():

@@ -1,4 +1,4 @@
-"""A score table, and the times and words beside it: every utterance once, with counts that two texts can have."""
+"""Checks a score table with its times and words: every utterance is there once, with possible counts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,20 +18,20 @@ from lrsms.study.decoding import Decoding
 from lrsms.study.run import Run
 
 _MOST_COUNT = 10**7
-"""Words or characters of one utterance."""
+"""Largest number of words or characters in one utterance."""
 Row = tuple[Any, ...]
-"""Id, speaker, words and characters of a reference."""
+"""The id, speaker, words and characters of a reference."""
 
 
 def check_scores(path: Path, table: pd.DataFrame, run: Run, decoding: Decoding, status: str) -> None:
-    """Every decoder scored every utterance of every condition once, and conditions of one split have the same.
+    """Checks that every decoder scored every utterance of every condition once; a split has the same in each.
 
     Args:
-        path: of the table.
-        table: what ``read_scores`` found in it.
+        path: path of the table.
+        table: its content, from ``read_scores``.
         run: the run.
         decoding: decoders and conditions that the table's name stands for.
-        status: of ``run.json``; a diverged run has no rows.
+        status: status in ``run.json``; a diverged run has no rows.
 
     Raises:
         ValueError: one line.
@@ -53,7 +53,7 @@ def check_scores(path: Path, table: pd.DataFrame, run: Run, decoding: Decoding, 
 
 
 def _parts(table: pd.DataFrame) -> dict[Key, list[Row]]:
-    """The rows by decoder and condition, as tuples: a data frame for each would take ten times as long."""
+    """The rows by decoder and condition, as tuples; data frames would take ten times as long."""
     columns = ("decoder", "condition", "id", "speaker", "words", "characters")
     parts: dict[Key, list[Row]] = {}
     for decoder, condition, *row in zip(*(table[name].tolist() for name in columns), strict=True):
@@ -82,7 +82,7 @@ def _check_counts(path: Path, table: pd.DataFrame, run: Run) -> None:
 
 
 def _check_utterances(path: Path, parts: Mapping[Key, Sequence[Row]], run: Run, decoding: Decoding) -> None:
-    """References and speakers of an utterance are the same by every decoder and under every condition of a split."""
+    """Checks that an utterance has one reference and speaker for all decoders and all conditions of a split."""
     spoken: dict[str, dict[str, Row]] = {}
     for key, rows in parts.items():
         split = decoding.conditions[key[1]].split
@@ -112,7 +112,7 @@ def _fault(path: Path, utterance: str, key: Key, fault: str) -> ValueError:
 
 
 def check_words(path: Path, words: Words, table: pd.DataFrame, run: Run) -> None:
-    """The words of the worst utterances align as the score table says.
+    """Checks that the words of the worst utterances align as in the score table.
 
     Raises:
         ValueError: one line.
@@ -129,7 +129,7 @@ def check_words(path: Path, words: Words, table: pd.DataFrame, run: Run) -> None
 
 
 def check_choices(path: Path, choices: Mapping[str, Choice], table: pd.DataFrame, decoding: Decoding) -> None:
-    """The errors with a chosen length bonus are those that the score table has of the valid split.
+    """Checks that errors with a chosen length bonus are those of the valid split in the score table.
 
     Raises:
         ValueError: one line.
@@ -146,7 +146,7 @@ def check_choices(path: Path, choices: Mapping[str, Choice], table: pd.DataFrame
 
 
 def check_times(path: Path, content: Mapping[str, Any], decoding: Decoding) -> None:
-    """Times of decoding are of its decoders and conditions, and of speech that has a length.
+    """Checks that times of decoding belong to its decoders and conditions, and to speech of some length.
 
     Raises:
         ValueError: one line.

@@ -10,11 +10,11 @@ from typing import Any
 from lrsms.base.files import read_json
 
 MOST_TEXT = 500
-"""Characters of a name: of a device, a hash, a verb."""
+"""Largest length of a name, such as a device, a hash or a verb."""
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """The object of a JSON file of a record; every number in it is finite and every text can be written.
+    """The object in a JSON file of a record; every number must be finite, and every text valid Unicode.
 
     Raises:
         ValueError: one line.
@@ -37,12 +37,12 @@ def remedy_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of one file of a record, which are looked at one by one.
+    """The fields of one file of a record, to be checked one by one.
 
     Attributes:
-        path: of the file.
-        content: what stands in it, or in a part of it.
-        inside: where that part is, such as ``sessions.0.``.
+        path: path of the file.
+        content: its content, or the content of a part.
+        inside: the place of that part, such as ``sessions.0.``.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class Fields:
     inside: str = ""
 
     def below(self, key: str, content: object) -> "Fields":
-        """A part of it.
+        """The fields of a part.
 
         Raises:
-            ValueError: one line: it is no object.
+            ValueError: one line: it is not an object.
         """
         if not isinstance(content, Mapping):
             raise wrong(self.path, f"{self.inside}{key}", content, "an object")
@@ -63,14 +63,14 @@ class Fields:
         """A field that must be there.
 
         Raises:
-            ValueError: one line: it is not.
+            ValueError: one line: it is missing.
         """
         if key not in self.content:
             raise ValueError(f"{self.path}: key '{self.inside}{key}' is missing; {remedy_of(self.path)}")
         return self.content[key]
 
     def whole(self, key: str, low: int, high: int, because: str = "") -> int:
-        """A whole number from ``low`` to ``high``, both included."""
+        """Checks for a whole number from ``low`` to ``high``, both included."""
         value = self.get(key)
         if type(value) is not int or not low <= value <= high:
             right = f"{low:,}" if low == high else f"a whole number from {low:,} to {high:,}"
@@ -78,30 +78,30 @@ class Fields:
         return value
 
     def number(self, key: str, low: float, high: float, because: str = "") -> float:
-        """A number from ``low`` to ``high``, both included."""
+        """Checks for a number from ``low`` to ``high``, both included."""
         value = self.get(key)
         if not is_number(value) or not low <= value <= high:
             raise wrong(self.path, self.inside + key, value, f"a number from {low:,.6g} to {high:,.6g}{because}")
         return float(value)
 
     def text(self, key: str) -> str:
-        """A text that is not empty."""
+        """Checks for a text that is not empty."""
         value = self.get(key)
         if not isinstance(value, str) or not value.strip() or len(value) > MOST_TEXT:
             raise wrong(self.path, self.inside + key, value, f"a text of 1 to {MOST_TEXT} characters")
         return value
 
     def optional(self, key: str, check: Callable[..., object], *bounds: object) -> None:
-        """The same of a field that may be absent or null."""
+        """The same for a field that may be absent or null."""
         if self.content.get(key) is not None:
             check(key, *bounds)
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number that a float can hold, which a truth value is not."""
+    """Whether it is a finite number that a float can hold; a truth value is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) <= sys.float_info.max  # which NaN is not; a whole number may be larger than any float
+    return abs(value) <= sys.float_info.max  # NaN fails here; a whole number may be larger than any float
 
 
 def wrong(path: Path, key: str, value: object, right: str) -> ValueError:

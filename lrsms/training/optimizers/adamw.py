@@ -11,12 +11,12 @@ from lrsms.training.groups import Cost, Group
 
 
 def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
-    """One of all parameters: biases and norms decay too, as in Auto-AVSR."""
+    """One group of all parameters: biases and norms decay too, as in Auto-AVSR."""
     return [Group(list(model.parameters()), cost)]
 
 
 def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
-    """PyTorch's fused kernel, on every device."""
+    """PyTorch's AdamW, with its fused kernel on every device."""
     return torch.optim.AdamW(groups, train.lr, train.betas, weight_decay=train.weight_decay, fused=True)
 
 

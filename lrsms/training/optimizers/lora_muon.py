@@ -1,17 +1,18 @@
-"""LoRA-Muon: Muon's step on the product of two factors, taken by the factors (Cesista et al. 2026, arXiv 2606.12921).
+"""LoRA-Muon: the factors take Muon's step on their product (Cesista et al. 2026, arXiv 2606.12921).
 
-Muon moves a dense W by R times an orthogonal matrix, ``R = lr rms sqrt(max(m, n))``. Of ``W = U V^T``, half of that is
-left to each factor. U moves the product by ``dU V^T``, which is steepest under a bound of R/2 on its spectral norm if::
+Muon moves a dense W by R times an orthogonal matrix, ``R = lr rms sqrt(max(m, n))``. For ``W = U V^T``, each factor
+takes half of this step. U moves the product by ``dU V^T``. Under a bound of R/2 on its spectral norm, the steepest step
+is::
 
     dU = - R/2 orthogonal(M_U S^-1/2) S^-1/2,   S = V^T V
 
-with M_U the momentum of U, and likewise for V. Where the product goes depends neither on the scale of U beside V, nor
-on any other basis between them. Decay is that of the product, of which each factor takes a square root: with
-``q = sqrt(1 - lr decay)``, ``U <- q U + dU / q``, and likewise for V.
+M_U is the momentum of U; V moves in the same way. The step of the product depends neither on the scale of U relative to
+V, nor on the basis between them. The product decays, and each factor takes the square root of the decay: with ``q =
+sqrt(1 - lr decay)``, ``U <- q U + dU / q``, and V in the same way.
 
-The root of S (r, r) is taken by its eigenvalues, in float64. Those below 1e-7 of the largest count as that much, so
-that a direction which V has lost does not move U without bounds. Other matrices move as by ``muon``, the rest as by
-AdamW.
+The root of S (r, r) is computed from its eigenvalues, in float64. An eigenvalue below 1e-7 of the largest is raised to
+that value, so that a direction which V has lost does not move U without bound. Other matrices move as in ``muon``, the
+rest as in AdamW.
 """
 
 from collections.abc import Mapping
@@ -28,23 +29,23 @@ from lrsms.training.optimizers import muon
 
 OPTIONS = {"momentum": (0.95, 0.0, 0.999), "iterations": (5, 1, 20), "rms": (0.2, 0.001, 10.0)}
 _LEAST = 1e-7
-"""Of the largest eigenvalue of a Gram matrix, what the others count as at least."""
+"""Smaller eigenvalues of a Gram matrix are raised to this share of the largest."""
 
 
 def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
-    """Factors in pairs, the other matrices, and all else."""
+    """Three groups: factors in pairs, the other matrices, and everything else."""
     return muon.in_pairs(model, options, partial(factor_cost, iterations=int(options["iterations"])))
 
 
 def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
-    """``LoraMuon``, whose products have the precision of the run's."""
+    """``LoraMuon``, whose matrix products have the precision of the run."""
     return LoraMuon(groups, train, options)
 
 
 def factor_cost(shape: torch.Size, iterations: int) -> Cost:
-    """Beside what Muon's costs: its Gram matrix, and two products with the other's root, ``3 m r^2``.
+    """The cost of Muon, plus the Gram matrix and two products with the other factor's root, ``3 m r^2``.
 
-    The eigenvalues are taken to cost ten times r^3, as by the usual methods.
+    Eigenvalues are counted as 10 r^3 multiply-adds, as for the usual methods.
     """
     rank, long = sorted(shape)
     own = Cost(traffic=6 * shape.numel() + 8 * rank**2, multiply_adds=3 * long * rank**2 + 10 * rank**3)
@@ -55,7 +56,7 @@ class LoraMuon(muon.Muon):
     """Muon, with another step for factors, which come in pairs: U before V^T."""
 
     def move(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> None:
-        """Moves the matrices of a group, or the factors of all pairs."""
+        """Moves the matrices of a group; factors move in pairs."""
         if not group["pairs"]:
             super().move(matrices, group)
             return
@@ -73,7 +74,7 @@ class LoraMuon(muon.Muon):
 
 
 def inverse_roots(thin: list[Tensor]) -> list[Tensor]:
-    """``(X^T X)^-1/2 (r, r)`` of each ``X (m, r)``, in its type; zeros of zeros, beside which nothing can move."""
+    """``(X^T X)^-1/2 (r, r)`` for each ``X (m, r)``, in its type; zeros if X is zero: nothing moves beside it."""
     found: dict[int, Tensor] = {}
     grams = [(each.mT.double() @ each.double()) for each in thin]
     for members in orthogonal.batches(grams):

@@ -1,20 +1,21 @@
 """Muon: momentum made orthogonal (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
 
-Of a matrix ``W (m, n)`` with gradient G, momentum M and learning rate lr, with O as ``training.orthogonal`` makes it::
+For a matrix ``W (m, n)`` with gradient G, momentum M and learning rate lr, ``training.orthogonal`` makes O::
 
     M <- mu M + (1 - mu) G
     O  = nearly U V^T of (1 - mu) G + mu M        (Nesterov's momentum)
     W <- (1 - lr decay) W - lr rms sqrt(max(m, n)) O
 
-An orthogonal matrix has numbers of root mean square ``1 / sqrt(max(m, n))``, so that those of an update have ``rms``
-times the learning rate. Updates of AdamW have 0.2 to 0.4 times it, so that 0.2 serves both kinds of parameters with one
-learning rate and one decay (Liu et al. 2025, "Muon is scalable for LLM training", arXiv 2502.16982, section 2.2).
+The entries of an orthogonal matrix have root mean square ``1 / sqrt(max(m, n))``. So the entries of an update have root
+mean square ``rms`` times the learning rate. In AdamW, it is 0.2 to 0.4 times the learning rate. With ``rms`` 0.2, one
+learning rate and one decay serve both kinds of parameters (Liu et al. 2025, "Muon is scalable for LLM training", arXiv
+2502.16982, section 2.2).
 
-A factor of a low-rank matrix is a matrix like any other: each factor is made orthogonal by itself.
+A factor of a low-rank matrix is treated like any other matrix: each factor is made orthogonal by itself.
 
-AdamW trains everything else. The embedding and the two heads have a row for each token, and most tokens are rare in a
-step, while an orthogonal update moves all rows alike. Biases and norms are not matrices. The convolutions are those of
-the front ends and the depthwise ones, which low rank leaves as they are too.
+AdamW trains everything else. The embedding and the two heads have a row for each token. Most tokens are rare in a step,
+but an orthogonal update moves all rows equally. Biases and norms are not matrices. Convolutions, in the front ends and
+depthwise, are left to AdamW too, as low rank leaves them dense.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ OPTIONS = {"momentum": (0.95, 0.0, 0.999), "iterations": (5, 1, 20), "rms": (0.2
 
 
 def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
-    """Matrices, which are made orthogonal, and all else."""
+    """Two groups: matrices, which are made orthogonal, and everything else."""
     cost = partial(matrix_cost, iterations=int(options["iterations"]))
     return [
         Group(of_role(model, "matrix"), cost, options={"orthogonal": True}),
@@ -44,7 +45,7 @@ def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
 
 
 def in_pairs(model: nn.Module, options: Mapping[str, float], factor_cost: Callable[[torch.Size], Cost]) -> list[Group]:
-    """Groups where two factors move together: the factors, each U before its V^T; the other matrices; and all else."""
+    """Groups in which two factors move together: factors, each U before its V^T; other matrices; everything else."""
     matrices = of_role(model, "matrix")
     inner = {id(each) for each in matrices}
     factors = [each for each in chain.from_iterable(factor_pairs(model)) if id(each) in inner]
@@ -59,21 +60,21 @@ def in_pairs(model: nn.Module, options: Mapping[str, float], factor_cost: Callab
 
 
 def _others(model: nn.Module) -> Group:
-    """What AdamW trains."""
+    """The group that AdamW trains."""
     return Group(of_role(model, "vocabulary", "convolution", "vector"), adamw.cost, options={"orthogonal": False})
 
 
 def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
-    """``Muon``, whose products have the precision of the run's."""
+    """``Muon``, whose matrix products have the precision of the run."""
     return Muon(groups, train, options)
 
 
 def matrix_cost(shape: torch.Size, iterations: int) -> Cost:
-    """Of a matrix, whose momentum is kept.
+    """The cost for a matrix; its momentum is the state.
 
-    Beside the iterations, an update reads gradient and momentum and writes the momentum. It reads both and writes their
-    mean, and a copy of it. It reads and writes the direction, to scale it. It reads and writes the weights twice, to
-    decay them and to move them by the direction, which it reads.
+    Apart from the iterations, an update reads gradient and momentum and writes the momentum. It reads both and writes
+    their mean, and a copy of it. It reads and writes the direction, to scale it. It reads and writes the weights twice:
+    to decay them, and to move them by the direction, which it reads.
     """
     own = (3 + 3 + 2 + 2 + 5) * shape.numel()
     return Cost(
@@ -84,9 +85,9 @@ def matrix_cost(shape: torch.Size, iterations: int) -> Cost:
 
 
 class Muon(torch.optim.AdamW):
-    """Updates groups that are ``orthogonal`` as above, and the others as AdamW does.
+    """Updates groups marked ``orthogonal`` as above, and the others as AdamW does.
 
-    ``step`` leaves matrices without their gradients: by this AdamW passes over them.
+    ``step`` removes the gradients of matrices, so that AdamW skips them.
     """
 
     def __init__(self, groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> None:
@@ -108,7 +109,7 @@ class Muon(torch.optim.AdamW):
     def move(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> None:
         """Moves matrices ``(m, n)`` of one group against their orthogonal momenta."""
         sizes = self.sizes(matrices, group)
-        for members in orthogonal.batches(matrices):  # all directions at once would take as much memory as the weights
+        for members in orthogonal.batches(matrices):  # all directions at once would need as much memory as the weights
             directions = orthogonal.orthogonalise(
                 self.averaged([matrices[index] for index in members]), self.iterations, self.dtype
             )
@@ -117,11 +118,11 @@ class Muon(torch.optim.AdamW):
                 matrices[index].sub_(direction * (group["lr"] * sizes[index]))
 
     def sizes(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> list[float] | list[Tensor]:
-        """The largest singular value of each matrix's update over the learning rate, if that of the direction is 1."""
+        """Largest singular value of each update over the learning rate, for a direction of spectral norm 1."""
         return [self.rms * max(matrix.shape) ** 0.5 for matrix in matrices]
 
     def averaged(self, matrices: list[nn.Parameter]) -> list[Tensor]:
-        """Takes the gradients into the momenta; returns Nesterov's mean of both."""
+        """Adds the gradients to the momenta; returns Nesterov's mean of both."""
         gradients = [each.grad for each in matrices if each.grad is not None]
         for each in matrices:
             if "momentum" not in self.state[each]:

@@ -1,16 +1,16 @@
-"""Spectron: Muon whose step on two factors is a step of known size on their product (arXiv 2602.12429).
+"""Spectron: Muon with steps on two factors that bound the step of their product (arXiv 2602.12429).
 
 If both factors of ``W = U V^T (m, n)`` move by orthogonal directions times s, the product moves by at most ``s (|U| +
-|V| + s)`` in the spectral norm. So with ``s = R / (|U| + |V| + 1)`` it moves by at most R, as long as s is below 1,
-however large the factors are and however the one is scaled beside the other. The authors hope that one learning rate
-then serves all ranks.
+|V| + s)`` in the spectral norm. So with ``s = R / (|U| + |V| + 1)`` it moves by at most R, as long as s is below 1.
+This holds for factors of any size and any relative scale. The authors hope that one learning rate then serves all
+ranks.
 
-Their R is the learning rate. Here it is ``lr rms sqrt(max(m, n))``, which is by how much Muon moves a dense matrix in
-place of the product: so dense and low-rank models are tried at the same learning rates. The norms are estimated by the
-power method, which goes on at each step from where it ended at the one before. Directions are orthogonal nearly, as
-those of Muon are, and the bound holds as nearly.
+Their R is the learning rate. Here it is ``lr rms sqrt(max(m, n))``, by which Muon moves a dense matrix of the same
+shape. So dense and low-rank models can be tried at the same learning rates. The power method estimates the norms. At
+each step it starts where it ended at the step before. Directions are only nearly orthogonal, as in Muon, so the bound
+is also only nearly exact.
 
-Dense matrices move as by ``muon``, whose options these are too, and the rest as by AdamW.
+Dense matrices move as in ``muon``, which has the same options, and the rest as in AdamW.
 """
 
 from collections.abc import Mapping
@@ -31,27 +31,27 @@ POWERS = 2
 
 
 def groups(model: nn.Module, options: Mapping[str, float]) -> list[Group]:
-    """Factors in pairs, the other matrices, and all else."""
+    """Three groups: factors in pairs, the other matrices, and everything else."""
     return muon.in_pairs(model, options, partial(factor_cost, iterations=int(options["iterations"])))
 
 
 def build(groups: list[dict[str, Any]], train: Train, options: Mapping[str, float]) -> torch.optim.Optimizer:
-    """``Spectron``, whose products have the precision of the run's."""
+    """``Spectron``, whose matrix products have the precision of the run."""
     return Spectron(groups, train, options)
 
 
 def factor_cost(shape: torch.Size, iterations: int) -> Cost:
-    """Beside what Muon's costs: a vector of r numbers, and the factor copied and read for each product with one."""
+    """The cost of Muon, plus a vector of r numbers, and a factor that is copied and read for each product with one."""
     products = 2 * POWERS + 1
     norm = Cost(min(shape), (2 + products) * shape.numel(), products * shape.numel())
     return muon.matrix_cost(shape, iterations) + norm
 
 
 class Spectron(muon.Muon):
-    """Muon, with steps of another size for factors, which come in pairs: U before V^T."""
+    """Muon with steps of another size for factors, which come in pairs: U before V^T."""
 
     def sizes(self, matrices: list[nn.Parameter], group: Mapping[str, Any]) -> list[float] | list[Tensor]:
-        """Of factors: R over the learning rate, over ``|U| + |V| + 1``."""
+        """The step sizes for factors: R over the learning rate, over ``|U| + |V| + 1``."""
         if not group["pairs"]:
             return super().sizes(matrices, group)
         thin = [each.mT if each.shape[0] < each.shape[1] else each for each in matrices]

@@ -2,17 +2,14 @@
 
 import pytest
 import torch
-from endings import Killed, killed_after, same_result
+from endings import same_result, whole_and_killed
 from small import small_run
 from torch import nn
 
 from lrsms.methods.linear import LowRankLinear
 from lrsms.training import orthogonal
-from lrsms.training.loop import train
 from lrsms.training.optimizer import make_optimizer
 from lrsms.training.optimizers.lora_muon import inverse_roots
-
-CPU = torch.device("cpu")
 
 
 def random(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -89,11 +86,5 @@ def test_decay_is_that_of_the_product():
 
 def test_a_killed_run_goes_on_to_the_same_bits(make_lowrank, make_folder, prepared, monkeypatch):
     run = make_lowrank(train__optimizer="lora_muon", train__steps=4, train__snapshots=2, train__average=1)
-    whole, folder = make_folder(run), make_folder(run)
-    train(run, prepared, whole, CPU)
-    for steps in (1, 3):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_after(patch, steps)
-            train(run, prepared, folder, CPU, checkpoint_seconds=0)
-    train(run, prepared, folder, CPU)
+    whole, folder = whole_and_killed(run, prepared, make_folder, monkeypatch, 1, 3)
     assert same_result(folder, whole)

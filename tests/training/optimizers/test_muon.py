@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from endings import Killed, killed_after, same_result
+from endings import Killed, killed_after, same_result, whole_and_killed
 from small import SIZE, small_run
 from torch import nn
 
@@ -138,13 +138,7 @@ def test_a_killed_run_of_any_task_goes_on_to_the_same_bits(
     fields |= {"train__modality_dropout": 0.9} if task == "avsr" else {}
     run = (make_run if is_dense else make_lowrank)(task, **fields)
     corpus = prepared if task == "asr" else prepared_of(run, tmp_path)
-    whole, folder = make_folder(run), make_folder(run)
-    train(run, corpus, whole, CPU)
-    for steps in (1, 3):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_after(patch, steps)
-            train(run, corpus, folder, CPU, checkpoint_seconds=0)
-    train(run, corpus, folder, CPU)
+    whole, folder = whole_and_killed(run, corpus, make_folder, monkeypatch, 1, 3)
     assert same_result(folder, whole)
 
 

@@ -2,17 +2,15 @@
 
 import pytest
 import torch
-from endings import Killed, killed_after, same_result
+from endings import same_result, whole_and_killed
 from small import SIZE, small_run
 
 from lrsms.methods.build import build_model
 from lrsms.methods.linear import LowRankLinear
-from lrsms.training.loop import train
 from lrsms.training.optimizer import make_optimizer
 from lrsms.training.optimizers import spectron
 from lrsms.training.orthogonal import COEFFICIENTS
 
-CPU = torch.device("cpu")
 LOWRANK = {"targets": ["encoder.attention", "decoder.feedforward"], "ratio": 0.5}
 
 
@@ -92,11 +90,5 @@ def test_dense_models_move_as_by_muon():
 def test_a_killed_run_goes_on_to_the_same_bits(make_lowrank, make_folder, prepared, monkeypatch):
     """The vectors of the power method come back too."""
     run = make_lowrank(train__optimizer="spectron", train__steps=4, train__snapshots=2, train__average=1)
-    whole, folder = make_folder(run), make_folder(run)
-    train(run, prepared, whole, CPU)
-    for steps in (1, 3):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_after(patch, steps)
-            train(run, prepared, folder, CPU, checkpoint_seconds=0)
-    train(run, prepared, folder, CPU)
+    whole, folder = whole_and_killed(run, prepared, make_folder, monkeypatch, 1, 3)
     assert same_result(folder, whole)

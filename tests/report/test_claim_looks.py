@@ -1,0 +1,74 @@
+"""Facts about looks: when a claim is judged, and what a later seed or another order of a table changes."""
+
+from pathlib import Path
+
+import fabricate
+from claiming import FOLDER, HALF, claim, judged
+
+from lrsms.report import aggregate
+
+
+def study(tmp_path: Path, seeds: int, rates=(0.10, 0.30), decoding=fabricate.DECODING) -> Path:
+    """A dense and a low-rank cell of so many seeds, of these word error rates."""
+    experiments = []
+    for number, (rate, lowrank) in enumerate(
+        zip(rates, (None, {"targets": ("encoder.attention",), "ratio": 0.5}), strict=True)
+    ):
+        for seed in range(1, seeds + 1):
+            experiments.append(fabricate.experiment(fabricate.run(lowrank, seed)))
+            fabricate.record(tmp_path / "records", experiments[-1], fabricate.scores(rate, 100 * number + seed))
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path, decoding, tmp_path / FOLDER)
+    return tmp_path / FOLDER
+
+
+def test_a_claim_is_judged_at_its_looks_and_between_them_has_numbers_only(tmp_path):
+    early, late = (claim(group=HALF, rules=["degradation"], looks=looks) for looks in ((3, 6), (6, 15)))
+    outcomes_ = [judged(study(tmp_path / str(seeds), seeds), early) for seeds in (2, 3, 5, 6)]
+    assert [outcome.look and outcome.look.seeds for outcome in outcomes_] == [None, 3, 3, 3]
+    assert outcomes_[0].verdict == "undecided" and outcomes_[1].verdict == "supported"
+    assert "first look" not in outcomes_[0].findings[0].because, "two seeds decide nothing whatever the looks"
+    waiting = judged(tmp_path / "5" / FOLDER, late)
+    assert (waiting.look, waiting.verdict, waiting.seeds) == (None, "undecided", 5)
+    assert waiting.findings[0].because == "the first look is at 6 seeds"
+
+
+def test_a_decision_stays_whatever_seeds_come_later(tmp_path):
+    one = claim(group=HALF, rules=["degradation"], looks=[3, 6])
+    three, six = (judged(study(tmp_path / str(seeds), seeds), one) for seeds in (3, 6))
+    assert three.verdict == six.verdict == "supported" and six.look == three.look
+    assert six.findings == three.findings and six.between == ()
+
+
+def test_between_looks_the_numbers_are_of_all_seeds(tmp_path):
+    outcome = judged(study(tmp_path, 5, rates=(0.1, 0.1)), claim(group=HALF))
+    assert (outcome.verdict, outcome.look.seeds, outcome.findings[0].seeds) == ("undecided", 3, 3)
+    assert [finding.seeds for finding in outcome.between] == [5] and "next look is at 6 seeds" in outcome.needs
+
+
+def test_after_the_last_look_undecided_is_final(tmp_path):
+    outcome = judged(study(tmp_path, 4, rates=(0.1, 0.1)), claim(group=HALF, looks=[3]))
+    assert outcome.verdict == "undecided" and outcome.between == ()
+    assert outcome.needs == "This was the last look: it stays undecided."
+
+
+def test_swapping_decoders_and_conditions_changes_no_verdict(tmp_path):
+    """What is shown first in a table is a matter of order; what a claim compares is not."""
+    folder = study(tmp_path, 4)
+    decoding = fabricate.DECODING
+    swapped = type(decoding)(
+        decoders=dict(reversed(decoding.decoders.items())), conditions=dict(reversed(decoding.conditions.items()))
+    )
+    one = claim(group=HALF, rules=["parity", "improvement"])
+    before = judged(folder, one)
+    experiments = [
+        fabricate.experiment(fabricate.run(lowrank, seed))
+        for lowrank in (None, {"targets": ("encoder.attention",), "ratio": 0.5})
+        for seed in (1, 2, 3, 4)
+    ]
+    for path in (tmp_path / "records").glob("*/scores-*"):
+        path.rename(path.with_name(swapped.scores))
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path, swapped, tmp_path / "again" / FOLDER)
+    after = judged(tmp_path / "again" / FOLDER, one)
+    assert list(aggregate.read_runs(tmp_path / "again" / FOLDER)["decoder"].unique()) == ["beam", "greedy"]
+    assert (after.verdict, after.findings, after.claim.digest) == (before.verdict, before.findings, before.claim.digest)
+    assert {str(one.endpoint) for one in after.sensitivity} == {str(one.endpoint) for one in before.sensitivity}
