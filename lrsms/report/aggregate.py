@@ -55,7 +55,6 @@ _NUMBERS = [
     *("numerator", "denominator"),
     *_COURSE,
     CHOSEN,
-    "ratio",
     "macs_per_second",
     "peak_memory_mb",
     "step_ms",

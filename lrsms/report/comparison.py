@@ -81,8 +81,10 @@ def read(folder: Path) -> Results:
     return Results(folder, runs, paired.by_run(speakers), learning.read(folder))
 
 
-def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None = None) -> Pairs:
+def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None = None, halvings: bool = True) -> Pairs:
     """The pairs of a comparison; the field of a ``family`` may differ within them.
+
+    ``halvings``: rule trend counts halvings of the ratio, and not parameters.
 
     Raises:
         ValueError: one line: a group matches no cell, or what it matches cannot be compared.
@@ -99,6 +101,12 @@ def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None =
         pairs = matched(against, group, named, where)
     if family is not None and family not in pairs[0][1].fields:
         raise ValueError(f"{where}: 'family' names '{family}', which the study does not vary")
+    counted = [rule for rule in part.rules if rule == "onset" or (rule == "trend" and halvings)]
+    if counted and (several := [cell.name for cell in unique(pairs) if cell.factored.by_target]):
+        raise ValueError(
+            f"{where}: rule {counted[0]} puts cells in order by their ratio, but each target of '{several[0]}' has its"
+            " own; leave it out of 'group'" + (", or say dose: parameters" if counted[0] == "trend" else "")
+        )
     single = [rule for rule in part.rules if rule in ("fewer_parameters", "faster")]
     if len(pairs) > 1 and single:
         raise ValueError(f"{where}: rule {single[0]} compares one pair of cells, but 'group' matches {len(pairs)}")

@@ -121,7 +121,9 @@ class _Judge:
         self.of_rates = any(rule in OF_RATES for rule in claim.all_rules)
         if self.of_runs and not results.endpoints:
             raise ValueError(f"{where}: rule {claim.rules[0]} compares error rates, but the study trains nothing")
-        self.parts = [(part, pairs_of(part, results.cells, where, claim.family)) for part in claim.parts]
+        self.parts = [
+            (part, pairs_of(part, results.cells, where, claim.family, claim.dose == "halvings")) for part in claim.parts
+        ]
         self.cells = list({cell.name: cell for _, pairs in self.parts for cell in unique(pairs)}.values())
         self.endpoint = Endpoint(claim.decoder, claim.conditions_of(place.task))
         self.metric = aggregate.metric_of(results.runs)

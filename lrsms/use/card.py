@@ -15,6 +15,7 @@ from lrsms.report.utterances import Utterances
 from lrsms.report.validity.record import read as read_record
 from lrsms.statistics.stats import Interval, bootstrap_rate
 from lrsms.study.decoding import Decoding
+from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Run
 
 _TAGS = {"asr": "automatic-speech-recognition", "vsr": "visual-speech-recognition", "avsr": "audio-visual"}
@@ -79,9 +80,8 @@ def write(run: Run, name: str, parameters: tuple[int, int], merged: bool, measur
     kept, dense = parameters
     size = f"It has {kept:,} parameters."
     if run.lowrank is not None:
-        targets = ", ".join(f"`{target}`" for target in run.lowrank.targets)
         size = (
-            f"It was trained with low-rank factors in place of {targets}, at {run.lowrank.ratio:g} of full rank, and so"
+            f"It was trained with low-rank factors in place of {_kept(run.lowrank)}, and so"
             f" with {kept:,} parameters where the dense network has {dense:,}. "
         )
         size += (
@@ -96,6 +96,13 @@ def write(run: Run, name: str, parameters: tuple[int, int], merged: bool, measur
         _files(onnx),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _kept(lowrank: LowRank) -> str:
+    """What was factorised, at which share of full rank."""
+    if isinstance(lowrank.ratio, dict):
+        return ", ".join(f"`{target}` (at {ratio:g} of full rank)" for target, ratio in lowrank.ratio.items())
+    return f"{', '.join(f'`{target}`' for target in lowrank.targets)}, at {lowrank.ratio:g} of full rank"
 
 
 def _metadata(run: Run, name: str, measured: list[Rate]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def highlights(summary: Summary) -> list[Highlights]:
     """A panel for each set of targets.
 
     Where initialisation and rank mapping are usual, it has every ratio; where they vary, these at the ratio of which
-    most have finished, the middle one of as many.
+    most have finished, the middle one of as many, and those with a ratio for each target.
     """
     panels = {name: _chosen(members) for name, members in by_targets(summary).items()} or {"": []}
     dense = dense_labels(summary)
@@ -66,14 +66,21 @@ def describe_choice(summary: Summary, panels: Sequence[Highlights]) -> list[str]
 
 
 def _chosen(members: Sequence[tuple[str, Cell]]) -> list[tuple[str, Cell]]:
-    if len({words for words, _ in members}) > 1:
-        ratios = sorted({cell.ratio or 0 for _, cell in members})
+    if len({words for words, cell in members if cell.ratio is not None}) > 1:
+        ratios = sorted({cell.ratio for _, cell in members if cell.ratio is not None})
         finished = Counter(cell.ratio for _, cell in members if cell.status == "finished")
         middle = ratios[len(ratios) // 2]
         best = max([middle, *ratios], key=lambda ratio: finished[ratio])  # of as many finished, the middle
-        members = [(words, cell) for words, cell in members if cell.ratio == best]
+        members = [(words, cell) for words, cell in members if cell.ratio in (best, None)]
     ordered = sorted(members, key=lambda member: (member[0] != "", -(member[1].ratio or 0)))
-    return [(", ".join(text for text in (f"{cell.ratio:g} kept", words) if text), cell) for words, cell in ordered]
+    return [(_label(words, cell), cell) for words, cell in ordered]
+
+
+def _label(words: str, cell: Cell) -> str:
+    """What is kept, and what is unusual: the ratios of the targets are both."""
+    if cell.factored.by_target and words:
+        return words
+    return ", ".join(text for text in (f"{cell.kept} kept", words) if text)
 
 
 def _greys(number: int) -> list[Look]:

@@ -29,10 +29,11 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
     """
     runs = [experiment.run for experiment in experiments]
     lowrank = [run.lowrank for run in runs if run.lowrank is not None]
+    on_axis = any(not isinstance(one.ratio, dict) for one in lowrank)
     trained = any(experiment.trained for experiment in experiments)
     asked = {
-        "wer_by_ratio": trained and bool(lowrank),
-        "loss_by_ratio": trained and bool(lowrank) and losses,
+        "wer_by_ratio": trained and on_axis,
+        "loss_by_ratio": trained and on_axis and losses,
         "wer_by_parameters": trained,
         "wer_by_steptime": trained,
         "change_by_init": trained and _compares(runs, ("lowrank.init",), REFERENCE_INIT, "init"),
@@ -93,10 +94,10 @@ def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[fl
 
 
 def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:
-    """Whether two runs differ in these fields of ``lowrank`` only, and one has the reference."""
+    """Whether two runs of one ratio differ in these fields of ``lowrank`` only, and one has the reference."""
     levels: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        if run.lowrank is not None:
+        if run.lowrank is not None and not isinstance(run.lowrank.ratio, dict):
             level = getattr(run.lowrank, name)
             levels[without(run, fields)].add(reference if level == reference else "another")
     return any(len(found) > 1 for found in levels.values())
