@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import WORDS
-from lrsms.report import aggregate, comparison
+from lrsms.report import aggregate, comparison, loss_changes
 from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part, Rule
 from lrsms.report.comparison import Endpoint, Pairs, Results, compare, pairs_of, unique
 from lrsms.report.finding import Compared, Finding, Threshold, Verdict
@@ -223,7 +223,8 @@ class _Judge:
             done = self.done(some_pairs) if seeds else []
             seen = done[:seeds] if len(done) >= seeds else []
             numbers = compare(part, some_pairs, seen, endpoint, self.results, self.claim)
-            return judge(rule, numbers, threshold), numbers
+            losses = loss_changes.of(rule, numbers, threshold)
+            return replace(judge(rule, numbers, threshold), losses=losses), numbers
 
         field = self.claim.family
         if field is None:
