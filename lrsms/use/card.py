@@ -11,9 +11,10 @@ import pandas as pd
 import yaml
 
 from lrsms.record.metrics import metric_of
+from lrsms.report import clusters
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity.record import read as read_record
-from lrsms.statistics.stats import Interval, bootstrap_rate
+from lrsms.statistics.stats import Interval
 from lrsms.study.decoding import Decoding
 from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Run
@@ -37,7 +38,7 @@ class Rate:
 
 
 def rates(record: Path, run: Run, decoding: Decoding) -> list[Rate]:
-    """The error rates on the test split, with 95% bootstrap intervals over speakers, or utterances.
+    """The error rates on the test split, with 95% bootstrap intervals over speakers (see ``clusters``), or utterances.
 
     Args:
         record: of the run; it may be absent.
@@ -58,10 +59,12 @@ def rates(record: Path, run: Run, decoding: Decoding) -> list[Rate]:
         for condition, settings in decoding.of_split("test").items():
             key = decoder, condition
             said, edits = utterances.summed(key, counts), utterances.edits(key, counts)
-            words = utterances.parts[key].units["words"].to_numpy()
+            units = utterances.parts[key].units
+            words = units["words"].to_numpy()
             value = float(edits.sum() / words.sum())
             size = said["utterances"], said["words"], said["unit"]
-            rates.append(Rate(decoder, condition, settings.split, value, bootstrap_rate(edits, words), *size))
+            interval = clusters.bootstrap_rate(edits, words, units["speaker"].to_numpy())
+            rates.append(Rate(decoder, condition, settings.split, value, interval, *size))
     return rates
 
 
