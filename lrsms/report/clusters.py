@@ -22,11 +22,19 @@ Codes = npt.NDArray[np.intp]
 
 
 def codes_of(names: Sequence[str] | npt.NDArray[Any]) -> Codes | None:
-    """By unit the index of its cluster; None where units are their own: no rendered voices, or a single variant."""
+    """By unit the index of its cluster.
+
+    None where units are their own: they are no rendered voices, or each of another variant, or all of one.
+    """
     variants = variants_of(map(str, names))
-    if variants is None or len(set(variants)) < 2:
+    if variants is None or not 1 < len(set(variants)) < len(variants):
         return None
     return np.unique(variants, return_inverse=True)[1]
+
+
+def noun(names: Sequence[str] | npt.NDArray[Any], unit: str) -> str:
+    """What is resampled, of units that are called ``unit``."""
+    return unit if codes_of(names) is None else "voice variant"
 
 
 def bootstrap_rate(

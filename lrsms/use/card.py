@@ -60,10 +60,10 @@ def rates(record: Path, run: Run, decoding: Decoding) -> list[Rate]:
             key = decoder, condition
             said, edits = utterances.summed(key, counts), utterances.edits(key, counts)
             units = utterances.parts[key].units
-            words = units["words"].to_numpy()
+            words, names = units["words"].to_numpy(), units["speaker"].to_numpy()
             value = float(edits.sum() / words.sum())
-            size = said["utterances"], said["words"], said["unit"]
-            interval = clusters.bootstrap_rate(edits, words, units["speaker"].to_numpy())
+            size = said["utterances"], said["words"], clusters.noun(names, said["unit"])
+            interval = clusters.bootstrap_rate(edits, words, names)
             rates.append(Rate(decoder, condition, settings.split, value, interval, *size))
     return rates
 

@@ -12,7 +12,7 @@ from lrsms.data.corpora.synthetic import voices_by_split
 from lrsms.data.synthetic.voice import ACCENTS, VARIANTS, Voice, variants_of
 from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate
-from lrsms.report.clusters import bootstrap_rate, codes_of
+from lrsms.report.clusters import bootstrap_rate, codes_of, noun
 from lrsms.report.samples import Sample, describe_samples
 from lrsms.report.summary import summarise
 from lrsms.statistics import stats
@@ -50,10 +50,15 @@ def test_other_speakers_are_resampled_one_by_one() -> None:
     for names in (
         [f"speaker{number}" for number in range(48)],
         [*VOICES[:-1], "someone"],  # recorded beside rendered: what is alike is not known
+        [Voice("en-us", variant).name for variant in VARIANTS[:48]],  # each of its own
         [Voice(accent, "f1", rate).name for accent in ACCENTS for rate in range(160, 166)],  # nothing to resample
     ):
         assert codes_of(names) is None
         assert bootstrap_rate(edits, words, names) == stats.bootstrap_rate(edits, words)
+
+
+def test_what_is_resampled_is_called_by_its_name() -> None:
+    assert noun(VOICES, "speaker") == "voice variant" and noun(["a", "b"], "utterance") == "utterance"
 
 
 def test_the_variant_of_a_voice_is_in_its_name() -> None:
