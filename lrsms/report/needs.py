@@ -82,8 +82,6 @@ def _seeds(effect: Effect, size: float, margin: str) -> str:
             effect.components, effect.seeds, effect.units, effective_units=effect.effective_units
         )
     )
-    if low is None:  # it is not even known whether any number does
-        return f"{see} {seeds.number:,} seeds with {these}; it may be that none suffice."
     most = f"{power.MOST:,} or more" if high is None else f"{high:,}"
     reach = f" (from {effect.seeds} seeds this is known to {low:,} to {most})" if low != high else ""
     return f"{see} {seeds.number:,} seeds with {these}{reach}."

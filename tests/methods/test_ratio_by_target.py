@@ -10,6 +10,7 @@ from lrsms.methods.closed_form import plan_of
 from lrsms.methods.operations import multiply_adds_per_second, plan_summary
 from lrsms.methods.plan import make_plan
 from lrsms.models.recognizer import Recognizer
+from lrsms.study.files_as_values import METHODS
 from lrsms.study.lowrank import LowRank
 
 ATTENTION, FEEDFORWARD = "encoder.attention", "encoder.feedforward"
@@ -56,6 +57,20 @@ def test_parameters_and_multiply_adds_are_those_of_the_network_that_is_built():
     for counts in (sizes, macs):
         saved = {name: counts["dense"] - count for name, count in counts.items()}
         assert saved["both"] == pytest.approx(saved[ATTENTION] + saved[FEEDFORWARD]) and saved["both"] > 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_takes_the_ranks_of_each_target(name):
+    """What it counts is what it builds, and lies between what it counts of either ratio for all."""
+    method = {"name": name} | {"warmup": {"share": 0.5}}.get(name, {})
+    ratios = {ATTENTION: 0.5, FEEDFORWARD: 0.75}
+    counts = []
+    for ratio in (0.5, ratios, 0.75):
+        run = small_run({"targets": list(ratios), "ratio": ratio, "method": method})
+        model, plan = build_structure(run, SIZE)
+        counts.append(plan_summary(model, plan)["parameters"])
+        assert plan_of(run, SIZE) == plan_summary(model, plan)
+    assert counts[0] < counts[1] < counts[2]
 
 
 def test_one_ratio_for_all_targets_is_the_run_of_that_number_in_any_order():
