@@ -1,7 +1,7 @@
 """The plan: which matrices of a dense model are factorised and at which rank, before anything is changed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -150,8 +150,8 @@ def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
     """The same matrices of a dense model; a matrix that a target matches has its rank.
 
     Raises:
-        ValueError: one line: a target matches nothing or is ambiguous, a rank would leave [1, full], or a mapping over
-            depth reaches a matrix that has none, or the method refuses one.
+        ValueError: one line: a target matches nothing or is ambiguous, targets of different ratios reach one matrix, a
+            rank would leave [1, full], a mapping over depth reaches a matrix that has none, or the method refuses one.
     """
     if lowrank is None:
         return matrices
@@ -160,19 +160,37 @@ def with_ranks(matrices: list[Matrix], lowrank: LowRank | None) -> list[Matrix]:
     chosen = [matrix for matrix in matrices if any(_matches(matrix, target) for target in lowrank.targets)]
     if fused and not any(matrix.name.endswith(".qkv") for matrix in chosen):
         raise ValueError(f"'lowrank.qkv' is 'fused', but the targets {list(lowrank.targets)} reach no q, k and v")
+    ratios = {matrix.name: _ratio(lowrank, matrix) for matrix in chosen}
     if lowrank.mapping != "uniform":
-        _check_depth(lowrank, chosen)
+        _check_depth(lowrank, chosen, ratios)
     ranks: dict[str, int] = {}
-    for members in kinds_of(chosen):
-        full = min(members[0].rows, members[0].columns)
-        depths = [matrix.layer for matrix in members]
-        values = ranks_over_depth(lowrank, full, depths, members[0].layers, members[0].kind)
-        ranks |= {matrix.name: rank for matrix, rank in zip(members, values, strict=True)}
+    for kind in kinds_of(chosen):
+        for ratio in dict.fromkeys(ratios[matrix.name] for matrix in kind):
+            members = [matrix for matrix in kind if ratios[matrix.name] == ratio]
+            full = min(members[0].rows, members[0].columns)
+            depths = [matrix.layer for matrix in members]
+            values = ranks_over_depth(lowrank, ratio, full, depths, members[0].layers, members[0].kind)
+            ranks |= {matrix.name: rank for matrix, rank in zip(members, values, strict=True)}
     planned = [replace(matrix, rank=ranks.get(matrix.name), method=lowrank.acting_method) for matrix in matrices]
     for matrix in planned:
         if matrix.rank is not None:
             matrix.method.refuse_matrix(matrix)
     return planned
+
+
+def _ratio(lowrank: LowRank, matrix: Matrix) -> float:
+    """That of the targets which reach the matrix: these must not have several."""
+    reached_by: dict[float, str] = {}
+    for target in lowrank.targets:
+        if _matches(matrix, target):
+            reached_by.setdefault(lowrank.ratio_of(target), target)
+    if len(reached_by) > 1:
+        (one, first), (other, second) = list(reached_by.items())[:2]
+        raise ValueError(
+            f"'lowrank.ratio': '{matrix.name}' would have {one:g} of target '{first}' and {other:g} of target"
+            f" '{second}'; name it by one target only"
+        )
+    return next(iter(reached_by))
 
 
 def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
@@ -203,8 +221,14 @@ def _check_is_clear(target: str, matrices: Sequence[Matrix]) -> None:
         )
 
 
-def _check_depth(lowrank: LowRank, chosen: Sequence[Matrix]) -> None:
-    """Refuses a mapping over depth for matrices that have no depth, or whose layers cannot share a budget."""
+def _check_depth(lowrank: LowRank, chosen: Sequence[Matrix], ratios: Mapping[str, float]) -> None:
+    """Refuses a mapping over depth for matrices that have no depth, or whose layers cannot share a budget.
+
+    Args:
+        lowrank: the mapping.
+        chosen: the matrices that have a rank.
+        ratios: the ratio of each, by name.
+    """
     for matrix in chosen:
         if not matrix.stack:
             raise ValueError(
@@ -219,6 +243,12 @@ def _check_depth(lowrank: LowRank, chosen: Sequence[Matrix]) -> None:
                 f"'lowrank.mapping' is '{lowrank.mapping}', but '{first.name}' is {first.rows} x {first.columns} and"
                 f" '{matrix.name}' is {matrix.rows} x {matrix.columns}: matrices of different shapes share no budget of"
                 " ranks; name those of one shape, or use mapping 'uniform'"
+            )
+        if ratios[first.name] != ratios[matrix.name]:
+            raise ValueError(
+                f"'lowrank.mapping' is '{lowrank.mapping}', but 'lowrank.ratio' has {ratios[first.name]:g} for"
+                f" '{first.name}' and {ratios[matrix.name]:g} for '{matrix.name}': layers of different ratios share no"
+                " budget of ranks; give them one ratio, or use mapping 'uniform'"
             )
 
 

@@ -11,7 +11,9 @@ def uniform_rank(ratio: float, full: int, multiple: int = 1) -> int:
     return multiple * max(1, round(ratio * full / multiple))
 
 
-def ranks_over_depth(lowrank: LowRank, full: int, depths: Sequence[int], layers: int, where: str) -> list[int]:
+def ranks_over_depth(
+    lowrank: LowRank, ratio: float, full: int, depths: Sequence[int], layers: int, where: str
+) -> list[int]:
     """Ranks of the matrices of one kind that stand at ``depths`` in a stack of ``layers`` blocks.
 
     The mapping gives each its share alpha_l of full rank (*Full-Rank No More*, r_l = alpha_l min(m, n)). Shares are
@@ -19,7 +21,8 @@ def ranks_over_depth(lowrank: LowRank, full: int, depths: Sequence[int], layers:
     compare at equal parameters. A stack of one block is uniform.
 
     Args:
-        lowrank: ratio, mapping and its parameters.
+        lowrank: mapping and its parameters.
+        ratio: fraction of full rank that is kept of these matrices, averaged over depth.
         full: min(m, n).
         depths: layer index of each matrix.
         layers: number of blocks in the stack.
@@ -29,7 +32,7 @@ def ranks_over_depth(lowrank: LowRank, full: int, depths: Sequence[int], layers:
         ValueError: an explicit mapping of another length, or a rank outside [1, full]; nothing is clipped.
     """
     multiple = lowrank.multiple or 1
-    budget = uniform_rank(lowrank.ratio, full, multiple) * len(depths)
+    budget = uniform_rank(ratio, full, multiple) * len(depths)
     shares = _shares(lowrank, depths, layers, where)
     ranks = [multiple * units for units in _largest_remainder(shares, budget // multiple)]
     for depth, rank in zip(depths, ranks, strict=True):

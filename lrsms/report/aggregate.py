@@ -57,7 +57,6 @@ _NUMBERS = [
     *_COURSE,
     CHOSEN,
     *CEILING,
-    "ratio",
     "macs_per_second",
     "peak_memory_mb",
     "step_ms",

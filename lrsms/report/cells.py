@@ -125,8 +125,13 @@ class Cell:
 
     @property
     def ratio(self) -> float | None:
-        """Fraction of full rank kept; None for a dense model."""
+        """Fraction of full rank kept; None for a dense model, and where it differs between the targets."""
         return self.factored.ratio
+
+    @property
+    def kept(self) -> str:
+        """That fraction in words, or those of the targets: ``0.12 + 0.5``; empty for a dense model."""
+        return self.factored.kept
 
     @property
     def mapping(self) -> str:

@@ -25,10 +25,11 @@ OF_RATES: tuple[Rule, ...] = ("parity", "degradation", "improvement", "trend", "
 """Rules that compare word error rates on an endpoint."""
 OF_RUNS: tuple[Rule, ...] = (*OF_RATES, "sooner")
 """Rules that need trained runs and looks; other rules count parameters or measure step times."""
-Value = tuple[str, ...] | str | int | float | None
-SMALLER = "smaller"
+Value = tuple[str, ...] | dict[str, float] | str | int | float | None
+SMALLER, BY_TARGET = "smaller", "by_target"
 Selection = dict[str, Value]
-"""Dotted fields and their values: ``lowrank: null`` is a dense model, ``smaller`` a number below the preset's."""
+"""Dotted fields and their values: ``lowrank: null`` is a dense model, ``smaller`` a number below the preset's, and
+``by_target`` a ratio for each target, whatever they are."""
 Groups = Annotated[Selection, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 

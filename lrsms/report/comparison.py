@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lrsms.report import aggregate, learning, paired
+from lrsms.record.metrics import METRICS
+from lrsms.report import aggregate, further, learning, paired
 from lrsms.report.cells import Cell, cells_of
-from lrsms.report.claims import OF_RUNS, Claim, Part
+from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part
 from lrsms.report.finding import Compared, Doses
 from lrsms.report.paired import Edits, Paired
 from lrsms.report.selection import matched, select
@@ -44,12 +45,14 @@ class Results:
         runs: ``runs.csv``.
         edits: edits by run, decoder and condition.
         times: when runs began to learn, where it is known.
+        losses: by metric, as ``edits`` of no decoder; of no run where records are from before they were kept.
     """
 
     folder: Path
     runs: pd.DataFrame
     edits: Edits
     times: Mapping[str, Time]
+    losses: Mapping[str, Edits] = field(default_factory=dict)
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -78,11 +81,15 @@ def read(folder: Path) -> Results:
         ValueError: one line: a file is malformed.
     """
     runs, speakers = aggregate.read_runs(folder), aggregate.read_speakers(folder)
-    return Results(folder, runs, paired.by_run(speakers), learning.read(folder))
+    table = aggregate.read_further(folder)
+    losses = further.by_metric(table[table["metric"].isin([n for n, one in METRICS.items() if one.source == "losses"])])
+    return Results(folder, runs, paired.by_run(speakers), learning.read(folder), losses)
 
 
-def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None = None) -> Pairs:
+def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None = None, halvings: bool = True) -> Pairs:
     """The pairs of a comparison; within a pair, the field of a ``family`` may differ.
+
+    ``halvings``: rule trend counts halvings of the ratio, and not parameters.
 
     Raises:
         ValueError: one line: a group matches no cell, or its cells cannot be compared.
@@ -99,6 +106,12 @@ def pairs_of(part: Part, cells: Sequence[Cell], where: str, family: str | None =
         pairs = matched(against, group, named, where)
     if family is not None and family not in pairs[0][1].fields:
         raise ValueError(f"{where}: 'family' names '{family}', which the study does not vary")
+    counted = [rule for rule in part.rules if rule == "onset" or (rule == "trend" and halvings)]
+    if counted and (several := [cell.name for cell in unique(pairs) if cell.factored.by_target]):
+        raise ValueError(
+            f"{where}: rule {counted[0]} puts cells in order by their ratio, but each target of '{several[0]}' has its"
+            " own; leave it out of 'group'" + (", or say dose: parameters" if counted[0] == "trend" else "")
+        )
     single = [rule for rule in part.rules if rule in ("fewer_parameters", "faster")]
     if len(pairs) > 1 and single:
         raise ValueError(f"{where}: rule {single[0]} compares one pair of cells, but 'group' matches {len(pairs)}")
@@ -159,20 +172,25 @@ def compare(
         cells = list({cell.name: cell for cell in (dense, *cells)}.values())
     bad = _not_converged(cells, seeds, results)
     good = [seed for seed in seeds if not any((cell.name, seed) in bad for cell in cells)]
-    edits = _Edits(results.edits, endpoint, good)
-    return replace(
+    known = replace(
         known,
-        paired=edits.of(pairs) if good else None,
         failures=_failures(pairs, seeds, bad),
-        by_ratio=_by_ratio(pairs, edits) if good and "onset" in part.rules else (),
-        doses=_doses(part, pairs, dense, edits, claim) if good and dense is not None else None,
         log_rank=_log_rank(pairs, seeds, results) if "sooner" in part.rules else None,
     )
+    if not good:
+        return known
+    losses = []
+    for name, table in results.losses.items() if set(part.rules) & set(OF_RATES) else ():
+        measured = _Edits(table, replace(endpoint, decoder=""), good)
+        if measured.has_all(cells):
+            losses.append(_counted(Compared(metric=METRICS[name]), part, pairs, dense, measured, claim))
+    edits = _Edits(results.edits, endpoint, good)
+    return replace(_counted(known, part, pairs, dense, edits, claim), losses=tuple(losses))
 
 
 @dataclass(frozen=True)
 class _Edits:
-    """Edits of both, on the same seeds and the same endpoint."""
+    """Edits of both, or what a loss has in their place, on the same seeds and the same endpoint."""
 
     edits: Edits
     endpoint: Endpoint
@@ -184,6 +202,24 @@ class _Edits:
         both = [(a, b) for a, b in same]
         decoder, conditions = self.endpoint.decoder, self.endpoint.conditions
         return paired.pooled([paired.pair(self.edits, both, (decoder, condition)) for condition in conditions])
+
+    def has_all(self, cells: Sequence[Cell]) -> bool:
+        """Whether all runs of the cells were counted, and per the same: losses per token of one tokenizer."""
+        runs = [cell.runs[seed] for cell in cells for seed in self.seeds]
+        decoder, conditions = self.endpoint.decoder, self.endpoint.conditions
+        found = [self.edits.get((run, decoder, condition)) for run in runs for condition in conditions]
+        words = found[0].words if found[0] is not None else None
+        return all(one is not None and words is not None and np.array_equal(one.words, words) for one in found)
+
+
+def _counted(known: Compared, part: Part, pairs: Pairs, dense: Cell | None, edits: _Edits, claim: Claim) -> Compared:
+    """With the edits of both groups, by ratio and by dose where a rule asks for these."""
+    return replace(
+        known,
+        paired=edits.of(pairs),
+        by_ratio=_by_ratio(pairs, edits) if "onset" in part.rules else (),
+        doses=_doses(part, pairs, dense, edits, claim) if dense is not None else None,
+    )
 
 
 def _not_converged(cells: Sequence[Cell], seeds: Sequence[int], results: Results) -> set[tuple[str, int]]:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from lrsms.study.fields import as_text
 from lrsms.study.lowrank import LowRank
 
@@ -19,7 +17,8 @@ class Factored:
 
     Attributes:
         targets: kinds of matrices.
-        ratio: fraction of full rank kept; None for a dense model.
+        ratio: fraction of full rank kept; None for a dense model, and where it differs between the targets.
+        by_target: the fraction of each target, where it differs; otherwise empty.
         mapping: rank mapping over depth, by its name.
         slope: slope of the linear mapping; None for others.
         ratios: ratios of the explicit mapping, by layer; empty for others.
@@ -28,6 +27,7 @@ class Factored:
 
     targets: tuple[str, ...] = ()
     ratio: float | None = None
+    by_target: tuple[float, ...] = ()
     mapping: str = ""
     slope: float | None = None
     ratios: tuple[float, ...] = ()
@@ -39,7 +39,8 @@ class Factored:
         if lowrank is None:
             return cls()
         shape = lowrank.mapping, lowrank.slope, tuple(lowrank.ratios or ())
-        return cls(tuple(lowrank.targets), lowrank.ratio, *shape, lowrank.init)
+        one, several = (None, lowrank.ratio) if isinstance(lowrank.ratio, dict) else (lowrank.ratio, {})
+        return cls(tuple(lowrank.targets), one, tuple(several.values()), *shape, lowrank.init)
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "Factored":
@@ -49,15 +50,26 @@ class Factored:
         mapping, *numbers = row["mapping"].split()
         slope = float(numbers[0]) if mapping == "linear" else None
         ratios = tuple(map(float, numbers)) if mapping == "explicit" else ()
-        ratio = None if pd.isna(row["ratio"]) else float(row["ratio"])
-        return cls(tuple(row["targets"].split(_AND)), ratio, mapping, slope, ratios, row["init"])
+        kept = tuple(map(float, str(row["ratio"]).split(_AND)))
+        one, several = (kept[0], ()) if len(kept) == 1 else (None, kept)
+        return cls(tuple(row["targets"].split(_AND)), one, several, mapping, slope, ratios, row["init"])
 
     def columns(self) -> dict[str, Any]:
         """Values of ``COLUMNS``; a dense model has none of them."""
         if not self.targets:
             return {}
-        values = (joined(self.targets), self.ratio, self.shape, self.init)
+        values = (joined(self.targets), self.written_ratio, self.shape, self.init)
         return dict(zip(COLUMNS, values, strict=True))
+
+    @property
+    def written_ratio(self) -> float | str | None:
+        """A number, or exact numbers in the order of the targets, ``0.12 + 0.5``; None for a dense model."""
+        return _AND.join(map(str, self.by_target)) or self.ratio
+
+    @property
+    def kept(self) -> str:
+        """The same for readers; empty for a dense model."""
+        return _AND.join(f"{ratio:g}" for ratio in self.by_target) or as_text(self.ratio)
 
     @property
     def shape(self) -> str:
@@ -71,7 +83,7 @@ class Factored:
         return {
             "lowrank": "low rank" if self.targets else "",
             "lowrank.targets": joined(self.targets),
-            "lowrank.ratio": as_text(self.ratio),
+            "lowrank.ratio": as_text(dict(zip(self.targets, self.by_target, strict=False)) or self.ratio),
             "lowrank.mapping": self.mapping,
             "lowrank.init": self.init,
             "lowrank.slope": as_text(self.slope),

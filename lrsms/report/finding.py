@@ -82,6 +82,7 @@ class Compared:
         speedup_interval: interval of that ratio.
         device: the device on which both steps were timed.
         metric: the metric that the edits count.
+        losses: the same of each test loss that every run has, in place of edits.
     """
 
     paired: Paired | None = None
@@ -94,11 +95,29 @@ class Compared:
     speedup_interval: Interval = UNKNOWN
     device: str = ""
     metric: Metric = WORDS
+    losses: tuple["Compared", ...] = ()
 
     @property
     def change(self) -> str:
         """Name of the value of a rule that compares rates."""
         return f"{self.metric.short} change ({self.metric.points})"
+
+
+@dataclass(frozen=True)
+class LossChange:
+    """What became of a test loss: shown beside an error rate, on the same seeds, units and conditions.
+
+    Attributes:
+        metric: the loss.
+        value: B's minus A's in the metric's unit, such as nats per token; of a trend, per unit of its dose.
+        interval: of the level of the finding; unknown below three seeds.
+        per: that dose; empty for other rules.
+    """
+
+    metric: Metric
+    value: float
+    interval: Interval
+    per: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,7 @@ class Finding:
         failures: runs of each group that did not converge; None where no runs are compared.
         level: level of the intervals.
         members: findings of the rule for each value of a family, by name.
+        losses: changes of the test losses; they decide nothing.
     """
 
     rule: Rule
@@ -149,3 +169,4 @@ class Finding:
     failures: Failures | None = None
     level: float = stats.LEVEL
     members: dict[str, "Finding"] = field(default_factory=dict)
+    losses: tuple[LossChange, ...] = ()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from lrsms.base.files import write_atomically
 from lrsms.record.metrics import WORDS
+from lrsms.report import loss_changes
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome, with_holm
 from lrsms.report.readable import Column, Readable, as_p, markdown
-from lrsms.report.verdict_table import converged, effects, excess, look, reason, sample
+from lrsms.report.verdict_table import converged, effects, excess, look, loss_column, reason, sample
 
 FILE = "FINDINGS.md"
 MARK = "<!-- Up to here made by `snakemake --cores all regenerate`; below it, written by hand and kept. -->"
@@ -37,26 +38,30 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     rows: list[tuple[str, ...]] = []
     notes = []
     outcomes = with_holm(outcomes)
+    with_losses = bool(loss_column(outcomes))
     for name, claim in claims.items():
         finding = claim.finding.rstrip(".")
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
         for alike in _measured_once(tested):
             outcome, where = alike[0], place(*alike)
             p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
-            found = (effects(outcome), excess(outcome), converged(outcome), p, sample(outcome))
+            losses = [loss_changes.text(outcome.findings)] if with_losses else []
+            found = (effects(outcome), excess(outcome), *losses, converged(outcome), p, sample(outcome))
             known = (text or "-" for text in (endpoint(outcome), look(outcome), *found))
             rows.append((name, finding, where, outcome.verdict, *known))
             notes.append(f"{name}, {where}: {reason(outcome)}")
             finding = ""
         if not tested:
-            rows.append((name, finding, "-", "not run", *"-------"))
+            rows.append((name, finding, "-", "not run", *"-------", *(["-"] if with_losses else [])))
     asked = ("claim", "finding", "tested on", "verdict", "endpoint", "look")
-    headers = (*asked, "effect", "beyond margin", "converged", "p (Holm)", "n")
+    heads = [loss_changes.HEADER] if with_losses else []
+    headers = (*asked, "effect", "beyond margin", *heads, "converged", "p (Holm)", "n")
     columns = [
         Column(header, texts, numeric=False) for header, texts in zip(headers, zip(*rows, strict=True), strict=True)
     ]
     metrics = dict.fromkeys(outcome.metric.short for outcome in outcomes if sample(outcome))
-    return Readable(tuple(columns), (*notes, _how(" or ".join(metrics) or WORDS.short)))
+    how = [_how(" or ".join(metrics) or WORDS.short), *([loss_changes.NOTE] if with_losses else [])]
+    return Readable(tuple(columns), (*notes, *how))
 
 
 def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:

@@ -11,7 +11,9 @@ import math
 from lrsms.report.finding import Compared, Finding, Threshold
 from lrsms.report.paired import Paired
 from lrsms.report.rate_rules import allowance, by_points, difference_of, excess_of, slope_of
+from lrsms.report.samples import weigh_as
 from lrsms.statistics import power
+from lrsms.statistics.crossed import Components
 from lrsms.statistics.effects import MIN_SEEDS, Effect
 
 _MATTERS = 0.2
@@ -64,18 +66,26 @@ def _compared_pair(finding: Finding, compared: Compared, threshold: Threshold) -
 
 
 def _seeds(effect: Effect, size: float, margin: str) -> str:
-    seeds = power.seeds_needed(effect.components, size, effect.units)
+    these = f"these {effect.units} {effect.unit}s{weigh_as(effect.units, effect.effective_units)}"
+
+    def needed(components: Components) -> power.Requirement:
+        return power.seeds_needed(components, size, effect.units, effective_units=effect.effective_units)
+
+    seeds = needed(effect.components)
     see = f"To see {margin} with probability {power.TARGET:g}: about"
     if seeds.number is None:
-        units = power.units_needed(effect.components, size, effect.seeds).number
+        evenness = effect.effective_units / effect.units
+        units = power.units_needed(effect.components, size, effect.seeds, evenness=evenness).number
         return f"To decide: {seeds.reason}." if units is None else f"{see} {units:,} {effect.unit}s with these seeds."
     low, high = (
-        power.seeds_needed(components, size, effect.units).number
-        for components in power.likely_components(effect.components, effect.seeds, effect.units)
+        needed(components).number
+        for components in power.likely_components(
+            effect.components, effect.seeds, effect.units, effective_units=effect.effective_units
+        )
     )
     most = f"{power.MOST:,} or more" if high is None else f"{high:,}"
     reach = f" (from {effect.seeds} seeds this is known to {low:,} to {most})" if low != high else ""
-    return f"{see} {seeds.number:,} seeds with these {effect.units} {effect.unit}s{reach}."
+    return f"{see} {seeds.number:,} seeds with {these}{reach}."
 
 
 def _test_set(effect: Effect) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import WORDS
-from lrsms.report import aggregate, comparison
+from lrsms.report import aggregate, comparison, loss_changes
 from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part, Rule
 from lrsms.report.comparison import Endpoint, Pairs, Results, compare, pairs_of, unique
 from lrsms.report.finding import Compared, Finding, Threshold, Verdict
@@ -121,7 +121,9 @@ class _Judge:
         self.of_rates = any(rule in OF_RATES for rule in claim.all_rules)
         if self.of_runs and not results.endpoints:
             raise ValueError(f"{where}: rule {claim.rules[0]} compares error rates, but the study trains nothing")
-        self.parts = [(part, pairs_of(part, results.cells, where, claim.family)) for part in claim.parts]
+        self.parts = [
+            (part, pairs_of(part, results.cells, where, claim.family, claim.dose == "halvings")) for part in claim.parts
+        ]
         self.cells = list({cell.name: cell for _, pairs in self.parts for cell in unique(pairs)}.values())
         self.endpoint = Endpoint(claim.decoder, claim.conditions_of(place.task))
         self.metric = aggregate.metric_of(results.runs)
@@ -221,7 +223,8 @@ class _Judge:
             done = self.done(some_pairs) if seeds else []
             seen = done[:seeds] if len(done) >= seeds else []
             numbers = compare(part, some_pairs, seen, endpoint, self.results, self.claim)
-            return judge(rule, numbers, threshold), numbers
+            losses = loss_changes.of(rule, numbers, threshold)
+            return replace(judge(rule, numbers, threshold), losses=losses), numbers
 
         field = self.claim.family
         if field is None:

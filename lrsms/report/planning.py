@@ -50,9 +50,9 @@ def _need(cell: Cell, difference: float, key: tuple[str, str]) -> Need:
     components = effect.components
     return Need(
         cell,
-        power(components, difference, effect.seeds, effect.units),
-        seeds_needed(components, difference, effect.units),
-        units_needed(components, difference, effect.seeds),
+        power(components, difference, effect.seeds, effect.units, effective_units=effect.effective_units),
+        seeds_needed(components, difference, effect.units, effective_units=effect.effective_units),
+        units_needed(components, difference, effect.seeds, evenness=effect.effective_units / effect.units),
     )
 
 

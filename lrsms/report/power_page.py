@@ -71,9 +71,12 @@ def page(config: Path, results: Path) -> str:
 
 def _rows(question: Question, claim: Claim, results: Path, looks: tuple[Look, ...]) -> Iterator[list[str]]:
     effect, size = _planned(question, claim, results)
-    likely = likely_components(effect.components, effect.seeds, effect.units)
-    for units in (effect.units, LARGER * effect.units):
-        found, *ends = (shown_by(one, size, looks, units) for one in (effect.components, *likely))
+    likely = likely_components(effect.components, effect.seeds, effect.units, effective_units=effect.effective_units)
+    for times in (1, LARGER):
+        units, weigh_as = times * effect.units, times * effect.effective_units
+        found, *ends = (
+            shown_by(one, size, looks, units, effective_units=weigh_as) for one in (effect.components, *likely)
+        )
         reach = [f"{_percent(min(both))} to {_percent(max(both))}" for both in zip(*ends, strict=True)]
         cells = [f"{_percent(p)} ({both})" for p, both in zip(found, reach, strict=True)]
         yield [question.claim, question.words, f"{units}", *cells]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lrsms.record.metric import Metric
 from lrsms.report import aggregate, paired
+from lrsms.report.clusters import codes_of, how_many
 from lrsms.report.paired import units_of
 from lrsms.statistics import stats
 
@@ -22,6 +23,7 @@ class Sample:
         speakers: number of speakers; None where they are unknown.
         unit: the unit that intervals resample: speaker or utterance.
         effective_units: number of units of equal length that would weigh as much.
+        variants: number of variants of rendered voices, by which one model's rates are resampled; None for other speech.
     """
 
     split: str
@@ -31,6 +33,7 @@ class Sample:
     unit: str
     effective_units: float
     noun: str = "word"
+    variants: int | None = None
 
     def __str__(self) -> str:
         speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
@@ -45,7 +48,7 @@ def number(count: int, noun: str) -> str:
 
 def weigh_as(units: int, effective: float) -> str:
     """For example `` (weigh as 4.2 of equal length)``; nothing unless a few units hold most of the words."""
-    return f" (weigh as {effective:.1f} of equal length)" if 2 * effective < units else ""
+    return f" (weigh as {effective:.1f} of equal length)" if stats.few_weigh_most(units, effective) else ""
 
 
 def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample | None:
@@ -55,9 +58,10 @@ def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample
         return None
     row = part.iloc[0]
     speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
-    effective = stats.effective_units(units_of(edits, row["run"], (row["decoder"], condition)).words)
+    counted = units_of(edits, row["run"], (row["decoder"], condition))
+    effective, variants = stats.effective_units(counted.words), how_many(codes_of(counted.names))
     size = int(row["utterances"]), int(row["words"])
-    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun)
+    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun, variants)
 
 
 def describe_samples(samples: Mapping[str, Sample], seeds: Iterable[int], metric: Metric) -> list[str]:
@@ -83,7 +87,9 @@ def _intervals(sample: Sample, seeds: Sequence[int], metric: Metric) -> str:
     units = number(_num_units(sample), f"{sample.split} {sample.unit}")
     units += weigh_as(_num_units(sample), sample.effective_units)
     level = f"{100 * stats.LEVEL:g}% intervals"
-    one = f"bootstrap over {units}, {stats.RESAMPLES:,} resamples, given these models: another seed may differ by more"
+    resampled = units if sample.variants is None else f"the {sample.variants} voice variants of {units}"
+    given = "given these models: another seed may differ by more"
+    one = f"bootstrap over {resampled}, {stats.RESAMPLES:,} resamples, {given}"
     none = "a change has none, since one seed does not tell what another would change"
     if seeds == [1]:
         return f"One seed; {level} of {metric.short}: {one}; {none}."

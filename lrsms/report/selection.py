@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from lrsms.report.cells import Cell
-from lrsms.report.claims import SMALLER, Selection, Value
+from lrsms.report.claims import BY_TARGET, SMALLER, Selection, Value
 from lrsms.report.factored import joined
 from lrsms.study.fields import as_text
 
@@ -65,6 +65,8 @@ def matched(
 def _has(cell: Cell, field: str, value: Value, preset: Cell) -> bool:
     if value == SMALLER:
         return _number(cell.fields[field]) < _number(preset.fields[field])
+    if value == BY_TARGET and field == "lowrank.ratio":
+        return bool(cell.factored.by_target)
     return cell.fields[field] == _text(value)
 
 

@@ -20,6 +20,7 @@ LABEL_WIDTH = 48
 MOST_SERIES = 6
 """More series than this in one panel cannot be told apart, so each set of targets gets its own panel."""
 
+_LOW_RANK = "low rank"
 _MARKERS = "osD^vP*X<>hd8p"
 Dashes = str | tuple[int, tuple[int, ...]]
 LINES: list[Dashes] = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
@@ -36,7 +37,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Series:
-    """Low-rank cells that differ only in the ratio, from the lowest ratio on, and their look."""
+    """Low-rank cells that differ only in the ratio, from the lowest ratio on, and their look. A cell with a ratio for
+    each target is a series of its own."""
 
     label: str
     cells: tuple[Cell, ...]
@@ -64,7 +66,7 @@ class Setting:
 
     Attributes:
         targets: the factorised targets.
-        factors: rank mapping, and initialisation of the factors.
+        factors: rank mapping, initialisation of the factors, and the ratios where each target has its own.
         axes: values of the study's other fields.
     """
 
@@ -79,9 +81,10 @@ def all_panels(summary: Summary) -> list[Panel]:
     common = _common(groups)
     if len(groups) <= MOST_SERIES or len({_split(setting, common) for setting in groups}) == 1:
         return [joint_panel(summary)]
-    varying = [len({setting.factors[place] for setting in groups}) > 1 for place in range(2)]
+    varying = [len(set(texts)) > 1 for texts in zip(*(setting.factors for setting in groups), strict=True)]
     labels = {
-        setting: ", ".join(text for text, varies in zip(setting.factors, varying, strict=True) if varies) or "low rank"
+        setting: ", ".join(text for text, varies in zip(setting.factors, varying, strict=True) if varies and text)
+        or _LOW_RANK
         for setting in groups
     }
     looks = looks_of(labels.values())
@@ -107,7 +110,9 @@ def settings(summary: Summary) -> dict[Setting, list[Cell]]:
     for cell, targets in zip(summary.cells, short_targets(summary.cells)[0], strict=True):
         if targets:
             axes = tuple(_named(axis, value) for axis, value in cell.axes.items())
-            groups[Setting(by_stack(targets), (f"{cell.mapping} mapping", f"{cell.init} init"), axes)].append(cell)
+            by_target = f"{cell.kept} kept" if cell.factored.by_target else ""
+            factors = (f"{cell.mapping} mapping", f"{cell.init} init", by_target)
+            groups[Setting(by_stack(targets), factors, axes)].append(cell)
     return groups
 
 
@@ -207,7 +212,7 @@ def _joint_series(groups: dict[Setting, list[Cell]], common: Setting) -> Iterabl
         named = [setting.targets, *unusual]
         if len(by_set) == 1 and len(groups) > 1:
             named = [text for text, varies in zip((*setting.factors, *setting.axes), varying, strict=True) if varies]
-        label = fold(", ".join(text for text in named if text), LABEL_WIDTH)
+        label = fold(", ".join(text for text in named if text) or _LOW_RANK, LABEL_WIDTH)
         look = by_set[setting.targets]
         if len(by_set) == 1:
             look = Look(sns.color_palette("colorblind")[index % 10], LINES[index % len(LINES)], look.marker)

@@ -14,7 +14,7 @@ import pandas as pd
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import METRICS, WORDS
 from lrsms.record.score import EDITS
-from lrsms.report import aggregate, further, nuisance, paired, remarks
+from lrsms.report import aggregate, clusters, further, nuisance, paired, remarks
 from lrsms.report.bonuses import describe_bonuses
 from lrsms.report.cells import Cell, Estimate, Score, cells_of
 from lrsms.report.paired import Key, units_of
@@ -157,7 +157,7 @@ def _score(cell: Cell, baseline: Cell | None, edits: paired.Edits, key: Key) -> 
         interval = stats.t_interval(rates)
         interval = Interval(max(interval.low, 0.0), interval.high)
     else:
-        interval = stats.bootstrap_rate(units[0].edits, units[0].words)
+        interval = clusters.bootstrap_rate(units[0].edits, units[0].words, units[0].names)
     score = Score(Estimate(math.fsum(rates) / len(rates), interval))
     # A reader would not see that a mean has fewer seeds than the rate beside it.
     if baseline is None or not cell.runs.keys() <= baseline.finished_runs.keys():

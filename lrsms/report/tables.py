@@ -75,7 +75,7 @@ def complete(summary: Summary) -> pd.DataFrame:
         row |= {"diverged_at": cell.diverged_at, "seeds": cell.seeds, "seeds_finished": cell.finished}
         row |= {
             "targets": joined(cell.targets),
-            "ratio": cell.ratio,
+            "ratio": cell.factored.written_ratio,
             "mapping": cell.mapping,
             "init": cell.init,
             **cell.axes,
@@ -133,8 +133,11 @@ def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
     columns = [Column("targets", tuple(joined(each) or "dense" for each in targets), numeric=False)]
     if in_encoder:
         notes.append("Targets are matrices of the encoder.")
-    ratios = [f"{cell.ratio:g}" if cell.ratio is not None else "" for cell in cells]
-    described = {"kept": ratios, "mapping": [c.mapping for c in cells], "init": [c.init for c in cells]}
+    described = {
+        "kept": [c.kept for c in cells],
+        "mapping": [c.mapping for c in cells],
+        "init": [c.init for c in cells],
+    }
     same = []
     for header, texts in described.items():
         values = {text for text, cell in zip(texts, cells, strict=True) if cell.targets}
@@ -152,7 +155,8 @@ def _describing_columns(summary: Summary) -> tuple[list[Column], list[str]]:
     if len({cell.seeds for cell in cells}) > 1:
         columns.append(Column("seeds", tuple(str(cell.seeds) for cell in cells)))
     if any(cell.targets for cell in cells):
-        notes.append("Kept: the ratio, the fraction of full rank that is kept; dense keeps the full matrices.")
+        each = ", of each target in turn where it differs" if any(cell.factored.by_target for cell in cells) else ""
+        notes.append(f"Kept: the ratio, the fraction of full rank that is kept{each}; dense keeps the full matrices.")
     return columns, notes
 
 

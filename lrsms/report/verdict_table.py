@@ -14,6 +14,7 @@ from lrsms.base.csvfile import write_csv
 from lrsms.base.files import write_atomically, write_json
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import WORDS
+from lrsms.report import loss_changes
 from lrsms.report.claims import OF_RUNS, Rule
 from lrsms.report.finding import Finding
 from lrsms.report.outcomes import Outcome, Sensitivity
@@ -50,18 +51,19 @@ def write(outcomes: Sequence[Outcome], folder: Path, question: str = "") -> None
 def complete(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """All that is known: a row per claim and rule, then a row per other endpoint; error rates in points."""
     rows: list[dict[str, Any]] = []
+    losses = loss_changes.metrics_of(outcomes)
     for outcome in outcomes:
         kinds = [("verdict", outcome.findings), ("between looks", outcome.between)]
-        rows += [_row(outcome, finding, kind) for kind, findings in kinds for finding in findings]
+        rows += [_row(outcome, finding, kind, losses) for kind, findings in kinds for finding in findings]
         for finding in outcome.findings:
-            rows += [_row(outcome, one, "family", name) for name, one in finding.members.items()]
+            rows += [_row(outcome, one, "family", losses, name) for name, one in finding.members.items()]
         for one in outcome.sensitivity:
             endpoint = {"decoder": one.endpoint.decoder, "condition": " + ".join(one.endpoint.conditions)}
-            rows += [_row(outcome, finding, "sensitivity") | endpoint for finding in one.findings]
+            rows += [_row(outcome, finding, "sensitivity", losses) | endpoint for finding in one.findings]
     return pd.DataFrame(rows)
 
 
-def _row(outcome: Outcome, finding: Finding, kind: str, member: str = "") -> dict[str, Any]:
+def _row(outcome: Outcome, finding: Finding, kind: str, losses: Sequence[Metric], member: str = "") -> dict[str, Any]:
     """A row of this table; only rows of the kind ``verdict`` have a verdict."""
     claim, judged = outcome.claim, kind == "verdict"
     row: dict[str, Any] = {"claim": outcome.id, "kind": kind, "verdict": outcome.verdict if judged else ""}
@@ -82,6 +84,7 @@ def _row(outcome: Outcome, finding: Finding, kind: str, member: str = "") -> dic
     counts = ("failed_baseline", "runs_baseline", "failed", "runs")
     row |= dict.fromkeys(counts, math.nan) if failures is None else dict(zip(counts, astuple(failures), strict=True))
     row |= {"p_failures": math.nan if failures is None else failures.p, "training": outcome.training}
+    row |= loss_changes.numbers(finding, losses)
     row |= {"steptime_device": finding.device} if finding.device else {}
     return row | {"needs": outcome.needs if judged else ""}
 
@@ -94,6 +97,7 @@ def readable(outcomes: Sequence[Outcome]) -> Readable:
         Column("look", tuple(look(outcome) or "-" for outcome in outcomes), numeric=False),
         Column("effect", tuple(effects(outcome) or "-" for outcome in outcomes), numeric=False),
         Column("beyond margin", tuple(excess(outcome) for outcome in outcomes)),
+        *loss_column(outcomes),
         Column("converged", tuple(converged(outcome) or "-" for outcome in outcomes), numeric=False),
         Column("p", tuple(_p(outcome.p) for outcome in outcomes)),
         Column("p (Holm)", tuple(_p(outcome.p_holm) for outcome in outcomes)),
@@ -102,6 +106,12 @@ def readable(outcomes: Sequence[Outcome]) -> Readable:
     if not any(columns[4].texts):
         del columns[4]
     return Readable(tuple(columns), (*map(sentence, outcomes), *_notes(outcomes)))
+
+
+def loss_column(outcomes: Sequence[Outcome]) -> list[Column]:
+    """The change of the test loss of each verdict; no column where no record has losses."""
+    texts = tuple(loss_changes.text(outcome.findings) for outcome in outcomes)
+    return [Column(loss_changes.HEADER, tuple(text or "-" for text in texts), numeric=False)] if any(texts) else []
 
 
 def sensitivity(outcomes: Sequence[Outcome]) -> Readable:
@@ -137,6 +147,8 @@ def sentence(outcome: Outcome) -> str:
         words.append(f"{_RULE[finding.rule]}{part}: {said}{test}.")
         members = [f"{name} {_effect(one, outcome.metric, short=True)}" for name, one in finding.members.items()]
         words += [f"Within the family: {'; '.join(members)}."] if members else []
+    if text := loss_changes.sentence(outcome.findings):
+        words.append(text)
     if outcome.between:
         numbers = "; ".join(text for one in outcome.between if (text := _effect(one, outcome.metric)))
         words.append(f"Between looks, with {outcome.seeds} seeds (no verdict): {numbers}.")
@@ -264,6 +276,8 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
             f" baseline's {metric.short} (Fieller); wholly below zero is parity. Of improvement: what is short of a"
             " gain of the margin; wholly above zero excludes it."
         )
+    if loss_column(outcomes):
+        notes.append(loss_changes.NOTE)
     if any(finding.rule == "faster" for outcome in outcomes for finding in outcome.findings):
         notes.append("Step times: ratio of medians of steps measured in turns, bootstrap over pairs of steps (95%).")
     return notes

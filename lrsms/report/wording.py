@@ -5,9 +5,10 @@ from math import isnan
 from statistics import fmean
 
 from lrsms.record.metric import Metric
-from lrsms.report.claims import Part, Selection
+from lrsms.report.claims import Part, Selection, Value
 from lrsms.report.comparison import Pairs
 from lrsms.report.factored import joined
+from lrsms.study.fields import as_text
 
 
 def training(parts: Sequence[Pairs], metric: Metric) -> str:
@@ -33,8 +34,9 @@ def compared(part: Part, pairs: Pairs) -> str:
 
 
 def _selected(selection: Selection) -> str:
-    parts = (
-        f"{field.split('.')[-1]} {joined(value) if isinstance(value, tuple) else value}"
-        for field, value in selection.items()
-    )
+    parts = (f"{field.split('.')[-1]} {_said(value)}" for field, value in selection.items())
     return ", ".join(parts)
+
+
+def _said(value: Value) -> object:
+    return joined(value) if isinstance(value, tuple) else as_text(value) if isinstance(value, dict) else value

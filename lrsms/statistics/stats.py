@@ -69,6 +69,11 @@ def effective_units(words: Numbers) -> float:
     return float(counts.sum() ** 2 / np.sum(counts**2))
 
 
+def few_weigh_most(units: int, effective: float) -> bool:
+    """Whether a few units hold most of the words, so that less than half of their number is worth saying."""
+    return 2 * effective < units
+
+
 def bootstrap_rate(edits: Numbers, words: Numbers, seed: int = SEED, resamples: int = RESAMPLES) -> Interval:
     """Percentile bootstrap of a corpus error rate over units (Bisani and Ney 2004, section 2).
 

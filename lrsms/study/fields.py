@@ -7,6 +7,9 @@ from lrsms.base.strict import canonical_json
 from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Run
 
+_WHOLE = ("lowrank.ratio",)
+"""Fields that may be a mapping, of which the keys are no fields."""
+
 
 def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A copy of ``base`` with dotted fields set; the first field of a section that is off (None) switches it on."""
@@ -59,7 +62,8 @@ def describe(varied: Mapping[str, Any]) -> str:
     """A short name of what varies, e.g. ``encoder.attention-0.25-random``; ``dense`` where nothing does."""
     words = []
     for field, value in varied.items():
-        text = "+".join(map(str, value)) if isinstance(value, tuple) else "off" if value is None else str(value)
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else None
+        text = "off" if value is None else str(value) if parts is None else "+".join(map(str, parts))
         speaks = field in ("lowrank.targets", "lowrank.ratio") or (
             field.startswith("lowrank.") and isinstance(value, str)
         )
@@ -73,9 +77,11 @@ def short_name(field: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A field's value as people write it; nothing for None."""
+    """A field's value as people write it; nothing for None. A mapping is in the order of its keys."""
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {as_text(part)}" for key, part in sorted(value.items()))
     if isinstance(value, (list, tuple)):
         return " ".join(map(as_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -96,7 +102,7 @@ def without(run: Run, names: Iterable[str]) -> str:
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{prefix}{key}" not in _WHOLE:
             flat |= _flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value

@@ -1,12 +1,32 @@
 """Low rank as a part of a run: the matrices, their ranks, how the factors start, and the method."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from lrsms.base.strict import Frozen
+from lrsms.base.strict import Frozen, canonical_json
 from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, named_method, one_of
 from lrsms.study.method import Method
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+"""A fraction of full rank."""
+RatioByTarget = Annotated[dict[str, Ratio], Field(min_length=1, max_length=1000)]
+
+
+def _kind(value: Any) -> str:
+    """Which of the two forms of a ratio a value is meant to be."""
+    return "by_target" if isinstance(value, dict) else "number"
 
 
 class LowRank(Frozen):
@@ -17,14 +37,14 @@ class LowRank(Frozen):
         "encoder.feedforward",
     )
     """Roles (``encoder.attention``), groups of roles (``encoder.*``) or globs over matrix names."""
-    ratio: Annotated[float, Field(gt=0, le=1)]
-    """Fraction of full rank that is kept, averaged over depth."""
+    ratio: Annotated[Ratio, Tag("number")] | Annotated[RatioByTarget, Tag("by_target")] = Field(
+        discriminator=Discriminator(_kind)
+    )
+    """Fraction of full rank that is kept, averaged over depth: a number, or one for each target."""
     mapping: Literal["uniform", "linear", "explicit"] = "uniform"
     slope: Annotated[float, Field(gt=-1, lt=1)] | None = None
     """For the linear mapping: ratio * (1 + slope * (2l / (L-1) - 1)) at layer l of L; negative shrinks with depth."""
-    ratios: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=1000)] | None = (
-        None
-    )
+    ratios: Annotated[tuple[Ratio, ...], Field(min_length=1, max_length=1000)] | None = None
     """For the explicit mapping: one ratio per layer, whose average is ``ratio``."""
     init: Annotated[str, AfterValidator(one_of(INITS))] = "spectral"
     """How the factors are initialised: a file in ``lrsms/methods/inits``."""
@@ -41,6 +61,30 @@ class LowRank(Frozen):
         """The method, plain low rank included."""
         return self.method or PLAIN
 
+    def ratio_of(self, target: str) -> float:
+        """Fraction of full rank that is kept of the matrices of one of the targets."""
+        return self.ratio[target] if isinstance(self.ratio, dict) else self.ratio
+
+    def __hash__(self) -> int:
+        """A mapping has none of its own."""
+        return hash(canonical_json(self))
+
+    @field_validator("ratio")
+    @classmethod
+    def _is_of_the_targets(cls, given: float | dict[str, float], info: ValidationInfo) -> float | dict[str, float]:
+        """In the order of the targets; the same ratio for every target is the same run as that number."""
+        if not isinstance(given, dict) or "targets" not in info.data:
+            return given
+        targets: Sequence[str] = info.data["targets"]
+        for name in given:
+            if name not in targets:
+                near = get_close_matches(name, targets, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"targets: {', '.join(targets)}"
+                raise ValueError(f"has a value for '{name}', which is not one of 'targets'; {hint}")
+        if absent := [target for target in targets if target not in given]:
+            raise ValueError(f"has no value for target '{absent[0]}'; give one for each of 'targets'")
+        return given[targets[0]] if len(set(given.values())) == 1 else {target: given[target] for target in targets}
+
     @model_validator(mode="after")
     def _fits_its_method(self) -> Self:
         self.acting_method.refuse(self)
@@ -52,7 +96,9 @@ class LowRank(Frozen):
             raise ValueError("'slope' is needed by, and only by, mapping 'linear'")
         if (self.mapping == "explicit") != (self.ratios is not None):
             raise ValueError("'ratios' is needed by, and only by, mapping 'explicit'")
-        if self.ratios is not None:
+        if self.ratios is not None and isinstance(self.ratio, dict):
+            raise ValueError("'ratios' has the ratio of each layer for all targets, so 'ratio' must be their average")
+        if self.ratios is not None and not isinstance(self.ratio, dict):
             mean = sum(self.ratios) / len(self.ratios)
             if abs(mean - self.ratio) > 1e-3:
                 raise ValueError(

@@ -11,10 +11,12 @@ import pandas as pd
 import yaml
 
 from lrsms.record.metrics import metric_of
+from lrsms.report import clusters
 from lrsms.report.utterances import Utterances
 from lrsms.report.validity.record import read as read_record
-from lrsms.statistics.stats import Interval, bootstrap_rate
+from lrsms.statistics.stats import Interval
 from lrsms.study.decoding import Decoding
+from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Run
 
 _TAGS = {"asr": "automatic-speech-recognition", "vsr": "visual-speech-recognition", "avsr": "audio-visual"}
@@ -36,7 +38,7 @@ class Rate:
 
 
 def rates(record: Path, run: Run, decoding: Decoding) -> list[Rate]:
-    """The error rates on the test split, with 95% bootstrap intervals over speakers, or utterances.
+    """The error rates on the test split, with 95% bootstrap intervals over speakers (see ``clusters``), or utterances.
 
     Args:
         record: of the run; it may be absent.
@@ -57,10 +59,12 @@ def rates(record: Path, run: Run, decoding: Decoding) -> list[Rate]:
         for condition, settings in decoding.of_split("test").items():
             key = decoder, condition
             said, edits = utterances.summed(key, counts), utterances.edits(key, counts)
-            words = utterances.parts[key].units["words"].to_numpy()
+            units = utterances.parts[key].units
+            words, names = units["words"].to_numpy(), units["speaker"].to_numpy()
             value = float(edits.sum() / words.sum())
-            size = said["utterances"], said["words"], said["unit"]
-            rates.append(Rate(decoder, condition, settings.split, value, bootstrap_rate(edits, words), *size))
+            size = said["utterances"], said["words"], clusters.noun(names, said["unit"])
+            interval = clusters.bootstrap_rate(edits, words, names)
+            rates.append(Rate(decoder, condition, settings.split, value, interval, *size))
     return rates
 
 
@@ -79,9 +83,8 @@ def write(run: Run, name: str, parameters: tuple[int, int], merged: bool, measur
     kept, dense = parameters
     size = f"It has {kept:,} parameters."
     if run.lowrank is not None:
-        targets = ", ".join(f"`{target}`" for target in run.lowrank.targets)
         size = (
-            f"It was trained with low-rank factors in place of {targets}, at {run.lowrank.ratio:g} of full rank, and so"
+            f"It was trained with low-rank factors in place of {_kept(run.lowrank)}, and so"
             f" with {kept:,} parameters where the dense network has {dense:,}. "
         )
         size += (
@@ -96,6 +99,13 @@ def write(run: Run, name: str, parameters: tuple[int, int], merged: bool, measur
         _files(onnx),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _kept(lowrank: LowRank) -> str:
+    """What was factorised, at which share of full rank."""
+    if isinstance(lowrank.ratio, dict):
+        return ", ".join(f"`{target}` (at {ratio:g} of full rank)" for target, ratio in lowrank.ratio.items())
+    return f"{', '.join(f'`{target}`' for target in lowrank.targets)}, at {lowrank.ratio:g} of full rank"
 
 
 def _metadata(run: Run, name: str, measured: list[Rate]) -> dict[str, Any]:

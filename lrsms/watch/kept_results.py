@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lrsms.base.strict import Frozen, parse
 from lrsms.base.yamlfile import read_yaml
-from lrsms.report.claims import SMALLER, Selection
+from lrsms.report.claims import BY_TARGET, SMALLER, Selection
 from lrsms.report.results import FILE as PROJECT
 from lrsms.report.results import folder_name, save_project
 from lrsms.study import expand
@@ -177,6 +177,8 @@ def _has(experiment: Experiment, field: str, wanted: object) -> bool:
     value, preset = value_of(experiment.run, field), value_of(experiment.baseline, field)
     if wanted == SMALLER:
         return all(isinstance(number, int | float) for number in (value, preset)) and value < preset
+    if wanted == BY_TARGET and field == "lowrank.ratio":
+        return isinstance(value, dict)
     return value == wanted
 
 

@@ -13,7 +13,7 @@ SLOPES = st.floats(-0.99, 0.99)
 
 def ranks(full: int, layers: int, depths: list[int] | None = None, **lowrank) -> list[int]:
     depths = list(range(layers)) if depths is None else depths
-    return ranks_over_depth(LowRank(**lowrank), full, depths, layers, "encoder.q")
+    return ranks_over_depth(LowRank(**lowrank), lowrank["ratio"], full, depths, layers, "encoder.q")
 
 
 def linear(full: int, layers: int, ratio: float, slope: float, **more) -> list[int]:

@@ -47,7 +47,7 @@ def test_a_row_per_run_decoder_and_condition_with_the_sums_of_the_scores(tmp_pat
     assert (row["utterances"], row["speakers"], row["unit"], row["split"]) == (120, 12, "speaker", "test")
     assert (row["targets"], row["ratio"], row["mapping"], row["init"]) == (
         "encoder.attention",
-        0.5,
+        "0.5",
         "uniform",
         "spectral",
     )

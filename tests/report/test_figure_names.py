@@ -39,6 +39,7 @@ def names(study_name, task="asr"):
         ("init", {"wer_by_ratio", "steptime", "change_by_init"}),
         ("mapping", {"wer_by_ratio", "steptime", "change_by_mapping", "ranks_by_depth"}),
         ("lrsms", {"wer_by_ratio", "steptime", "ranks_by_depth"}),
+        ("lrsms_twins", {"wer_by_ratio", "steptime", "change_by_init", "change_by_mapping", "ranks_by_depth"}),
     ],
 )
 def test_a_shipped_study_has_the_figures_of_its_axes(name, further):

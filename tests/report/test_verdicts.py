@@ -10,8 +10,9 @@ from null_tables import CORNERS, MOST_FALSE, TABLES, tables
 from lrsms.report.finding import Compared, Doses, Finding, Threshold
 from lrsms.report.needs import what_would_decide
 from lrsms.report.paired import Paired
+from lrsms.report.rate_rules import difference_of
 from lrsms.report.verdicts import RULES, combine, judge, some
-from lrsms.statistics import effects, stats
+from lrsms.statistics import effects, power, stats
 from lrsms.statistics.convergence import Failures
 from lrsms.statistics.stats import Interval
 from lrsms.statistics.survival import Time, log_rank
@@ -160,6 +161,22 @@ def test_an_undecided_claim_says_how_many_would_decide():
     assert what_would_decide(judge("parity", one, MARGIN), one, MARGIN) == (
         "To decide: at least 3 seeds with which all compared runs converge; there is only 1."
     )
+
+
+def test_a_plan_counts_the_speakers_that_weigh_the_same():
+    """One of twenty speakers has most of the words: twenty equal ones would need fewer seeds."""
+    words = np.array([1000.0] + [20.0] * 19)
+    a, b = (words / 100 * spread(40, num_seeds=5, sd=1, seed=seed) for seed in (1, 2))
+    b += words / 100 * np.array([[4.0], [-4.0], [0.0], [3.0], [-3.0]])
+    uneven = paired(a, b, words)
+    said = what_would_decide(judge("improvement", uneven, MARGIN), uneven, MARGIN)
+    effect, size = difference_of(uneven.paired), 0.1 * uneven.paired.rates[0]
+    needed, by_number = (
+        power.seeds_needed(effect.components, size, 20, effective_units=number).number
+        for number in (effect.effective_units, None)
+    )
+    assert f"about {needed:,} seeds with these 20 speakers (weigh as 1.9 of equal length)" in said
+    assert needed > by_number
 
 
 def test_the_plan_is_for_the_margin_whatever_was_observed():

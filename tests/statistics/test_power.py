@@ -1,11 +1,13 @@
 """Power against the textbook's noncentral t, and against tables that are drawn and tested one by one."""
 
 import math
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from lrsms.statistics import crossed
 from lrsms.statistics.crossed import Components
 from lrsms.statistics.effects import difference
 from lrsms.statistics.looks import plan
@@ -18,6 +20,7 @@ from lrsms.statistics.power import (
     shown_by,
     units_needed,
 )
+from lrsms.statistics.stats import effective_units
 
 MIXED = Components(seed=2e-5, unit=1e-4, residual=4e-4)
 
@@ -160,3 +163,66 @@ def test_the_share_of_the_test_set_is_what_infinitely_many_units_would_take_away
     now, then = (1e-4 / 3 + 2e-4 / units + 3e-3 / (3 * units) for units in (48, 1e12))
     assert share_of_units(components, 3, 48) == pytest.approx(1 - then / now)
     assert share_of_units(Components(0.0, 0.0, 0.0), 3, 48) == 0
+
+
+HALF = np.array([110.0] + [10.0] * 11)
+"""Words of twelve speakers, of whom one has half of all."""
+
+
+def shown_in_simulated_tables(words, num_seeds, components, gain, studies=4000):
+    """How often the rule of ``effects`` (two-sided, 5%) sees a gain a word in tables of units of unequal length."""
+    generator, shape = np.random.default_rng(1), (studies, num_seeds, len(words))
+    seed_sd, unit_sd, residual_sd = (math.sqrt(variance) for variance in astuple(components))
+    rates = gain + seed_sd * generator.standard_normal((studies, num_seeds, 1))
+    rates = rates + unit_sd * generator.standard_normal((studies, 1, len(words)))
+    rates = rates + residual_sd * np.sqrt(words.mean() / words) * generator.standard_normal(shape)
+    mean = (rates * words).sum(axis=(1, 2), keepdims=True) / (num_seeds * words.sum())
+    squares = crossed.mean_squares(crossed.linearised(rates * words, words, mean), crossed.leverage(words))
+    se, df = crossed.standard_error(*squares, num_seeds, len(words), effective_units(words))
+    return float(np.mean(np.abs(mean[:, 0, 0]) > scipy_stats.t.ppf(0.975, df) * se))
+
+
+@pytest.mark.parametrize(
+    ("words", "num_seeds", "gain", "within"),
+    [(HALF, 3, 0.05, 0.08), (HALF, 6, 0.05, 0.05), (np.exp(np.linspace(0, 4.6, 24)), 6, 0.03, 0.03)],
+)
+def test_a_plan_counts_as_many_units_as_weigh_the_same(words, num_seeds, gain, within):
+    """A plan by the number of units promises what few speakers with most of the words do not give."""
+    of_a_word = Components(seed=1e-4, unit=4e-4, residual=1e-3)
+    units, weigh_as = len(words), effective_units(words)
+    estimated = replace(of_a_word, unit=of_a_word.unit * units / weigh_as)
+    simulated = shown_in_simulated_tables(words, num_seeds, of_a_word, gain)
+    planned = power(estimated, gain, num_seeds, units, effective_units=weigh_as)
+    by_number = power(estimated, gain, num_seeds, units)
+    assert planned == pytest.approx(simulated, abs=within)
+    assert by_number - simulated > abs(planned - simulated)
+
+
+def test_units_of_equal_length_are_planned_by_their_number():
+    arguments = MIXED, 0.01, 5, 20
+    assert power(*arguments, effective_units=20.0) == power(*arguments)
+    looks = plan((3, 6))
+    assert shown_by(MIXED, 0.01, looks, 20, 200, effective_units=20.0) == shown_by(MIXED, 0.01, looks, 20, 200)
+    assert likely_components(MIXED, 3, 20, effective_units=20.0) == likely_components(MIXED, 3, 20)
+
+
+def test_few_effective_units_need_more_seeds_and_more_units():
+    components = Components(seed=4e-4, unit=1e-4, residual=1e-3)
+    by_number, planned = seeds_needed(components, 0.02, 12), seeds_needed(components, 0.02, 12, effective_units=3.7)
+    assert planned.number > by_number.number
+    unequal = units_needed(Components(0.0, 16e-4, 1e-4), 0.02, 6, evenness=3.7 / 12)
+    assert unequal.number > units_needed(Components(0.0, 16e-4, 1e-4), 0.02, 6).number
+    assert power(components, 0.05, 5, 12, effective_units=1.0) == 0, "one speaker has all of the words"
+    looks = plan((3, 6))
+    speakers_alone = Components(1e-5, 16e-4, 1e-4)
+    few, many = (shown_by(speakers_alone, 0.06, looks, 12, effective_units=size) for size in (3.7, None))
+    assert few[-1] < many[-1] - 0.1
+
+
+def test_what_few_effective_units_leave_unknown_of_their_own_variance_is_in_the_range():
+    """A chi-square with two degrees of freedom again: K_eff = 3 of 12, and no residual."""
+    components = Components(seed=1e-4, unit=4e-4, residual=0.0)
+    small, large = likely_components(components, 6, 12, effective_units=3.0)
+    assert small.unit == pytest.approx(4e-4 * 2 / (-2 * math.log(0.1)))
+    assert large.unit == pytest.approx(4e-4 * 2 / (-2 * math.log(0.9)))
+    assert likely_components(components, 6, 12, effective_units=6.0)[0].unit == components.unit

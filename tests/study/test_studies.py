@@ -7,15 +7,27 @@ import pytest
 
 from lrsms.base.strict import canonical_json, parse
 from lrsms.base.yamlfile import read_yaml
-from lrsms.cost.random_data import NUM_CHARACTERS
+from lrsms.cost.random_data import NUM_CHARACTERS, vocabulary
 from lrsms.methods.build import build_structure
+from lrsms.methods.closed_form import plan_of
 from lrsms.methods.plan import make_plan
 from lrsms.study import expand
 from lrsms.study.files_as_values import METHODS
 from lrsms.study.project import Project
 
 SHIPPED = Path(__file__).parents[2] / expand.CONFIG_FOLDER
-PAPER = ("attention", "decoder_attention", "feedforward", "modules", "init", "mapping", "lrsms", "steptime", "speed")
+PAPER = (
+    "attention",
+    "decoder_attention",
+    "feedforward",
+    "modules",
+    "init",
+    "mapping",
+    "lrsms",
+    "lrsms_twins",
+    "steptime",
+    "speed",
+)
 UNTRAINED = ["steptime", "speed"]
 SCALES, TASKS = ("demo", "tiny", "mini", "paper"), ("asr", "vsr", "avsr")
 EVERYWHERE = list(itertools.product(SCALES, TASKS))
@@ -79,6 +91,7 @@ def test_the_dense_baseline_and_other_common_runs_are_one_run_in_every_study():
         ("init", 47),
         ("mapping", 19),
         ("lrsms", 4),
+        ("lrsms_twins", 5),
         ("decoder_attention", 3),
     ],
 )
@@ -103,6 +116,25 @@ def test_smaller_dense_models_are_within_a_hundredth_of_lr_sms(scale, task):
         assert run.train == dense.train == lowrank.train
         for characters in (NUM_CHARACTERS - 5, NUM_CHARACTERS, NUM_CHARACTERS + 5):
             assert parameters(run, characters) == pytest.approx(parameters(lowrank, characters), rel=0.01)
+
+
+@pytest.mark.parametrize(("scale", "task"), EVERYWHERE)
+def test_twins_of_lr_sms_differ_in_one_thing_and_have_its_parameters(scale, task):
+    experiments = load("lrsms_twins", scale, task)
+    cells = {experiment.cell: experiment.run for experiment in experiments}
+    shared = {e.digest for e in load("lrsms", scale, task)} & {e.digest for e in experiments}
+    assert len(shared) == 6, "the dense baseline and LR-SMS are those of the study lrsms"
+    dense, lrsms = (next(run for run in cells.values() if run.digest in shared and (run.lowrank is None) is none)
+                    for none in (True, False))  # fmt: skip
+    twins = [run for run in cells.values() if run.digest not in shared]
+    usual = lrsms.lowrank.model_dump()
+    differ = [{key for key, value in run.lowrank.model_dump().items() if value != usual[key]} for run in twins]
+    assert differ == [{"mapping", "slope"}, {"init"}, {"ratio"}]
+    size = plan_of(lrsms, vocabulary(lrsms))["parameters"]
+    counts = [plan_of(run, vocabulary(run))["parameters"] for run in twins]
+    assert counts[:2] == [size, size] and counts[2] == pytest.approx(size, rel=0.01)
+    fewer = [plan_of(dense, vocabulary(dense))["parameters"] / count for count in (size, counts[2])]
+    assert (fewer[0] >= 2) == (fewer[1] >= 2), "the count of F5t is that of F5"
 
 
 @pytest.mark.parametrize(("task", "lowrank", "dense"), [("asr", 113.9, 243.049202), ("avsr", 219.3, 443.977138)])

@@ -196,13 +196,18 @@ def record(folder: Path, experiment_: Experiment, table: pd.DataFrame, **run_jso
     return record_folder
 
 
+def _kept(lowrank: LowRank | None) -> float:
+    """Fraction of full rank, the mean over targets."""
+    targets = lowrank.targets if lowrank else ()
+    return sum(lowrank.ratio_of(target) for target in targets) / len(targets) if lowrank else 1.0
+
+
 def steptime(folder: Path, experiment_: Experiment, **content: Any) -> Path:
     """Writes the measurement of a training step."""
     generator = np.random.default_rng(5)
     size, dense = parameters(experiment_)
     baseline_ms = generator.normal(50, 2, size=30)
-    lowrank = experiment_.run.lowrank
-    run_ms = baseline_ms * (1 - 0.22 * (1 - (lowrank.ratio if lowrank else 1))) + generator.normal(0, 1, size=30)
+    run_ms = baseline_ms * (1 - 0.22 * (1 - _kept(experiment_.run.lowrank))) + generator.normal(0, 1, size=30)
     data = {"baseline_ms": list(baseline_ms), "run_ms": list(run_ms), "threads": 2, "device": "CPU", "frames": 640}
     data |= {"precision": "float32", "baseline": size == dense, **content}
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,9 @@ def test_fields_are_explained():
     assert "Momentum" not in found["study"]["$defs"]
     axes = found["study"]["$defs"]["Grid"]["properties"]
     assert {"train.lr", "lowrank.ratio", "model.dim", "seed"} <= set(axes)
-    assert axes["lowrank.ratio"]["description"] == "Fraction of full rank that is kept, averaged over depth."
+    assert axes["lowrank.ratio"]["description"] == (
+        "Fraction of full rank that is kept, averaged over depth: a number, or one for each target."
+    )
     assert not any(name.startswith(("corpus", "task", "scale")) for name in axes)
     synthetic = found["corpus"]["$defs"]["Synthetic"]["properties"]
     assert "BCP 47" in synthetic["language"]["description"] and "name" not in synthetic

@@ -52,6 +52,14 @@ def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_
     assert len([path for path in goal.files if path.parent.name == "steptime"]) == 3
 
 
+def test_an_entry_may_name_the_cell_of_a_ratio_for_each_target(tmp_path: Path) -> None:
+    what = "study: lrsms_twins, task: asr, scale: tiny, corpus: commands"
+    entry = f"{{{what}, seeds: [1], cells: [{{lowrank.ratio: by_target}}]}}"
+    (goal,) = load("own", shipped_project(), scratch_project(tmp_path, f"own: [{entry}]"))
+    dense, by_target = (e.run.lowrank for e in goal.experiments)
+    assert dense is None and by_target is not None and len(set(by_target.ratio.values())) == 2
+
+
 @pytest.mark.parametrize(
     ("lists", "message"),
     [

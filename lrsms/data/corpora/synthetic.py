@@ -22,7 +22,8 @@ import torch
 from lrsms.base.random_streams import stream_seed
 from lrsms.data import video
 from lrsms.data.synthetic import faces, film, grammar, visemes
-from lrsms.data.synthetic.espeak import ACCENTS, VARIANTS, Speech, Synthesizer, Voice
+from lrsms.data.synthetic.espeak import Speech, Synthesizer
+from lrsms.data.synthetic.voice import ACCENTS, VARIANTS, Voice
 from lrsms.data.torchaudio_import import torchaudio
 from lrsms.data.utterance import Utterance
 from lrsms.study.corpus import Synthetic

@@ -13,37 +13,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import espeakng_loader
 import numpy as np
 
-ACCENTS = {
-    "en-us": "en-US",
-    "en-us-nyc": "en-US-nyc",
-    "en-gb": "en",
-    "en-gb-x-rp": "en-GB-x-rp",
-    "en-gb-scotland": "en-GB-scotland",
-    "en-gb-x-gbclan": "en-GB-x-gbclan",
-    "en-gb-x-gbcwmd": "en-GB-x-gbcwmd",
-    "en-029": "en-029",
-}
-"""Accent to its file in espeak-ng's ``lang/gmw``: American, New York, British, Received Pronunciation, Scottish,
-Lancastrian, West Midlands, Caribbean."""
-
-# fmt: off
-VARIANTS = (
-    "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "Alex", "Alicia", "Andrea",
-    "Andy", "Annie", "belinda", "benjamin", "boris", "david", "Denis", "Diogo", "ed", "Gene", "grandma", "grandpa",
-    "gustave", "ian", "iven4", "john", "klatt", "klatt3", "klatt4", "klatt6", "Lee", "marcelo", "Marco", "Mario",
-    "max", "michel", "mike2", "Nguyen", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "shelby", "steph",
-    "Storm", "travis", "victor",
-)
-# fmt: on
-"""Speakers that sound like people. Left out: whispers, croaks, robots, and all but one of those that sound the same
-(mean difference of their log spectra over one sentence below 0.13 nepers, as klatt and klatt2)."""
+from lrsms.data.synthetic.voice import ACCENTS, Voice
 
 _SHARED_DATA = ("phondata", "phonindex", "phontab", "intonations", "en_dict")
 
@@ -57,43 +33,6 @@ _POSITION_CHARACTER = 1
 _UTF8_TEXT = 0x0001
 _PHONEMES_IN_BRACKETS = 0x0100
 _BREATH_SEED = 1
-
-
-@dataclass(frozen=True)
-class Voice:
-    """A voice: the speaker and the manner.
-
-    Raises:
-        ValueError: an accent or variant that is not known, or a number out of range.
-    """
-
-    accent: str
-    variant: str
-    rate: int = 160
-    """Words per minute, 80 to 450."""
-    pitch: int = 50
-    """0 to 99; 50 is the variant's own."""
-    range: int = 50
-    """How much the pitch moves, 0 to 99; 50 is the variant's own."""
-
-    def __post_init__(self) -> None:
-        for kind, name, known in (("accent", self.accent, ACCENTS), ("variant", self.variant, VARIANTS)):
-            if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-                raise ValueError(f"voice: unknown {kind} '{name}'; {hint}")
-        for kind, value, low, high in (
-            ("rate", self.rate, 80, 450),
-            ("pitch", self.pitch, 0, 99),
-            ("range", self.range, 0, 99),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"voice: {kind} is {value}, outside {low} to {high}")
-
-    @property
-    def name(self) -> str:
-        """Readable and fit for a file name, e.g. ``en-us_f3_165_50``."""
-        return f"{self.accent}_{self.variant}_{self.rate}_{self.pitch}"
 
 
 @dataclass(frozen=True)

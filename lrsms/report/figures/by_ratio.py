@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 
 from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.bars import look, points
 from lrsms.report.figures.layout import MOST_PANELS, Canvas, ratio_axis
-from lrsms.report.figures.material import NOTHING_FINISHED, Drawn, Material, by_condition, describe_rates, title
+from lrsms.report.figures.material import (
+    NOTHING_FINISHED,
+    Drawn,
+    Material,
+    by_condition,
+    describe_rates,
+    describe_without_ratio,
+    title,
+)
 from lrsms.report.series import LINES, Panel, all_panels, dense_labels, dodge
 
 _LINE_OF_DENSE = "0.35"
@@ -21,7 +30,7 @@ Value = Callable[[Cell], Estimate | None]
 
 def wer(material: Material) -> Drawn:
     """WER (%) against log2 of the ratio, with panels by condition, and by targets if there are many."""
-    panels = all_panels(material.summary)
+    panels = _panels(material)
     spots, notes = by_condition(material, panels)
     canvas = Canvas([title(material, panel.title, condition) for panel, condition in spots], _labels(material, panels))
     for axes, (panel, condition) in zip(canvas.panels, spots, strict=True):
@@ -35,6 +44,7 @@ def wer(material: Material) -> Drawn:
         f" factorised; {material.decoder} decoding.",
         _DENSE,
         *notes,
+        *describe_without_ratio(material),
     ]
     return Drawn(
         canvas.finish("ratio kept", f"{material.summary.metric.name} (%)", NOTHING_FINISHED, from_zero=True),
@@ -44,7 +54,7 @@ def wer(material: Material) -> Drawn:
 
 def loss(material: Material) -> Drawn:
     """Losses (nats per token) against log2 of the ratio, one panel for each, and by targets if there are many."""
-    panels, condition = all_panels(material.summary), material.summary.conditions[0]
+    panels, condition = _panels(material), material.summary.conditions[0]
     metrics = [metric for metric in material.summary.further if metric.source == "losses"]
     spots = [(metric, panel) for metric in metrics for panel in panels]
     left_out, spots = len(spots[MOST_PANELS:]), spots[:MOST_PANELS]
@@ -57,6 +67,7 @@ def loss(material: Material) -> Drawn:
         " token of the reference. No decoding is part of them.",
         *(f"{metric.title}: {metric.explained}." for metric in metrics),
         _DENSE,
+        *describe_without_ratio(material),
     ]
     if left_out:
         caption.append(f"{left_out} more panels are left out.")
@@ -65,6 +76,15 @@ def loss(material: Material) -> Drawn:
     name = f"{metrics[0].short} (nats per token)" if len(metrics) == 1 else "nats per token"  # else titles name them
     figure = canvas.finish("ratio kept", name, "no loss is known", from_zero=True)
     return Drawn(figure, [*caption, *describe_rates(material)])
+
+
+def _panels(material: Material) -> list[Panel]:
+    """All panels, of the series that have a place on this axis; a panel without any is left out where another has."""
+    panels = [
+        replace(panel, series=tuple(one for one in panel.series if one.cells[0].ratio is not None))
+        for panel in all_panels(material.summary)
+    ]
+    return [panel for panel in panels if panel.series] or panels[:1]
 
 
 def _labels(material: Material, panels: Sequence[Panel]) -> list[str]:

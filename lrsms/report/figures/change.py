@@ -8,7 +8,7 @@ from lrsms.report import paired
 from lrsms.report.cells import Cell, Estimate
 from lrsms.report.figures.bars import look, points
 from lrsms.report.figures.layout import MOST_PANELS, Canvas, ratio_axis
-from lrsms.report.figures.material import Drawn, Material, describe_rates, title
+from lrsms.report.figures.material import Drawn, Material, describe_rates, describe_without_ratio, title
 from lrsms.report.figures.names import REFERENCE_INIT, REFERENCE_MAPPING
 from lrsms.report.series import by_targets, dodge, looks_of
 from lrsms.statistics.stats import Interval
@@ -58,6 +58,7 @@ def _draw(material: Material, what: str, level: Level, other: Level, reference: 
     ]
     if len(conditions) < len(summary.conditions):
         caption.append(f"Condition {conditions[0]} only: with the others, there are too many panels.")
+    caption += describe_without_ratio(material)
     if unpaired:
         caption.append(f"Not shown, because the {reference} cell lacks some of their seeds: {', '.join(unpaired)}.")
     figure = canvas.finish(
@@ -70,7 +71,7 @@ def _groups(material: Material, level: Level, other: Level, reference: str) -> d
     """For each panel, the cells and the cell that each is compared with."""
     found: dict[str, list[tuple[Cell, Cell]]] = defaultdict(list)
     for name, members in by_targets(material.summary).items():
-        cells = [cell for _, cell in members]
+        cells = [cell for _, cell in members if cell.ratio is not None]
         for cell in cells:
             alike = [one for one in cells if (one.ratio, other(one), one.axes) == (cell.ratio, other(cell), cell.axes)]
             before = next((one for one in alike if level(one) == reference), None)

@@ -37,7 +37,8 @@ def highlights(summary: Summary) -> list[Highlights]:
     """A panel for each set of targets.
 
     If initialisation and rank mapping do not vary, it has every ratio. If they vary, it has all of them at one ratio:
-    the ratio with most finished cells, or the middle ratio if several have as many.
+    the ratio with most finished cells, or the middle ratio if several have as many. Cells with a ratio for each target
+    are added.
     """
     panels = {name: _chosen(members) for name, members in by_targets(summary).items()} or {"": []}
     dense = dense_labels(summary)
@@ -66,14 +67,21 @@ def describe_choice(summary: Summary, panels: Sequence[Highlights]) -> list[str]
 
 
 def _chosen(members: Sequence[tuple[str, Cell]]) -> list[tuple[str, Cell]]:
-    if len({words for words, _ in members}) > 1:
-        ratios = sorted({cell.ratio or 0 for _, cell in members})
+    if len({words for words, cell in members if cell.ratio is not None}) > 1:
+        ratios = sorted({cell.ratio for _, cell in members if cell.ratio is not None})
         finished = Counter(cell.ratio for _, cell in members if cell.status == "finished")
         middle = ratios[len(ratios) // 2]
         best = max([middle, *ratios], key=lambda ratio: finished[ratio])  # if several have as many, the middle one
-        members = [(words, cell) for words, cell in members if cell.ratio == best]
+        members = [(words, cell) for words, cell in members if cell.ratio in (best, None)]
     ordered = sorted(members, key=lambda member: (member[0] != "", -(member[1].ratio or 0)))
-    return [(", ".join(text for text in (f"{cell.ratio:g} kept", words) if text), cell) for words, cell in ordered]
+    return [(_label(words, cell), cell) for words, cell in ordered]
+
+
+def _label(words: str, cell: Cell) -> str:
+    """What is kept, and what is unusual: the ratios of the targets are both."""
+    if cell.factored.by_target and words:
+        return words
+    return ", ".join(text for text in (f"{cell.kept} kept", words) if text)
 
 
 def _greys(number: int) -> list[Look]:

@@ -181,6 +181,12 @@ def describe_factors(material: Material) -> list[str]:
     return sentences
 
 
+def describe_without_ratio(material: Material) -> list[str]:
+    """A sentence on the cells that have no place on an axis of ratios."""
+    names = [cell.name for cell in material.summary.cells if cell.factored.by_target]
+    return [f"Not shown, because each target has its own ratio: {', '.join(names)}."] if names else []
+
+
 def describe_rates(material: Material) -> list[str]:
     """Sentences on the data of error rates, on their intervals, and on missing cells."""
     return [

@@ -30,10 +30,11 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
     """
     runs = [experiment.run for experiment in experiments]
     lowrank = [run.lowrank for run in runs if run.lowrank is not None]
+    on_axis = any(not isinstance(one.ratio, dict) for one in lowrank)
     trained = any(experiment.trained for experiment in experiments)
     asked = {
-        "wer_by_ratio": trained and bool(lowrank),
-        "loss_by_ratio": trained and bool(lowrank) and losses,
+        "wer_by_ratio": trained and on_axis,
+        "loss_by_ratio": trained and on_axis and losses,
         "wer_by_parameters": trained,
         "wer_by_steptime": trained,
         "wer_by_cost": trained and len({_way(run) for run in runs}) > 1,
@@ -100,10 +101,10 @@ def _way(run: Run) -> tuple[type[Method], str | None]:
 
 
 def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:
-    """Whether two runs differ only in these fields of ``lowrank``, and one has the reference value."""
+    """Whether two runs of one ratio differ only in these fields of ``lowrank``, and one has the reference value."""
     levels: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        if run.lowrank is not None:
+        if run.lowrank is not None and not isinstance(run.lowrank.ratio, dict):
             level = getattr(run.lowrank, name)
             levels[without(run, fields)].add(reference if level == reference else "another")
     return any(len(found) > 1 for found in levels.values())

@@ -13,11 +13,11 @@ Layers = tuple[tuple[int, int], ...]
 
 
 def draw(material: Material) -> Drawn:
-    """Rank against layer, a line for each mapping. Kinds of matrices with the same ranks and ratio share a panel."""
-    found: dict[tuple[tuple[str, ...], float], dict[str, Layers]] = {}
+    """Rank against layer, a line for each mapping; a panel for each ratio and kinds of matrices with the same ranks."""
+    found: dict[tuple[tuple[str, ...], float, str], dict[str, Layers]] = {}
     absent = 0
     for cell in material.summary.cells:
-        if cell.ratio is None:
+        if not cell.targets:
             continue
         plan = material.plan(cell)
         absent += not plan
@@ -28,12 +28,12 @@ def draw(material: Material) -> Drawn:
             if ranks and kind["role"] not in by_ranks.setdefault(ranks, []):
                 by_ranks[ranks].append(kind["role"])
         for ranks, roles in by_ranks.items():
-            found.setdefault((tuple(roles), cell.ratio), {}).setdefault(cell.mapping, ranks)
+            found.setdefault((tuple(roles), -(cell.ratio or 0), cell.kept), {}).setdefault(cell.mapping, ranks)
     several = {key: lines for key, lines in found.items() if len(lines) > 1} or found
-    spots = dict(sorted(several.items(), key=lambda item: (item[0][0], -item[0][1]))[:MOST_PANELS])
+    spots = dict(sorted(several.items(), key=lambda item: item[0])[:MOST_PANELS])
     mappings = list(dict.fromkeys(cell.mapping for cell in material.summary.cells if cell.targets))
     looks = looks_of(mappings)
-    titles = [f"{_joined(roles)}, {ratio:g} kept" for roles, ratio in spots]
+    titles = [f"{_joined(roles)}, {kept} kept" for roles, _, kept in spots]
     canvas = Canvas(titles, mappings, share_y=False)
     for axes, lines in zip(canvas.panels, spots.values(), strict=False):
         for mapping in mappings:

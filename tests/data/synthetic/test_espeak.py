@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lrsms.data.synthetic import grammar
-from lrsms.data.synthetic.espeak import ACCENTS, VARIANTS, Synthesizer, Voice
+from lrsms.data.synthetic.espeak import Synthesizer
+from lrsms.data.synthetic.voice import ACCENTS, VARIANTS, Voice
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from lrsms.data.synthetic import grammar, visemes
-from lrsms.data.synthetic.espeak import ACCENTS, VARIANTS, Synthesizer, Voice
+from lrsms.data.synthetic.espeak import Synthesizer
 from lrsms.data.synthetic.visemes import ARTICULATORS, trajectories
+from lrsms.data.synthetic.voice import ACCENTS, VARIANTS, Voice
 
 FRAME = 0.04
 
