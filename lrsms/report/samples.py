@@ -22,6 +22,8 @@ class Sample:
         speakers: None where they are unknown.
         unit: speaker or utterance, which intervals resample.
         effective_units: how many units of equal length weigh as much as these.
+        noun: one of what words counts.
+        corpus: of the test set, where the condition names one.
     """
 
     split: str
@@ -31,11 +33,12 @@ class Sample:
     unit: str
     effective_units: float
     noun: str = "word"
+    corpus: str = ""
 
     def __str__(self) -> str:
         speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
         counts = number(self.utterances, "utterance"), number(self.words, self.noun), speakers
-        return f"{', '.join(counts)} ({self.split} split)"
+        return f"{', '.join(counts)} ({self.split} split{f' of {self.corpus}' if self.corpus else ''})"
 
 
 def number(count: int, noun: str) -> str:
@@ -57,7 +60,8 @@ def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample
     speakers = None if pd.isna(row["speakers"]) else int(row["speakers"])
     effective = stats.effective_units(units_of(edits, row["run"], (row["decoder"], condition)).words)
     size = int(row["utterances"]), int(row["words"])
-    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun)
+    corpus = row[aggregate.CORPUS] if aggregate.CORPUS in runs else ""
+    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun, corpus)
 
 
 def describe_samples(samples: Mapping[str, Sample], seeds: Iterable[int], metric: Metric) -> list[str]:

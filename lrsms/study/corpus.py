@@ -1,7 +1,7 @@
 """Corpora: one frozen model for each kind. ``data/corpora/<kind>.py`` finds the utterances of a kind."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -62,6 +62,9 @@ class _Corpus(Frozen):
     has_video: ClassVar[bool] = True
     """Whether the corpus has video of the talkers."""
 
+    only_tests: ClassVar[bool] = False
+    """Whether the corpus has a test split alone, so that nothing can be trained on it."""
+
     name: Name
     babble: Name | None = None
     """Key in ``roots`` of a recording (or a folder of recordings) of babble; None mixes voices of the train split."""
@@ -105,6 +108,22 @@ class Synthetic(_Corpus):
     seed: Seed = 1
     generator: Literal[1] = 1
     """Version of the renderer: raised when the same configuration would sound or look different."""
+
+
+class HeldOut(_Corpus):
+    """A test set beside a rendered corpus: none of its sentences, and voices of the variants that its test split has.
+
+    No variant of espeak-ng is heard in its train or valid split. Grammar, noise, seed and renderer are those of ``of``.
+    """
+
+    rendered: ClassVar[bool] = True
+    only_tests: ClassVar[bool] = True
+
+    kind: Literal["held_out"]
+    of: Synthetic
+    """The rendered corpus; its file in ``corpora`` is named where this is written by hand."""
+    test: Utterances
+    test_voices: Voices
 
 
 class Manifest(_Recorded):
@@ -199,4 +218,10 @@ class Lhotse(_Listed):
     kind: Literal["lhotse"]
 
 
-Corpus = Annotated[Synthetic | Manifest | Grid | AutoAvsr | LibriSpeech | Kaldi | Lhotse, Field(discriminator="kind")]
+Corpus = Annotated[
+    Synthetic | Manifest | Grid | AutoAvsr | LibriSpeech | Kaldi | Lhotse | HeldOut, Field(discriminator="kind")
+]
+KINDS: dict[str, type[_Corpus]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(Corpus)[0])
+}
+"""The models of all kinds."""

@@ -35,7 +35,7 @@ def adaptive(options: argparse.Namespace) -> None:
 
     It goes on where it was: seeds that were added are in the study's project.json, and recorded runs are done.
     """
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     seeds = _added_before(project, options)
     while True:
         passed = subprocess.run(

@@ -17,6 +17,7 @@ from lrsms.execution.local import gres_of, num_gpus
 from lrsms.report import claims, results, sums
 from lrsms.report.figures import names
 from lrsms.study import expand as studies
+from lrsms.study import testsets
 from lrsms.study.project import Project
 
 WHERE = "workflow/config/config.yaml or --config"
@@ -26,7 +27,8 @@ if LOOK is not None:
     config["seeds"] = json.loads(LOOK)
 try:
     EXECUTION = local.load(config, studies.CONFIG_FOLDER, WHERE)
-    PROJECT = strict.parse(Project, local.without(config), WHERE)
+    asked = strict.parse(Project, local.without(config), WHERE)
+    PROJECT = testsets.with_test_corpora(asked, studies.CONFIG_FOLDER)
     EXPERIMENTS = {experiment.name: experiment for experiment in studies.load(PROJECT)}
     DECODING = PROJECT.decoding
     CLAIMS = claims.claims_of(claims.load(studies.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
@@ -64,6 +66,10 @@ if PROJECT.seeds == "adaptive" and workflow.is_main_process:
     sys.exit(subprocess.run([*command, "--snakemake", *sys.argv[1:]]).returncode)
 RESULTS = f"results/{STUDY}"
 FIGURES = f"figures/{STUDY}"
+
+
+# What conditions are tested on that name a corpus of their own: no part of what runs are.
+TESTS = [f"results/corpora/{name}/corpus.json" for name in testsets.prepared_folders(PROJECT)]
 
 
 def scores(name):

@@ -41,9 +41,12 @@ rule train:
         " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
+# Corpora as in training. Under which conditions a run was decoded before, by these decoders, it is not decoded again.
 rule decode:
     input:
-        "results/runs/{run}/run.json",
+        run="results/runs/{run}/run.json",
+        corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
+        tests=ancient(TESTS),
     output:
         f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
     log:
@@ -60,7 +63,7 @@ rule decode:
         threads=verb_threads("decode"),
     shell:
         "python -m lrsms decode --project {params.project:q} --threads {params.threads} --device {params.device}"
-        " $(dirname {input:q}) {output:q} 2>&1 | tee {log:q}"
+        " $(dirname {input.run:q}) {output:q} 2>&1 | tee {log:q}"
 
 
 rule score:

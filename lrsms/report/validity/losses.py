@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrsms.report.validity.values import remedy_of
+from lrsms.study.decoding import Decoding
 from lrsms.study.run import Run
 
 _MOST_TOKENS = 10**7
@@ -14,14 +15,15 @@ _MOST_NATS = 1e9
 """Of one utterance: a million tokens, each as improbable as float32 can say, have 1e8."""
 
 
-def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run) -> None:
-    """Every scored utterance has its losses under every condition once, and as many tokens under each.
+def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run, decoding: Decoding) -> None:
+    """Every scored utterance has its losses under every condition once, and as many tokens under each of one test set.
 
     Args:
         path: of the table.
         table: what ``load_losses`` found in it.
         scores: the score table beside it, which was found right; a diverged run has no rows in either.
         run: the run.
+        decoding: which conditions share a test set.
 
     Raises:
         ValueError: one line.
@@ -45,7 +47,8 @@ def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run
     for fault, rows in faults.items():
         if rows.any():
             raise _fault(path, both[rows].iloc[0], fault)
-    if (unlike := both.groupby("id")["tokens"].transform("nunique") > 1).any():
+    sets = both["condition"].map({name: " ".join(decoding.test_set_of(name)) for name in decoding.conditions})
+    if (unlike := both.groupby([sets, "id"])["tokens"].transform("nunique") > 1).any():
         raise _fault(path, both[unlike].iloc[0], "has other tokens than under another condition")
 
 
