@@ -23,7 +23,7 @@ from lrsms.record.losses import write_losses
 from lrsms.record.record import load_outcome
 from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.record.run_files import WEIGHTS, check_weights, run_title
-from lrsms.record.tested import Tested, write_tests
+from lrsms.record.tested import ScoredOn, write_tests
 from lrsms.study.decoding import Decoding
 from lrsms.study.run import Run
 
@@ -114,8 +114,8 @@ def decode(
     hypotheses.write(output, rows, folder)
 
 
-def _tested(corpus: str, tests: Prepared) -> Tested:
+def _tested(corpus: str, tests: Prepared) -> ScoredOn:
     """What hypotheses note of a test set."""
     identity = tests.identity
     hashes = {key: str(identity[key]) for key in ("source_hash", "data_hash", "streams_hash")}
-    return Tested(corpus, **hashes, utterances=len(tests.items("test")), left_out=tests.left_out)
+    return ScoredOn(corpus, **hashes, utterances=len(tests.items("test")), left_out=tests.left_out)

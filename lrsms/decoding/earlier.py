@@ -18,7 +18,7 @@ from lrsms.record import hypotheses
 from lrsms.record.bonus import Choice, load_choices
 from lrsms.record.decoding_times import load_times
 from lrsms.record.losses import Loss, load_losses
-from lrsms.record.tested import Tested, load_tests
+from lrsms.record.tested import ScoredOn, load_tests
 from lrsms.study.decoding import Decoding
 
 _SUFFIX = ".decoding.json"
@@ -53,7 +53,7 @@ def take(
     output: Path,
     outcome: Mapping[str, Any],
     decoding: Decoding,
-    tested: Mapping[str, Tested],
+    tested: Mapping[str, ScoredOn],
     about: Mapping[str, Any],
 ) -> Earlier:
     """Reads what holds, from the newest hypotheses to the oldest; what was damaged since is warned of and passed over.
@@ -93,7 +93,7 @@ def _add(
     rows: list[dict[str, str]],
     earlier: Decoding,
     decoding: Decoding,
-    tested: Mapping[str, Tested],
+    tested: Mapping[str, ScoredOn],
     about: Mapping[str, Any],
 ) -> None:
     losses, theirs, times = load_losses(made), load_tests(made, earlier), load_times(made)

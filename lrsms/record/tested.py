@@ -27,7 +27,7 @@ _REMEDY = "restore it, or delete the score table beside it to decode again"
 
 
 @dataclass(frozen=True)
-class Tested:
+class ScoredOn:
     """The test set of a condition."""
 
     corpus: str
@@ -43,7 +43,7 @@ def tests_path(path: Path) -> Path:
     return path.with_name(f"{path.name.split('.')[0]}.tests.json")
 
 
-def write_tests(path: Path, tested: Mapping[str, Tested]) -> None:
+def write_tests(path: Path, tested: Mapping[str, ScoredOn]) -> None:
     """Writes the test sets, by condition, beside hypotheses; removes old ones where there are none."""
     if not tested:
         tests_path(path).unlink(missing_ok=True)
@@ -51,7 +51,7 @@ def write_tests(path: Path, tested: Mapping[str, Tested]) -> None:
     write_json(tests_path(path), {name: asdict(one) for name, one in tested.items()})
 
 
-def load_tests(path: Path, decoding: Decoding | None = None) -> dict[str, Tested]:
+def load_tests(path: Path, decoding: Decoding | None = None) -> dict[str, ScoredOn]:
     """The test sets beside hypotheses or a score table, by condition; none where there is no file.
 
     Args:
@@ -72,7 +72,7 @@ def load_tests(path: Path, decoding: Decoding | None = None) -> dict[str, Tested
     return found
 
 
-def refuse_incomplete(path: Path, tested: Mapping[str, Tested], rows: Iterable[tuple[str, str]]) -> None:
+def refuse_incomplete(path: Path, tested: Mapping[str, ScoredOn], rows: Iterable[tuple[str, str]]) -> None:
     """Checks that every decoder has as many rows under each condition as its test set has utterances.
 
     Args:
@@ -86,15 +86,15 @@ def refuse_incomplete(path: Path, tested: Mapping[str, Tested], rows: Iterable[t
     counts = Counter(rows)
     for decoder in dict.fromkeys(decoder for decoder, _ in counts):
         for name, one in tested.items():
-            if counts[decoder, name] != one.utterances:
+            if (count := counts[decoder, name]) != one.utterances:
                 raise ValueError(
-                    f"{path}: decoder '{decoder}' has {counts[decoder, name]:,} utterances under condition '{name}', but"
-                    f" its corpus '{one.corpus}' has {one.utterances:,}; delete it and decode the run again"
+                    f"{path}: decoder '{decoder}' has {count:,} utterances under condition '{name}', but its corpus"
+                    f" '{one.corpus}' has {one.utterances:,}; delete it and decode the run again"
                 )
 
 
-def _tested(file: Path, name: str, content: Any) -> Tested:
-    wanted = {field.name: field.type for field in fields(Tested)}
+def _tested(file: Path, name: str, content: Any) -> ScoredOn:
+    wanted = {field.name: field.type for field in fields(ScoredOn)}
     sound = isinstance(content, dict) and set(content) == set(wanted)
     if sound:
         texts = [content[key] for key in ("corpus", "source_hash", "data_hash", "streams_hash")]
@@ -103,7 +103,7 @@ def _tested(file: Path, name: str, content: Any) -> Tested:
     if not sound:
         raise ValueError(f"{file}: '{name}' must have {', '.join(wanted)}; {_REMEDY}")
     leftout.describe(content["left_out"])
-    return Tested(**content)
+    return ScoredOn(**content)
 
 
 def _listed(corpora: Mapping[str, str]) -> str:

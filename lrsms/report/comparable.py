@@ -21,7 +21,7 @@ from typing import Any
 
 from lrsms.base.strict import canonical_json
 from lrsms.record.run_files import OUTCOME
-from lrsms.record.tested import Tested, load_tests
+from lrsms.record.tested import ScoredOn, load_tests
 from lrsms.study.expand import Experiment
 from lrsms.study.run import Run
 
@@ -66,13 +66,13 @@ def agree(found: Sequence[Noted], records: Path) -> list[str]:
     return _remarks(found)
 
 
-def agree_on_tests(tested: Mapping[str, Mapping[str, Tested]], records: Path) -> list[str]:
+def agree_on_tests(tested: Mapping[str, Mapping[str, ScoredOn]], records: Path) -> list[str]:
     """Likewise, of the test sets of conditions, by run and condition.
 
     Raises:
         ValueError: one line: two runs were scored on different ones under one condition.
     """
-    firsts: dict[str, tuple[str, Tested]] = {}
+    firsts: dict[str, tuple[str, ScoredOn]] = {}
     others: dict[str, str] = {}
     for run, conditions in tested.items():
         for condition, one in conditions.items():

@@ -62,9 +62,6 @@ class _Corpus(Frozen):
     has_video: ClassVar[bool] = True
     """Whether the corpus has video of the talkers."""
 
-    only_tests: ClassVar[bool] = False
-    """Whether the corpus has a test split alone, so that nothing can be trained on it."""
-
     name: Name
     babble: Name | None = None
     """Key in ``roots`` of a recording (or a folder of recordings) of babble; None mixes voices of the train split."""
@@ -78,6 +75,11 @@ class _Corpus(Frozen):
     words, but transcripts with almost no spaces are refused."""
     most_skipped: MostSkipped | None = None
     """None: 1% of all utterances of the corpus."""
+
+    @property
+    def only_tests(self) -> bool:
+        """Whether the corpus has a test split alone, so that nothing can be trained on it."""
+        return False
 
 
 class _Recorded(_Corpus):
@@ -117,13 +119,17 @@ class HeldOut(_Corpus):
     """
 
     rendered: ClassVar[bool] = True
-    only_tests: ClassVar[bool] = True
 
     kind: Literal["held_out"]
     of: Synthetic
     """The rendered corpus; its file in ``corpora`` is named where this is written by hand."""
     test: Utterances
     test_voices: Voices
+
+    @property
+    def only_tests(self) -> bool:
+        """It is a test set."""
+        return True
 
 
 class Manifest(_Recorded):
@@ -132,6 +138,13 @@ class Manifest(_Recorded):
     kind: Literal["manifest"]
     box: Box | None = None
     """Where the mouth is in the picture; None: the videos are 96x96 mouth crops."""
+    only: Literal["test"] | None = None
+    """``test``: the manifest needs no other split, since conditions alone name the corpus. None: it has all three."""
+
+    @property
+    def only_tests(self) -> bool:
+        """Whether it says so."""
+        return self.only is not None
 
 
 class Grid(_Recorded):

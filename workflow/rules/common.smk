@@ -92,16 +92,27 @@ DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
 FROM_RECORDS = {"pages", "regenerate"}
 
 
-wildcard_constraints:
-    run="[^/]+" if len(PENDING) == len(EXPERIMENTS) else f"[^/]+-(?:{DIGESTS})",
-    prepared=r"[A-Za-z0-9_.]+-[0-9a-f]{10}",
-    steptime=r"[A-Za-z0-9_.-]+",
-
-
 def from_records():
     """Whether nothing else is asked for than what is made from records alone."""
     asked = set(workflow.dag_settings.targets)
     return bool(asked) and asked <= FROM_RECORDS
+
+
+# A run without its weights can be trained again, and not decoded.
+GONE = [name for name in PENDING if Path(f"results/records/{name}/run.json").is_file()]
+GONE = [name for name in GONE if not Path(f"results/runs/{name}/run.json").is_file()]
+if GONE and workflow.is_main_process and not from_records():
+    print(
+        f"warning: {len(GONE)} recorded runs are to be decoded otherwise, but their weights are gone: they would be"
+        " trained again, and their records replaced",
+        file=sys.stderr,
+    )
+
+
+wildcard_constraints:
+    run="[^/]+" if len(PENDING) == len(EXPERIMENTS) else f"[^/]+-(?:{DIGESTS})",
+    prepared=r"[A-Za-z0-9_.]+-[0-9a-f]{10}",
+    steptime=r"[A-Za-z0-9_.-]+",
 
 
 def check_study():

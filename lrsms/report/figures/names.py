@@ -89,8 +89,8 @@ def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[fl
             if one.noise is None and (one.without, one.split, one.corpus) == (absent, split, corpus)
         ]
         if len(rising) + len(clean) > 1:
-            told = [f"{noise} noise", *([f"without {absent}"] if absent else []), *([corpus] if corpus else [])]
-            found[", ".join(told)] = [*rising, *clean[:1]]
+            told = f"{noise} noise{f' on {corpus}' if corpus else ''}{f', without {absent}' if absent else ''}"
+            found[told] = [*rising, *clean[:1]]
     return found
 
 

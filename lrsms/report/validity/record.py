@@ -16,7 +16,7 @@ from lrsms.record.record import PARTS, load_curve, parts_of
 from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.record.run_files import CURVE, SPECTRA, losses_path
 from lrsms.record.score import read_scores
-from lrsms.record.tested import Tested, load_tests, refuse_incomplete
+from lrsms.record.tested import ScoredOn, load_tests, refuse_incomplete
 from lrsms.record.worst import Words, load_worst, worst_path
 from lrsms.report.validity.course import check_absent, check_curve, check_spectra
 from lrsms.report.validity.losses import check_losses
@@ -53,7 +53,7 @@ class Record:
     words: Words
     vocabulary: int
     choices: Mapping[str, Choice]
-    tested: Mapping[str, Tested]
+    tested: Mapping[str, ScoredOn]
 
 
 def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
