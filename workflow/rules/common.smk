@@ -98,15 +98,26 @@ def from_records():
     return bool(asked) and asked <= FROM_RECORDS
 
 
-# A run without its weights can be trained again, and not decoded.
-GONE = [name for name in PENDING if Path(f"results/records/{name}/run.json").is_file()]
-GONE = [name for name in GONE if not Path(f"results/runs/{name}/run.json").is_file()]
-if GONE and workflow.is_main_process and not from_records():
-    print(
-        f"warning: {len(GONE)} recorded runs are to be decoded otherwise, but their weights are gone: they would be"
-        " trained again, and their records replaced",
-        file=sys.stderr,
-    )
+def warn_of_lost_weights():
+    """Says which recorded runs would be trained again, since without weights they cannot be decoded otherwise."""
+    files = {target for target in workflow.dag_settings.targets if "/" in target}
+    lost = [
+        name
+        for name in PENDING
+        if (not files or scores(name) in files)
+        and not Path(f"results/runs/{name}/run.json").is_file()
+        and any(Path(f"results/records/{name}").glob("scores-*.csv.gz"))
+    ]
+    if lost:
+        print(
+            f"warning: {len(lost)} recorded runs are to be decoded otherwise, but their weights are gone: they would be"
+            f" trained again, and their records replaced (the first is {lost[0]})",
+            file=sys.stderr,
+        )
+
+
+if workflow.is_main_process and not from_records():
+    warn_of_lost_weights()
 
 
 wildcard_constraints:
