@@ -99,12 +99,17 @@ def from_records():
 
 
 def warn_of_lost_weights():
-    """Says which recorded runs would be trained again, since without weights they cannot be decoded otherwise."""
-    files = {target for target in workflow.dag_settings.targets if "/" in target}
+    """Says which recorded runs would be trained again, since without weights they cannot be decoded otherwise.
+
+    A dry run says it too, whose targets are only known from the command line.
+    """
+    asked = set(sys.argv[1:])
+    files = {target for target in asked if target.startswith("results/records/")}
     lost = [
         name
         for name in PENDING
-        if (not files or scores(name) in files)
+        if not asked & FROM_RECORDS
+        and (not files or scores(name) in files)
         and not Path(f"results/runs/{name}/run.json").is_file()
         and any(Path(f"results/records/{name}").glob("scores-*.csv.gz"))
     ]
@@ -116,7 +121,7 @@ def warn_of_lost_weights():
         )
 
 
-if workflow.is_main_process and not from_records():
+if workflow.is_main_process:
     warn_of_lost_weights()
 
 

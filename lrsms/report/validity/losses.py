@@ -16,14 +16,14 @@ _MOST_NATS = 1e9
 
 
 def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run, decoding: Decoding) -> None:
-    """Every scored utterance has its losses under every condition once, and as many tokens under each of one test set.
+    """Every scored utterance has its losses under every condition once, and as many tokens under each of one corpus.
 
     Args:
         path: of the table.
         table: what ``load_losses`` found in it.
         scores: the score table beside it, which was found right; a diverged run has no rows in either.
         run: the run.
-        decoding: which conditions share a test set.
+        decoding: which conditions name a corpus of their own.
 
     Raises:
         ValueError: one line.
@@ -47,8 +47,8 @@ def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run
     for fault, rows in faults.items():
         if rows.any():
             raise _fault(path, both[rows].iloc[0], fault)
-    sets = both["condition"].map({name: " ".join(decoding.test_set_of(name)) for name in decoding.conditions})
-    if (unlike := both.groupby([sets, "id"])["tokens"].transform("nunique") > 1).any():
+    corpora = both["condition"].map({name: one.corpus or "" for name, one in decoding.conditions.items()})
+    if (unlike := both.groupby([corpora, "id"])["tokens"].transform("nunique") > 1).any():
         raise _fault(path, both[unlike].iloc[0], "has other tokens than under another condition")
 
 
