@@ -86,7 +86,10 @@ class Prepared:
     def __init__(self, folder: Path, root: Path | None = None, lender: "Prepared | None" = None) -> None:
         self.folder = folder
         if not (folder / SUMMARY).is_file():
-            raise ValueError(f"{folder}: is not a prepared corpus (no {SUMMARY} in it); prepare it first")
+            raise ValueError(
+                f"{folder}: is not a prepared corpus (no {SUMMARY} in it); prepare it first, such as"
+                f" by snakemake --cores all {folder / SUMMARY}"
+            )
         try:
             self.summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
             if self.summary.get("layout") != PREPARED_LAYOUT:

@@ -84,15 +84,18 @@ def test_a_condition_with_a_test_set_of_its_own_prepares_and_decodes_and_trains_
     assert planned(study) == {"prepare": 1, **ADDED}
 
 
-def test_a_corpus_that_was_deleted_is_prepared_again_for_a_new_condition(study: Path) -> None:
+def test_a_corpus_that_was_deleted_does_not_have_its_runs_trained_again(study: Path) -> None:
+    """Decoding says how to bring it back, and to bring it back is all that is done then."""
     add_a_test_set(study)
+    corpus = next((study / "results/corpora").glob("small-*")) / "corpus.json"
     shutil.rmtree(study / "results/corpora")
-    assert planned(study) == {"prepare": 2, **ADDED}
+    assert planned(study) == {"prepare": 1, **ADDED}
+    assert planned(study, str(corpus.relative_to(study))) == {"prepare": 1}
 
 
 def test_recorded_runs_whose_weights_are_gone_are_said_to_be_trained_again(study: Path) -> None:
-    assert "trained again" not in snakemake(study, "--dry-run").stderr
     add_a_test_set(study)
+    assert "trained again" not in snakemake(study, "--dry-run").stderr
     shutil.rmtree(study / "results/runs")
     done = snakemake(study, "--dry-run")
     assert (

@@ -41,11 +41,10 @@ rule train:
         " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
-# Corpora as in training. Under which conditions a run was decoded before, by these decoders, it is not decoded again.
+# The runs' own corpus is no input: one that was deleted and prepared again would have them trained again.
 rule decode:
     input:
         run="results/runs/{run}/run.json",
-        corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
         tests=ancient(TESTS),
     output:
         f"results/runs/{{run}}/hypotheses-{DECODING.digest}.jsonl",
