@@ -74,6 +74,12 @@ format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/snakefmt workflow
 
-# Removes what can be made again; records, tables and figures stay.
+# Says what it removes, and what stays, before it does. What was trained cannot be decoded again without its weights.
+HEAVY := results/runs results/corpora results/logs .snakemake
 clean:
-	rm -rf results/runs results/corpora results/logs .snakemake
+	@echo 'This removes:'
+	@for folder in $(HEAVY); do if [ -e $$folder ]; then du -sh $$folder; else echo "0	$$folder (not there)"; fi; done
+	@echo "Among it are the weights of $$(find results/runs -name weights.safetensors 2>/dev/null | wc -l) runs:" \
+	  'without them a new test condition, decoder or export trains its run again.'
+	@echo 'These stay: results/records, results/steptime, tables and verdicts (results/*/), figures.'
+	rm -rf $(HEAVY)

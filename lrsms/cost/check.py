@@ -9,6 +9,7 @@ from lrsms.base.files import read_json
 from lrsms.base.strict import canonical_json
 from lrsms.cost.random_data import vocabulary
 from lrsms.data import corpora
+from lrsms.data.apart import listed, refuse_shared
 from lrsms.data.audio import log_mel
 from lrsms.data.prepare import listing
 from lrsms.data.prepared import SUMMARY
@@ -46,13 +47,14 @@ def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
             raise ValueError(f"run '{experiment.cell}': {error}") from None
 
 
-def check_corpus(corpus: Corpus, root: Path | None, prepared: Path) -> None:
-    """Reads the lists and transcripts of a corpus, but not its audio.
+def check_corpus(corpus: Corpus, root: Path | None, prepared: Path, tests: bool = False) -> None:
+    """Reads what describes a corpus, not its audio.
 
     Args:
         corpus: the corpus.
-        root: folder of a recorded corpus. Once the corpus is prepared, it may be None, or gone if all was copied.
-        prepared: folder in which the corpus is prepared, or will be.
+        root: where a real one lies; need not be given once it is prepared, nor be there once it was copied.
+        prepared: folder that it is prepared in, or will be.
+        tests: whether only its test split is prepared.
 
     Raises:
         ValueError: one line: the corpus cannot be rendered as configured, its root, lists or transcripts are wrong, or
@@ -60,17 +62,36 @@ def check_corpus(corpus: Corpus, root: Path | None, prepared: Path) -> None:
     """
     summary = prepared / SUMMARY
     if not summary.is_file():
-        utterances = corpora.utterances(corpus, root, Path())  # raises when it is called
-        if not corpus.rendered:  # rendering would take long; reading a list opens no recording
+        utterances = (corpora.tests if tests else corpora.utterances)(corpus, root, Path())  # refuses at the call
+        if not corpus.rendered:  # of what is, all would now be rendered; of others no recording is opened
             refuse_without_blanks([utterance.text for utterance in checked(utterances)], corpus)
         return
     if root is None or (not corpus.in_place and not root.is_dir()):
         return
-    if listing(corpus, root) != read_json(summary, f"delete {prepared}").get("listing"):
+    if listing(corpus, root, tests) != read_json(summary, f"delete {prepared}").get("listing"):
         raise ValueError(
             f"{root}: lists other utterances or transcripts than {prepared} was prepared from; undo the change, or "
             f"delete {prepared} to prepare the corpus as it is now"
         )
+
+
+def check_apart(trained: Corpus, root: Path | None, tested: Corpus, tests_root: Path | None) -> None:
+    """Refuses a test set that shares voices, sentences or recordings with training, as far as lists tell.
+
+    Nothing is looked at of a recorded corpus whose folder is not there; decoding compares what was prepared.
+
+    Args:
+        trained: the corpus of the runs.
+        root: where it lies.
+        tested: the corpus of a condition.
+        tests_root: where that lies.
+
+    Raises:
+        ValueError: one line that names what is shared.
+    """
+    places = (trained, root), (tested, tests_root)
+    if all(corpus.rendered or (place is not None and place.is_dir()) for corpus, place in places):
+        refuse_shared(trained, listed(trained, root), tested, listed(tested, tests_root))
 
 
 def _dense_structure(run: Run) -> Recognizer:

@@ -20,7 +20,7 @@ from lrsms.models.recognizer import Recognizer
 from lrsms.record.run_files import OUTCOME
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment, step_shape
-from lrsms.study.run import Run
+from lrsms.study.run import Run, prepared_tests
 from lrsms.training.checkpoint import KEPT
 from lrsms.training.optimizer import update_cost
 from lrsms.training.schedule import num_steps
@@ -75,8 +75,8 @@ class Estimate:
         threads: number of processor threads.
         on_gpu: whether the device is a GPU.
         trains: whether the study trains its runs.
-        cells: its cells, in the order of the study.
-        corpora: megabytes of each prepared corpus; None where it is not prepared yet.
+        cells: in the order of the study.
+        corpora: megabytes of each prepared corpus and test set; None where it is not prepared yet.
     """
 
     device: str
@@ -155,8 +155,11 @@ def estimate(
         fewer = preset / parameters
         costs.append(CellCost(label, names, done, parameters, fewer, steps, step_ms, hours, source, disk, course))
     trains = any(e.trained for e in experiments)
-    prepared = dict.fromkeys(first.run.prepared for first, *_ in cells.values() if first.trained)
-    sizes = {name: _megabytes(folders.corpora / name) for name in prepared}
+    prepared = [first.run.prepared for first, *_ in cells.values() if first.trained]
+    if prepared:
+        task = experiments[0].run.task
+        prepared += [prepared_tests(corpus, task) for corpus in (decoding.corpora or {}).values()]
+    sizes = {name: _megabytes(folders.corpora / name) for name in dict.fromkeys(prepared)}
     return Estimate(device_name(device), torch.get_num_threads(), device.type == "cuda", trains, tuple(costs), sizes)
 
 

@@ -8,7 +8,8 @@ import json
 import operator
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from lrsms.data.ingest import Ingested, Kept, ingest
 from lrsms.data.inplace import SOURCES, write_sources
 from lrsms.data.manifest import SPLITS, write_tsv
 from lrsms.data.noise import make_babble, read_babble
-from lrsms.data.prepared import BABBLE, COLUMNS, MANIFEST, SUMMARY, open_streams
+from lrsms.data.prepared import BABBLE, COLUMNS, MANIFEST, RECORDINGS, SUMMARY, open_streams
 from lrsms.data.skipping import Skipped, findings, left_out, refuse_many, scored_as_they_are, spelling_problem
 from lrsms.data.stored import AUDIO, CHECKSUMS, VIDEO, write_checksums
 from lrsms.data.text import Characters, Unigram, train_tokenizer
@@ -35,7 +36,7 @@ from lrsms.study.run import PREPARED_LAYOUT, Modality, Tokenizer
 
 RENDERED = "rendered"
 _OURS = {
-    *(MANIFEST, AUDIO, VIDEO, CHECKSUMS, SOURCES, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
+    *(MANIFEST, AUDIO, VIDEO, CHECKSUMS, SOURCES, RECORDINGS, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
     *(RENDERED, ".snakemake_timestamp"),
 }
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
@@ -77,6 +78,23 @@ def prepare(
             blanks between words, more would be skipped than the corpus allows (the list of them is then in
             ``<folder>.skipped.tsv``), ``babble`` cannot be read, the disk is full, or ``folder`` holds something else.
     """
+    with new_folder(folder) as (partial, refused):
+        listed = listing(corpus, root)  # before anything is read: what is changed meanwhile is then found
+        utterances = corpora.utterances(corpus, root, partial / RENDERED)
+        # A list knows its length; a rendered corpus promises it in its config.
+        total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
+        streams = None if corpus.in_place else partial
+        read = ingest(utterances, corpus, modalities, streams, threads, lambda done: report(done, max(done, total)))
+        return _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """A folder to write a prepared corpus into, which gets its name at the end, and where to list what is refused.
+
+    Raises:
+        ValueError: one line: ``folder`` holds something else, or the disk is full.
+    """
     _refuse_foreign(folder)
     partial = folder.with_name(f"{folder.name}.partial")
     refused = folder.with_name(f"{folder.name}.skipped.tsv")
@@ -84,17 +102,10 @@ def prepare(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        listed = listing(corpus, root)  # before anything is read: what is changed meanwhile is then found
-        utterances = corpora.utterances(corpus, root, partial / RENDERED)
-        # A list knows its length; a rendered corpus promises it in its config.
-        total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
-        streams = None if corpus.in_place else partial
-        read = ingest(utterances, corpus, modalities, streams, threads, lambda done: report(done, max(done, total)))
-        lines = _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
+        yield partial, refused
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
-        return lines
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ValueError(
@@ -105,13 +116,21 @@ def prepare(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def listing(corpus: Corpus, root: Path | None) -> str | None:
+def listing(corpus: Corpus, root: Path | None, tests: bool = False) -> str | None:
     """A hash that shows whether the lists of a recorded corpus were changed; None for a rendered one.
+
+    Args:
+        corpus: the corpus.
+        root: where it lies.
+        tests: whether only its test split is meant.
 
     Raises:
         ValueError: one line: the corpus is not as its kind needs it.
     """
-    return None if root is None or corpus.rendered else listing_hash(corpora.utterances(corpus, root, Path()), root)
+    if root is None or corpus.rendered:
+        return None
+    utterances = corpora.tests if tests else corpora.utterances
+    return listing_hash(utterances(corpus, root, Path()), root)
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -164,10 +183,10 @@ def _complete(
         wave = open_streams(folder, modalities, lies, corpus.name).wave
         heard = _write_babble(folder, rows, wave, babble)
         streams = streams | {BABBLE: file_hash(folder / BABBLE)}
-    notes = _by_note({row.id: read.notes[row.id] for row in rows if row.id in read.notes})
+    notes = by_note({row.id: read.notes[row.id] for row in rows if row.id in read.notes})
     notes += scored_as_they_are({name: why for name, (split, why) in problems.items() if split == "test"})
     notes += transcript_notes({row.id: row.text for row in rows}, corpus)
-    splits = {split: _counts([row for row in rows if row.split == split]) for split in SPLITS}
+    splits = {split: counts([row for row in rows if row.split == split]) for split in SPLITS}
     summary = {
         "corpus": corpus.model_dump(mode="json", exclude_none=True),
         "tokenizer": settings.model_dump(mode="json", exclude_none=True),
@@ -216,7 +235,7 @@ def _own_voices(heard: Sequence[tuple[str, ...]] | None) -> list[str]:
     return [f"babble may contain an utterance's own voice, as {who} of the train split; 'babble' may name a recording"]
 
 
-def _by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+def by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """Each note once, with the number of its utterances and the first of them."""
     found: dict[str, list[str]] = {}
     for name, own in notes.items():
@@ -225,7 +244,8 @@ def _by_note(notes: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     return [{"note": note, "utterances": len(names), "first": names[0]} for note, names in found.items()]
 
 
-def _counts(rows: list[Kept]) -> dict[str, Any]:
+def counts(rows: Sequence[Kept]) -> dict[str, Any]:
+    """How much there is in these rows of a manifest."""
     return {
         "utterances": len(rows),
         "speakers": len({row.speaker for row in rows} - {""}),

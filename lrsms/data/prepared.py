@@ -5,6 +5,8 @@ The folder holds
 - ``manifest.tsv``: id, split, speaker, frames, offset (frames into the streams), text, in the corpus's order;
 - ``audio.npy``, ``video.npy`` and ``checksums.tsv`` (see ``stored.py``);
 - or, of a corpus that is read in place, ``sources.tsv`` (see ``inplace.py``). It is part of no hash of the content;
+- of a test set alone, which conditions read (see ``testsets.py``), neither of the next two, but ``recordings.tsv``,
+  by which recordings of other corpora are told apart from its own;
 - ``babble.npy``: noise to be mixed into what is heard;
 - ``tokenizer.json`` or ``tokenizer.model``;
 - ``corpus.json``: the two configs, hashes, counts by split, the utterances that were skipped and why, how many by
@@ -25,11 +27,13 @@ from lrsms.data.manifest import SPLITS, read_tsv
 from lrsms.data.noise import Babble
 from lrsms.data.stored import Stored, mapped
 from lrsms.data.text import Tokenizer, load_tokenizer
+from lrsms.study.corpus import KINDS
 from lrsms.study.run import PREPARED_LAYOUT, Modality
 
 MANIFEST = "manifest.tsv"
 BABBLE = "babble.npy"
 SUMMARY = "corpus.json"
+RECORDINGS = "recordings.tsv"
 COLUMNS = ("id", "split", "speaker", "frames", "offset", "text")
 
 
@@ -70,15 +74,22 @@ def open_streams(folder: Path, modalities: tuple[Modality, ...], root: Path | No
 class Prepared:
     """A prepared corpus, opened without reading its audio or video.
 
+    Args:
+        folder: where it was prepared.
+        root: where a corpus in place lies now; None if it was not moved since.
+        lender: of a test set alone: the corpus of the runs that are tested, whose tokenizer and babble it takes.
+
     Raises:
         ValueError: one line: there is no such folder, or it is not complete and as it was prepared.
     """
 
-    def __init__(self, folder: Path, root: Path | None = None) -> None:
-        """Args: where it was prepared; where a corpus in place lies now, None if it was not moved since."""
+    def __init__(self, folder: Path, root: Path | None = None, lender: "Prepared | None" = None) -> None:
         self.folder = folder
         if not (folder / SUMMARY).is_file():
-            raise ValueError(f"{folder}: is not a prepared corpus (no {SUMMARY} in it); prepare it first")
+            raise ValueError(
+                f"{folder}: is not a prepared corpus (no {SUMMARY} in it); prepare it first, such as"
+                f" by snakemake --cores all {folder / SUMMARY}"
+            )
         try:
             self.summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
             if self.summary.get("layout") != PREPARED_LAYOUT:
@@ -99,7 +110,9 @@ class Prepared:
                 self._streams = open_streams(folder, self.modalities, place, self.summary["corpus"]["name"])
                 self.babble: Babble | None = None
                 """What is mixed into audio as babble; None where nothing is heard."""
-                if "audio" in self.modalities:
+                if lender is not None:
+                    self.babble = lender.babble
+                elif "audio" in self.modalities:
                     heard = tuple(tuple(track) for track in self.summary["babble"])
                     self.babble = Babble(mapped(folder / BABBLE), heard)
         except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -109,7 +122,7 @@ class Prepared:
             raise ValueError(
                 f"{folder / changed[0]}: was changed after it was prepared; delete {folder} to prepare it again"
             )
-        self.tokenizer: Tokenizer = load_tokenizer(folder)
+        self.tokenizer: Tokenizer = load_tokenizer(folder) if lender is None else lender.tokenizer
         self._rows = [row.cells for row in read_tsv(folder / MANIFEST, COLUMNS)]
         end = max(int(row["offset"]) + int(row["frames"]) for row in self._rows)
         self._streams.check({row["id"] for row in self._rows}, end)
@@ -125,7 +138,7 @@ class Prepared:
 
         Rendered elsewhere, its audio may differ in the last bit; its config, which is part of the run, says what it is.
         """
-        return self.manifest_hash if self.summary["corpus"]["kind"] == "synthetic" else self.hash
+        return self.manifest_hash if KINDS[self.summary["corpus"]["kind"]].rendered else self.hash
 
     @property
     def identity(self) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """A run's hypotheses: JSON lines of every utterance by every decoder under every condition, and their seal.
 
-``<name>.seal.json`` beside them has the hash of their ``run.json``, their own hash and that of the losses beside them.
+``<name>.seal.json`` beside them has the hash of their ``run.json``, their own hash and those of the losses, and of the
+test sets, beside them.
 So a file that was cut, emptied or edited, or that comes from other weights, is refused.
 """
 
@@ -14,6 +15,7 @@ from lrsms.base.printable import one_line
 from lrsms.record import seal
 from lrsms.record.run_files import OUTCOME, losses_path
 from lrsms.record.score import HYPOTHESIS_KEYS
+from lrsms.record.tested import load_tests, refuse_incomplete, tests_path
 
 Row = Mapping[str, str]
 """With ``HYPOTHESIS_KEYS``."""
@@ -22,12 +24,12 @@ Row = Mapping[str, str]
 def write(path: Path, rows: Sequence[Row], folder: Path) -> None:
     """Writes the seal, then the hypotheses of the run in ``folder``: an incomplete file is then refused.
 
-    Losses beside them were written before.
+    Losses and test sets beside them were written before.
     """
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     parts = {OUTCOME: seal.hash_of(folder / OUTCOME), path.name: seal.hash_bytes(content)}
-    losses = losses_path(path)
-    seal.write(path, parts | {losses.name: seal.hash_of(losses)})
+    beside = [losses_path(path), tests_path(path)]
+    seal.write(path, parts | {file.name: seal.hash_of(file) for file in beside})
     write_atomically(path, content)
 
 
@@ -40,8 +42,8 @@ def read(path: Path, folder: Path, outcome: Mapping[str, Any]) -> list[dict[str,
         ValueError: one line: a line is torn or malformed, lines are missing or repeated, or the file is not as
             ``decode`` wrote it.
     """
-    files = {OUTCOME: folder / OUTCOME, path.name: path, losses_path(path).name: losses_path(path)}
-    seal.check(path, files, "decode the run again")
+    beside = {file.name: file for file in (path, losses_path(path), tests_path(path))}
+    seal.check(path, {OUTCOME: folder / OUTCOME} | beside, "decode the run again")
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
@@ -53,6 +55,7 @@ def read(path: Path, folder: Path, outcome: Mapping[str, Any]) -> list[dict[str,
             rows[key] = row
     found = list(rows.values())
     _check_complete(path, found, outcome["status"])
+    refuse_incomplete(path, load_tests(path), ((row["decoder"], row["condition"]) for row in found))
     return found
 
 

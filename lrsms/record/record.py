@@ -13,9 +13,10 @@ A record holds::
     scores-<digest>.bonus.json  which length bonus it chose on the valid split, where it had a list of them
     scores-<digest>.worst.json  the words of the utterances with most errors
     scores-<digest>.seal.json   SHA-256 of all these files and of the hypotheses: they belong together
+    scores-<digest>.tests.json  the test sets of conditions that name a corpus of their own
 
-Old records, from before the last five or the spectra were kept, lack these files. They are complete all the same: what
-these files would say is unknown.
+The last is only there where there are such conditions. Old records, from before the five above it or the spectra were
+kept, lack those files. They are complete all the same: what these files would say is unknown.
 """
 
 from pathlib import Path
@@ -32,6 +33,7 @@ from lrsms.record.decoding_times import times_path
 from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.record.run_files import CONFIG, CURVE, METRICS, OUTCOME, PLAN, SPECTRA, TIMINGS, losses_path
 from lrsms.record.score import scored, table_bytes
+from lrsms.record.tested import tests_path
 from lrsms.record.worst import worst_path, write_worst
 from lrsms.study.run import Run
 
@@ -100,7 +102,7 @@ def load_curve(record: Path) -> pandas.DataFrame | None:
 def parts_of(scores: Path) -> dict[str, Path]:
     """The files of a record that belong to one of its score tables, by name; some may be absent."""
     record = scores.parent
-    beside = (of(scores) for of in (times_path, bonus_path, losses_path, worst_path))
+    beside = (of(scores) for of in (times_path, bonus_path, losses_path, tests_path, worst_path))
     paths = [*(record / name for name in (*PARTS, *OPTIONAL_PARTS)), *beside, scores]
     return {path.name: path for path in paths}
 
@@ -133,7 +135,7 @@ def write_record(folder: Path, decoded: Path, scores: Path) -> None:
     metrics, timings = folder / METRICS, folder / TIMINGS
     if metrics.is_file() and timings.is_file():
         write_curve(record / CURVE, training_curve(metrics, timings))
-    for beside in (times_path, bonus_path, losses_path):
+    for beside in (times_path, bonus_path, losses_path, tests_path):
         if beside(decoded).is_file():
             write_atomically(beside(scores), beside(decoded).read_bytes())
     aligned = scored(rows, run.corpus.unit)

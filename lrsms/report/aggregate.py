@@ -43,11 +43,11 @@ _TESTED = ["decoder", "condition", "split", "utterances", "speakers", "unit", *C
 _STEP = ["step_ms", "baseline_ms", "speedup", "speedup_low", "speedup_high", "steptime_device"]
 FIXED = [*_NAMES, *factored.COLUMNS, *_COST, *_COURSE, *_TESTED, *_STEP]
 """Columns of every ``runs.csv``; the others are the further fields that the study varies."""
-METRIC, LEFT_OUT, CHOSEN = "metric", "left_out", "length_bonus"
-OPTIONAL = [METRIC, LEFT_OUT, CHOSEN, *CEILING]
+METRIC, LEFT_OUT, CHOSEN, CORPUS = "metric", "left_out", "length_bonus", "test_corpus"
+OPTIONAL = [METRIC, LEFT_OUT, CHOSEN, CORPUS, *CEILING]
 """Columns that only some ``runs.csv`` have: where error rates do not count words, where something of the corpus is left
-out, where decoders have a list of length bonuses (the bonus that a run was decoded with), or where step time files have
-a ceiling."""
+out, where decoders have a list of length bonuses (the bonus that a run was decoded with), where conditions name a
+corpus, or where step time files have a ceiling."""
 SPEAKERS = ["run", "decoder", "condition", "unit", "speaker", "utterances", "words", "edits"]
 """Columns of ``speakers.csv``; ``speaker`` is an utterance's id where ``unit`` is utterance."""
 
@@ -199,7 +199,8 @@ def _keys(decoding: Decoding) -> list[Key]:
 
 
 def _tested(decoding: Decoding, key: Key) -> dict[str, Any]:
-    return {"decoder": key[0], "condition": key[1], "split": decoding.conditions[key[1]].split}
+    corpus, split = decoding.test_set_of(key[1])
+    return {"decoder": key[0], "condition": key[1], "split": split, CORPUS: corpus}
 
 
 def _baselines(experiments: Sequence[Experiment]) -> dict[str, str]:
@@ -241,7 +242,10 @@ def _numbers(record: Record) -> dict[str, Any]:
     outcome = record.outcome
     row = {key: record.plan[key] for key in _PLANNED}
     row |= {key: outcome[key] for key in ("status", "macs_per_second", "peak_memory_mb", "device")}
-    row[LEFT_OUT] = leftout.describe(outcome.get("left_out"))
+    parts = [leftout.describe(outcome.get("left_out"))]
+    for one in {each.corpus: each for each in record.tested.values()}.values():
+        parts += [f"of {one.corpus}, {said}" for said in [leftout.describe(one.left_out)] if said]
+    row[LEFT_OUT] = "; ".join(filter(None, parts))
     if record.curve is not None:
         row |= dict(zip(_COURSE, halfway_and_end(record.curve), strict=True))
     return row | ({"diverged_at": outcome["diverged_at"]} if outcome["status"] == "diverged" else {})

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.statistics import looks
-from lrsms.study.expand import named
+from lrsms.study.config_files import named
 from lrsms.study.run import Name, Task
 
 FILE = "claims.yaml"

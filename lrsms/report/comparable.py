@@ -7,17 +7,21 @@
   Equal hashes mean the same recordings. So a record with both hashes identifies the recordings of an old record;
 - ``tokenizer_hash``: runs with the same ``tokenizer`` settings must have the same hash.
 
-If samples were prepared differently from the same recordings, there is a remark and no refusal.
+Under a condition that names a corpus of its own, they must be scored on the same test set too: by ``source_hash`` in
+``scores-<digest>.tests.json``.
+
+Samples that were prepared otherwise from the same recordings are remarked on, not refused.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrsms.base.strict import canonical_json
 from lrsms.record.run_files import OUTCOME
+from lrsms.record.tested import ScoredOn, load_tests
 from lrsms.study.expand import Experiment
 from lrsms.study.run import Run
 
@@ -50,7 +54,9 @@ def compare(experiments: Sequence[Experiment], records: Path, scores: str) -> li
         ValueError: one line: the records cannot be compared.
     """
     complete = [e for e in experiments if e.trained and (records / e.name / scores).is_file()]
-    return agree([data for e in complete if (data := noted(e.name, e.run, records / e.name)) is not None], records)
+    found = [data for e in complete if (data := noted(e.name, e.run, records / e.name)) is not None]
+    tested = {e.name: load_tests(records / e.name / scores) for e in complete}
+    return [*agree(found, records), *agree_on_tests(tested, records)]
 
 
 def agree(found: Sequence[Noted], records: Path) -> list[str]:
@@ -58,6 +64,33 @@ def agree(found: Sequence[Noted], records: Path) -> list[str]:
     _refuse_other_recordings(found, records)
     _refuse_other_tokenizers(found, records)
     return _remarks(found)
+
+
+def agree_on_tests(tested: Mapping[str, Mapping[str, ScoredOn]], records: Path) -> list[str]:
+    """Likewise, of the test sets of conditions, by run and condition.
+
+    Raises:
+        ValueError: one line: two runs were scored on different ones under one condition.
+    """
+    firsts: dict[str, tuple[str, ScoredOn]] = {}
+    others: dict[str, str] = {}
+    for run, conditions in tested.items():
+        for condition, one in conditions.items():
+            name, first = firsts.setdefault(condition, (run, one))
+            if (first.corpus, first.source_hash) != (one.corpus, one.source_hash):
+                ours, theirs = (f"{each.corpus} {each.source_hash[:_SHOWN]}" for each in (first, one))
+                raise ValueError(
+                    f"{records}: under condition '{condition}', '{name}' was scored on test set {ours} and '{run}' on"
+                    f" {theirs}, which cannot be compared; prepare the one that is meant, and delete the scores of the"
+                    " other to decode it again"
+                )
+            if first.streams_hash != one.streams_hash:
+                others.setdefault(condition, run)
+    return [
+        f"Data: under condition '{condition}', '{run}' was scored on other samples of the same recordings than"
+        f" '{firsts[condition][0]}', as another machine or version of a library may prepare: by a last bit, as a rule."
+        for condition, run in others.items()
+    ]
 
 
 def noted(name: str, run: Run, record: Path) -> Noted | None:

@@ -201,6 +201,10 @@ class _Edits:
         same = [tuple({seed: cell.runs[seed] for seed in self.seeds} for cell in pair) for pair in pairs]
         both = [(a, b) for a, b in same]
         decoder, conditions = self.endpoint.decoder, self.endpoint.conditions
+        run = next(iter(both[0][0].values()))
+        units = [paired.units_of(self.edits, run, (decoder, condition)).names for condition in conditions]
+        if any(not np.array_equal(names, units[0]) for names in units):
+            raise ValueError(paired.OTHER_UNITS)
         return paired.pooled([paired.pair(self.edits, both, (decoder, condition)) for condition in conditions])
 
     def has_all(self, cells: Sequence[Cell]) -> bool:

@@ -19,6 +19,10 @@ from lrsms.statistics.stats import Interval
 
 Key = tuple[str, str]
 """A decoder and a condition."""
+OTHER_UNITS = (
+    "speakers.csv: conditions that are pooled were scored on other units (speakers or utterances of another test set); "
+    "name one condition, or conditions of one test set"
+)
 Runs = Mapping[int, str]
 """Names of a cell's runs by seed."""
 
@@ -151,7 +155,7 @@ def pooled(tables: Sequence[Paired]) -> Paired:
     """
     first = tables[0]
     if any(not np.array_equal(table.words, first.words) for table in tables):
-        raise ValueError("speakers.csv: conditions that are pooled were scored on other units; name one condition")
+        raise ValueError(OTHER_UNITS)
     edits_a, edits_b = (np.sum([getattr(one, name) for one in tables], axis=0) for name in ("edits_a", "edits_b"))
     return Paired(edits_a, edits_b, first.words * len(tables), first.unit, first.pairs * len(tables))
 

@@ -60,12 +60,13 @@ def selection_name(project: Project, experiments: Sequence[Experiment], claims: 
 
 
 def save_project(project: Project, folder: Path) -> None:
-    """Writes ``project.json``, which has all that results depend on, and nothing about this machine."""
-    others = {"roots", "decoders", "decoders_of", "conditions"}
+    """Writes ``project.json``: all that results depend on, and nothing about this machine."""
+    others = {"roots", "decoders", "decoders_of", "conditions", "corpora"}
     content = project.model_dump(mode="json", exclude=others, exclude_none=True)
     decoding = project.decoding.model_dump(mode="json", exclude_none=True)
     chosen = {"decoders": decoding["decoders"], "conditions": {project.task: decoding["conditions"]}}
-    write_json(folder / FILE, content | chosen)
+    corpora = {"corpora": decoding["corpora"]} if "corpora" in decoding else {}
+    write_json(folder / FILE, content | chosen | corpora)
 
 
 def committed(results: Path) -> list[Path]:

@@ -23,7 +23,9 @@ class Sample:
         speakers: number of speakers; None where they are unknown.
         unit: the unit that intervals resample: speaker or utterance.
         effective_units: number of units of equal length that would weigh as much.
-        variants: number of variants of rendered voices, by which one model's rates are resampled; None for other speech.
+        noun: one of the things that are counted as words.
+        variants: number of variants of rendered voices, which intervals of one rate resample; None for other speech.
+        corpus: corpus of the test set, where the condition names one.
     """
 
     split: str
@@ -34,11 +36,12 @@ class Sample:
     effective_units: float
     noun: str = "word"
     variants: int | None = None
+    corpus: str = ""
 
     def __str__(self) -> str:
         speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
         counts = number(self.utterances, "utterance"), number(self.words, self.noun), speakers
-        return f"{', '.join(counts)} ({self.split} split)"
+        return f"{', '.join(counts)} ({self.split} split{f' of {self.corpus}' if self.corpus else ''})"
 
 
 def number(count: int, noun: str) -> str:
@@ -61,7 +64,9 @@ def sample_of(runs: pd.DataFrame, condition: str, edits: paired.Edits) -> Sample
     counted = units_of(edits, row["run"], (row["decoder"], condition))
     effective, variants = stats.effective_units(counted.words), how_many(codes_of(counted.names))
     size = int(row["utterances"]), int(row["words"])
-    return Sample(row["split"], *size, speakers, row["unit"], effective, aggregate.metric_of(runs).noun, variants)
+    corpus = row[aggregate.CORPUS] if aggregate.CORPUS in runs else ""
+    noun = aggregate.metric_of(runs).noun
+    return Sample(row["split"], *size, speakers, row["unit"], effective, noun, variants, corpus)
 
 
 def describe_samples(samples: Mapping[str, Sample], seeds: Iterable[int], metric: Metric) -> list[str]:

@@ -1,7 +1,7 @@
 """Corpora: one frozen model for each kind. ``data/corpora/<kind>.py`` finds the utterances of a kind."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -76,6 +76,11 @@ class _Corpus(Frozen):
     most_skipped: MostSkipped | None = None
     """None: 1% of all utterances of the corpus."""
 
+    @property
+    def only_tests(self) -> bool:
+        """Whether the corpus has a test split alone, so that nothing can be trained on it."""
+        return False
+
 
 class _Recorded(_Corpus):
     """Recorded speech, which may have faults."""
@@ -107,12 +112,39 @@ class Synthetic(_Corpus):
     """Version of the renderer: raised when the same configuration would sound or look different."""
 
 
+class HeldOut(_Corpus):
+    """A test set beside a rendered corpus: none of its sentences, and voices of the variants that its test split has.
+
+    No variant of espeak-ng is heard in its train or valid split. Grammar, noise, seed and renderer are those of ``of``.
+    """
+
+    rendered: ClassVar[bool] = True
+
+    kind: Literal["held_out"]
+    of: Synthetic
+    """The rendered corpus; its file in ``corpora`` is named where this is written by hand."""
+    test: Utterances
+    test_voices: Voices
+
+    @property
+    def only_tests(self) -> bool:
+        """It is a test set."""
+        return True
+
+
 class Manifest(_Recorded):
     """Any corpus with a ``manifest.tsv`` (id, split, audio, video, speaker, text) in its root folder."""
 
     kind: Literal["manifest"]
     box: Box | None = None
     """Where the mouth is in the picture; None: the videos are 96x96 mouth crops."""
+    only: Literal["test"] | None = None
+    """``test``: the manifest needs no other split, since conditions alone name the corpus. None: it has all three."""
+
+    @property
+    def only_tests(self) -> bool:
+        """Whether it says so."""
+        return self.only is not None
 
 
 class Grid(_Recorded):
@@ -199,4 +231,10 @@ class Lhotse(_Listed):
     kind: Literal["lhotse"]
 
 
-Corpus = Annotated[Synthetic | Manifest | Grid | AutoAvsr | LibriSpeech | Kaldi | Lhotse, Field(discriminator="kind")]
+Corpus = Annotated[
+    Synthetic | Manifest | Grid | AutoAvsr | LibriSpeech | Kaldi | Lhotse | HeldOut, Field(discriminator="kind")
+]
+KINDS: dict[str, type[_Corpus]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(Corpus)[0])
+}
+"""The models of all kinds."""

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lrsms.base.strict import Frozen, digest
 from lrsms.study.bounds import Beam, Decibels, LengthBonus, Name, Share
+from lrsms.study.corpus import Corpus
 
 
 class Decoder(Frozen):
@@ -54,12 +55,23 @@ class Decoder(Frozen):
 class Condition(Frozen):
     """A test condition: a split, as recorded or with noise, with all modalities or without one."""
 
-    split: Literal["valid", "test"]
+    split: Literal["valid", "test"] = "test"
+    """Must be given unless ``corpus`` is."""
+    corpus: Name | None = None
+    """A file in ``corpora``: its test split takes the place of that of the runs' own corpus. None: their own."""
     noise: Literal["babble", "white"] | None = None
     snr: Decibels | None = None
     """Signal-to-noise ratio in dB; an utterance's noise is the same for every run and at every ratio."""
     without: Literal["audio", "video"] | None = None
     """For ``avsr``: the modality that is absent."""
+
+    @model_validator(mode="after")
+    def _names_its_split(self) -> Self:
+        if self.corpus is None and "split" not in self.model_fields_set:
+            raise ValueError("'split' is missing; give split: test or split: valid, or the 'corpus' of a test set")
+        if self.corpus is not None and self.split != "test":
+            raise ValueError(f"'corpus' {self.corpus} is a test set of its own; leave 'split' out, or write test")
+        return self
 
     @model_validator(mode="after")
     def _noise_has_a_ratio(self) -> Self:
@@ -82,6 +94,15 @@ class Decoding(Frozen):
 
     decoders: Decoders
     conditions: Conditions
+    corpora: dict[Name, Corpus] | None = None
+    """The corpora that conditions name, as their files describe them; None where no condition names any."""
+
+    @model_validator(mode="after")
+    def _corpora_are_those_of_conditions(self) -> Self:
+        named = {condition.corpus for condition in self.conditions.values() if condition.corpus is not None}
+        if self.corpora == {} or named != set(self.corpora or {}):
+            raise ValueError(f"'corpora' must be those of the conditions: {', '.join(sorted(named)) or 'none'}")
+        return self
 
     @model_validator(mode="after")
     def _bonuses_are_chosen_on_validation(self) -> Self:
@@ -96,6 +117,15 @@ class Decoding(Frozen):
     def of_split(self, split: str) -> dict[str, Condition]:
         """Its conditions by name."""
         return {name: condition for name, condition in self.conditions.items() if condition.split == split}
+
+    def corpus_of(self, condition: str) -> Corpus | None:
+        """The corpus of a condition that has its own; None for one of the runs' corpus."""
+        name = self.conditions[condition].corpus
+        return None if name is None else (self.corpora or {})[name]
+
+    def test_set_of(self, condition: str) -> tuple[str, str]:
+        """What tells sets of utterances apart: the name of the corpus, empty for the runs' own, and the split."""
+        return self.conditions[condition].corpus or "", self.conditions[condition].split
 
     @property
     def digest(self) -> str:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from lrsms.base.strict import Frozen, digest, parse
-from lrsms.base.yamlfile import parse_yaml, read_yaml, where_to_run
-from lrsms.study.corpus import Corpus
+from lrsms.base.yamlfile import parse_yaml, read_yaml
+from lrsms.study.config_files import load_corpus, named
 from lrsms.study.fields import describe, difference, overlay, value_of, without
 from lrsms.study.more_seeds import with_more_seeds
 from lrsms.study.project import Project
 from lrsms.study.run import Run
+from lrsms.study.testsets import check_test_corpora
 
 CONFIG_FOLDER = Path("workflow/config")
 MOST_RUNS = 10_000
@@ -126,6 +127,7 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
     if baseline.lowrank is not None:
         raise ValueError(f"{preset_path}: 'lowrank' is set, but a preset is the dense baseline; move it to a study")
     _check_scales(project, folder)
+    check_test_corpora(project.decoding, baseline)
     grids = _numbered_grids(study, preset_path.stem, path, folder)
     varied = list(dict.fromkeys(name for grid in grids.values() for name in _fields(grid) if name != "seed"))
     _check_nuisance(study, project, path)
@@ -173,33 +175,6 @@ def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FO
         point[field] = parse_yaml(value, f"--set {setting}")
     base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
     return parse(Run, overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
-
-
-def load_corpus(name: str, folder: Path = CONFIG_FOLDER) -> Any:
-    """The corpus of ``corpora/<name>.yaml``."""
-    path = named(folder / "corpora", name, "corpus")
-    content = read_yaml(path)
-    kinds = {model.model_fields["kind"].annotation: model for model in get_args(get_args(Corpus)[0])}
-    models = {get_args(literal)[0]: model for literal, model in kinds.items()}
-    kind = content.get("kind")
-    if not isinstance(kind, str) or kind not in models:
-        near = get_close_matches(str(kind), models, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(models)}"
-        raise ValueError(f"{path}: 'kind' is {kind!r}; {hint}")
-    return parse(models[kind], {"name": name, **content}, str(path))
-
-
-def named(folder: Path, name: str, what: str) -> Path:
-    """The file ``<name>.yaml`` of a folder; a ValueError suggests the nearest name."""
-    path = folder / f"{name}.yaml"
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder{where_to_run(folder)}")
-    if not path.is_file():
-        names = sorted(p.stem for p in folder.glob("*.yaml"))
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
-        raise ValueError(f"no {what} '{name}' in {folder}; {hint}")
-    return path
 
 
 def file_name(text: str) -> str:

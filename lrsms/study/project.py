@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from lrsms.base.strict import Frozen
 from lrsms.study.bounds import Name
+from lrsms.study.corpus import Corpus
 from lrsms.study.decoding import Conditions, Decoders, Decoding
 from lrsms.study.run import MODALITIES, Task
 
@@ -24,6 +25,8 @@ class Project(Frozen):
     """Decoders by scale, which replace ``decoders`` there."""
     conditions: dict[Task, Conditions]
     """Test conditions by task: the tasks differ in modalities."""
+    corpora: dict[Name, Corpus] = Field(default_factory=dict)
+    """The corpora that conditions name, as their files describe them; ``expand.with_test_corpora`` reads them."""
     seeds: Literal["adaptive"] | dict[str, Annotated[int, Field(ge=1, le=1000)]] | None = None
     """None: the seeds of the study. ``adaptive``: more seeds, look by look, where a claim is undecided. A mapping holds
     what has been added so far: the number of seeds of each cell that has more than the study says."""
@@ -40,11 +43,29 @@ class Project(Frozen):
                     raise ValueError(f"'conditions.{task}.{name}.noise' is for audio, which '{task}' does not have")
                 if condition.without is not None and task != "avsr":
                     raise ValueError(f"'conditions.{task}.{name}.without' is for task 'avsr'")
-        _ = self.decoding  # which has rules of its own
+        if self.knows_its_test_corpora:
+            _ = self.decoding  # which has rules of its own
         return self
 
     @property
+    def test_corpora(self) -> list[str]:
+        """Names of the corpora that conditions of any task have."""
+        conditions = [one for named in self.conditions.values() for one in named.values()]
+        return list(dict.fromkeys(one.corpus for one in conditions if one.corpus is not None))
+
+    @property
+    def knows_its_test_corpora(self) -> bool:
+        """Whether the files of these corpora were read."""
+        return set(self.test_corpora) <= set(self.corpora)
+
+    @property
     def decoding(self) -> Decoding:
-        """How every run of the study is decoded."""
-        decoders = self.decoders_of.get(self.scale, self.decoders)
-        return Decoding(decoders=decoders, conditions=self.conditions[self.task])
+        """How every run of the study is decoded.
+
+        The corpora of its conditions must have been read.
+        """
+        assert self.knows_its_test_corpora, "a project is completed by expand.with_test_corpora"
+        decoders, conditions = self.decoders_of.get(self.scale, self.decoders), self.conditions[self.task]
+        named = {one.corpus for one in conditions.values() if one.corpus is not None}
+        corpora = {name: corpus for name, corpus in self.corpora.items() if name in named}
+        return Decoding(decoders=decoders, conditions=conditions, corpora=corpora or None)

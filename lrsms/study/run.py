@@ -225,6 +225,10 @@ class Run(Frozen):
                 f"'task' is {self.task}, of {' and '.join(MODALITIES[self.task])}, but 'model' is of "
                 f"{' and '.join(self.model.modalities)}"
             )
+        if self.corpus.only_tests:
+            raise ValueError(
+                f"corpus '{self.corpus.name}' has a test split alone; nothing trains on it: name it in a condition"
+            )
         if "video" in self.model.modalities and not self.corpus.has_video:
             raise ValueError(f"'task' is {self.task}, but corpus '{self.corpus.name}' has no video; use asr")
         augment, mels = self.train.augment, self.model.mels
@@ -280,3 +284,9 @@ class Run(Frozen):
             "layout": PREPARED_LAYOUT,
         }
         return f"{self.corpus.name}-{digest(identity, 10)}"
+
+
+def prepared_tests(corpus: Corpus, task: Task) -> str:
+    """Name of the folder of the prepared test split that conditions read; runs with any tokenizer share it."""
+    identity = {"corpus": corpus, "split": "test", "modalities": MODALITIES[task], "layout": PREPARED_LAYOUT}
+    return f"{corpus.name}-{digest(identity, 10)}"

@@ -14,7 +14,9 @@ from lrsms.record import hypotheses
 from lrsms.record.record import load_curve, load_outcome, load_run
 from lrsms.record.run_files import OUTCOME, PLAN, SCORES
 from lrsms.record.score import EDITS, counted, read_alignments, read_scores
+from lrsms.record.tested import load_tests
 from lrsms.record.worst import load_worst
+from lrsms.report.comparable import agree_on_tests
 from lrsms.statistics.mapsswe import MatchedPairs, mapsswe
 from lrsms.statistics.stats import Interval, bootstrap_difference
 from lrsms.study.decoding import hypotheses_of
@@ -154,6 +156,7 @@ def errors(a: Side, b: Side, runs: Path) -> dict[Key, Errors]:
         other = b.record / table.name
         if not other.is_file():
             continue
+        agree_on_tests({str(path.parent): load_tests(path) for path in (table, other)}, table.parents[1])
         tables = [read_scores(path) for path in (table, other)]
         letters = [read_alignments(path) for path in (table, other)]
         said = [_said(side, path, runs) for side, path in ((a, table), (b, other))]

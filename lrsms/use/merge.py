@@ -18,6 +18,7 @@ from lrsms.record.record import load_run, parts_of
 from lrsms.record.run_files import OUTCOME, SCORES
 from lrsms.record.score import read_scores
 from lrsms.record.seal import seal_path
+from lrsms.record.tested import load_tests
 from lrsms.report import comparable
 from lrsms.report.results import FILE, load_project
 from lrsms.report.validity.among import Among
@@ -211,9 +212,12 @@ def _check_together(merged: Merged, here: _Side, known: Mapping[str, Decoding]) 
         found = [comparable.noted(name, run, folder) for name, (folder, run) in part.items()]
         remarks += comparable.agree([one for one in found if one is not None], here.records)
         for digest, decoding in known.items():
+            tables = {name: folder / f"scores-{digest}.csv.gz" for name, (folder, _) in part.items()}
+            tested = {name: load_tests(table) for name, table in tables.items() if table.is_file()}
+            remarks += comparable.agree_on_tests(tested, here.records)
             among = Among(here.records)
             for name, (folder, run) in part.items():
-                if (folder / f"scores-{digest}.csv.gz").is_file():
+                if tables[name].is_file():
                     record = read_record(folder, run, decoding)
                     assert record is not None
                     among.add(name, run, record)

@@ -50,7 +50,8 @@ def _config() -> dict[str, Any]:
     """Of ``config.yaml``, which may also say how jobs are executed."""
     content = _described(project.Project.model_json_schema())
     content["properties"] |= _described(local.Execution.model_json_schema())["properties"]
-    return content
+    del content["properties"]["corpora"]  # read from the files that conditions name
+    return _without_unused(content)
 
 
 def _corpus() -> dict[str, Any]:
@@ -60,6 +61,8 @@ def _corpus() -> dict[str, Any]:
         if "kind" in kind.get("properties", {}):
             del kind["properties"]["name"]
             kind["required"].remove("name")
+    beside = content["$defs"]["HeldOut"]["properties"]
+    beside["of"] = {"type": "string", "description": beside["of"]["description"]}
     return {"title": "Corpus"} | content
 
 

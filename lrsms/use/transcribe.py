@@ -15,7 +15,7 @@ from lrsms.data.spelling import normalise
 from lrsms.data.text import Tokenizer
 from lrsms.decoding.beam import search
 from lrsms.decoding.ctc_search import greedy
-from lrsms.decoding.decode import BATCH_FRAMES
+from lrsms.decoding.passes import BATCH_FRAMES
 from lrsms.study.decoding import Decoder
 from lrsms.study.frames import CROP, FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from lrsms.use.alignment import align

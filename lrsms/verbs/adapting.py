@@ -35,7 +35,7 @@ def adaptive(options: argparse.Namespace) -> None:
 
     A later call continues: project.json of the study holds the added seeds, and recorded runs are done.
     """
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     seeds = _added_before(project, options)
     while True:
         passed = subprocess.run(

@@ -13,6 +13,7 @@ from lrsms.execution import local
 from lrsms.study import expand
 from lrsms.study.corpus import Corpus
 from lrsms.study.project import Project
+from lrsms.study.testsets import with_test_corpora
 
 if TYPE_CHECKING:
     import torch
@@ -74,15 +75,19 @@ def on_logs() -> argparse.ArgumentParser:
     return _options(("--runs", Path("results/runs"), "folders of runs"), ("--logs", Path("results/logs"), "other logs"))
 
 
-def read_project(text: str) -> Project:
+def read_project(text: str, config_folder: Path) -> Project:
     """Reads ``--project``: a path, or the content itself, which is a mapping.
+
+    Args:
+        text: what was given.
+        config_folder: where the corpora that conditions name are described.
 
     Raises:
         ValueError: one line: it cannot be read, or it is not a project.
     """
     if not text.lstrip().startswith("{"):
-        return parse(Project, local.without(read_yaml(Path(text))), text)
-    return parse(Project, parse_yaml(text, "--project"), "--project")
+        return with_test_corpora(parse(Project, local.without(read_yaml(Path(text))), text), config_folder)
+    return with_test_corpora(parse(Project, parse_yaml(text, "--project"), "--project"), config_folder)
 
 
 def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Experiment]]:
@@ -93,7 +98,7 @@ def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Exper
     """
     asked = {"study": options.study, "scale": options.scale, "task": options.task, "corpus": options.corpus}
     changes = {key: value for key, value in asked.items() if value is not None}
-    content = read_project(options.project).model_dump(mode="json", exclude_none=True) | changes
+    content = read_project(options.project, options.config_folder).model_dump(mode="json", exclude_none=True) | changes
     project = parse(Project, content, options.project)
     return project, expand.load(project, options.config_folder)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lrsms.base.terminal import say
 from lrsms.base.yamlfile import read_yaml
 from lrsms.study import expand
+from lrsms.study.config_files import named
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 from lrsms.verbs.options import (
@@ -76,7 +77,7 @@ def add(verb: Verb) -> None:
 
 def aggregate(options: argparse.Namespace) -> None:
     """Gathers the records of a study's runs into runs.csv, speakers.csv and pairs.csv, and lists the runs."""
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     experiments = expand.load(project, options.config_folder)
     _aggregate(project, experiments, options.folder, options.selection, options)
 
@@ -96,7 +97,7 @@ def partial(options: argparse.Namespace) -> None:
     from lrsms.report.tables import write as write_tables
     from lrsms.watch.status import write_reasons
 
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     experiments = expand.load(project, options.config_folder)
     aggregate_records(experiments, options.records, options.steptimes, project.decoding, options.folder)
     write_tables(options.folder)
@@ -126,7 +127,7 @@ def claims(options: argparse.Namespace) -> None:
     """Says whether a study's results support each of the paper's findings; writes claims.* beside its tables."""
     from lrsms.report.verdict_table import sentence
 
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     for outcome in _claims(project, options.studies, options.results, options.config_folder):
         say(f"[{outcome.place.folder}] {sentence(outcome)}\n")
 
@@ -142,8 +143,8 @@ def pages(options: argparse.Namespace) -> None:
     """Writes the pages of a study's report: summary, table, plans, provenance and a page for each run."""
     from lrsms.report.pages.write import write
 
-    project = read_project(options.project)
-    question = read_yaml(expand.named(options.config_folder / "studies", project.study, "study")).get("question", "")
+    project = read_project(options.project, options.config_folder)
+    question = read_yaml(named(options.config_folder / "studies", project.study, "study")).get("question", "")
     experiments = expand.load(project, options.config_folder)
     if not (options.folder / "runs.csv").is_file():
         done = sum((options.records / e.name / project.decoding.scores).is_file() for e in experiments if e.trained)
@@ -236,14 +237,14 @@ def _claims(project: Project, studies: list[str], results: Path, config_folder: 
     found = []
     for name in studies or known:
         if name not in known:
-            expand.named(config_folder / "studies", name, "study")
+            named(config_folder / "studies", name, "study")
             raise ValueError(f"{path}: no claim is over study '{name}'; known: {', '.join(known)}")
         place = Place.of(project.model_copy(update={"study": name}))
         folder = results / place.folder
         ours = hypotheses.claims_of(everything, name, project.task)
         decided = outcomes.verdicts(ours, folder, place)
         if decided and (folder / "runs.csv").is_file():
-            question = read_yaml(expand.named(config_folder / "studies", name, "study")).get("question", "")
+            question = read_yaml(named(config_folder / "studies", name, "study")).get("question", "")
             verdict_table.write(decided, folder, question)
         found += decided
     return found

@@ -12,6 +12,7 @@ from lrsms.base.terminal import say
 from lrsms.base.yamlfile import parse_yaml
 from lrsms.study import expand
 from lrsms.study.project import Project
+from lrsms.study.run import MODALITIES, prepared_tests
 from lrsms.training import interrupt
 from lrsms.verbs.options import (
     Verb,
@@ -105,23 +106,29 @@ def add(verb: Verb) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Finds mistakes before the first job, in targets, ranks, decoders and corpora that are not prepared yet."""
-    from lrsms.cost.check import check_corpus, check_runs
+    """Finds mistakes before the first job: in targets, ranks, decoders, and corpora that are not prepared yet."""
+    from lrsms.cost.check import check_apart, check_corpus, check_runs
 
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     experiments = expand.load(project, options.config_folder)
     check_runs(experiments, project.decoding)
     scores = project.decoding.scores
     pending = [e.run for e in experiments if e.trained and not (options.records / e.name / scores).is_file()]
-    for name, corpus in {run.prepared: run.corpus for run in pending}.items():
+    corpora = {run.prepared: run.corpus for run in pending}
+    for name, corpus in corpora.items():
         check_corpus(corpus, corpus_root(project, corpus), options.corpora / name)
+    for tested in (project.decoding.corpora or {}).values() if pending else ():
+        folder, root = options.corpora / prepared_tests(tested, project.task), corpus_root(project, tested)
+        check_corpus(tested, root, folder, tests=True)
+        for trained in {corpus.name: corpus for corpus in corpora.values()}.values():
+            check_apart(trained, corpus_root(project, trained), tested, root)
 
 
 def resolve(options: argparse.Namespace) -> None:
     """Writes the config.json of a run."""
     from lrsms.base.files import write_json
 
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     for experiment in expand.load(project, options.config_folder):
         if experiment.name == options.run:
             return write_json(options.output, experiment.run.model_dump(mode="json", exclude_none=True))
@@ -129,19 +136,29 @@ def resolve(options: argparse.Namespace) -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Reads, checks and tokenizes a corpus into a prepared folder."""
+    """Reads, checks and tokenizes a corpus, or reads and checks the test set of conditions, into a prepared folder."""
     from lrsms.base.progress import progress
     from lrsms.data.prepare import prepare as prepare_corpus
+    from lrsms.data.testsets import prepare_tests
 
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     runs = [experiment.run for experiment in expand.load(project, options.config_folder)]
     run = next((run for run in runs if run.prepared == options.folder.name), None)
-    if run is None:
-        known = dict.fromkeys(str(options.folder.with_name(run.prepared)) for run in runs)
+    tests = {prepared_tests(one, project.task): one for one in (project.decoding.corpora or {}).values()}
+    if run is None and options.folder.name not in tests:
+        known = dict.fromkeys(str(options.folder.with_name(name)) for name in [*(run.prepared for run in runs), *tests])
         raise ValueError(
             f"{options.folder}: no run of study '{project.study}' reads a corpus of this name; "
             f"write {' or '.join(known)}"
         )
+    if run is None:
+        corpus = tests[options.folder.name]
+        with progress(f"prepare {corpus.name}") as show:
+            where = corpus_root(project, corpus), options.folder
+            findings = prepare_tests(corpus, MODALITIES[project.task], *where, options.threads, show)
+        for finding in findings:
+            say(finding, sys.stderr)
+        return
     with progress(f"prepare {run.corpus.name}") as show:
         findings = prepare_corpus(
             run.corpus,
@@ -192,9 +209,13 @@ def decode(options: argparse.Namespace) -> None:
     from lrsms.record.record import load_run
 
     run = load_run(options.folder)
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     prepared = Prepared(options.corpora / run.prepared, corpus_root(project, run.corpus))
-    decode_run(run, prepared, options.folder, options.output, project.decoding, chosen_device(options))
+    tests = {
+        name: Prepared(options.corpora / prepared_tests(corpus, run.task), corpus_root(project, corpus), prepared)
+        for name, corpus in (project.decoding.corpora or {}).items()
+    }
+    decode_run(run, prepared, options.folder, options.output, project.decoding, chosen_device(options), tests)
 
 
 def score(options: argparse.Namespace) -> None:
@@ -210,7 +231,7 @@ def steptime(options: argparse.Namespace) -> None:
     from lrsms.cost.ceiling import ceiling
     from lrsms.cost.steptime import step_time
 
-    experiments = expand.load(read_project(options.project), options.config_folder)
+    experiments = expand.load(read_project(options.project, options.config_folder), options.config_folder)
     experiment = next((e for e in experiments if e.steptime == options.output.stem), None)
     if experiment is None:
         raise ValueError(f"no run of this study has a step time called {options.output.stem}")
@@ -268,8 +289,8 @@ def work(options: argparse.Namespace) -> None:
 
 
 def _project_of_lists(options: argparse.Namespace) -> Project:
-    """The project of ``config.yaml``, as the workflow reads it, with the given roots."""
-    project = read_project(str(options.config_folder / "config.yaml"))
+    """What ``config.yaml`` asks, as the workflow reads it, with the roots that were given."""
+    project = read_project(str(options.config_folder / "config.yaml"), options.config_folder)
     if options.roots is None:
         return project
     return parse(Project, project.model_dump() | {"roots": parse_yaml(options.roots, "--roots")}, "--roots")

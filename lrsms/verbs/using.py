@@ -78,7 +78,11 @@ def transcribe(options: argparse.Namespace) -> None:
     device = chosen_device(options)
     trained = load(options.run, options.corpora, device)
     decoder = chosen_decoder(
-        read_project(options.project), trained.run, options.run, options.decoder, options.length_bonus
+        read_project(options.project, options.config_folder),
+        trained.run,
+        options.run,
+        options.decoder,
+        options.length_bonus,
     )
     about = {"run": options.run.resolve().name, "decoder": options.decoder}
     output = Output(options.format, options.output, options.files, about)
@@ -135,7 +139,7 @@ def export(options: argparse.Namespace) -> None:
 
     trained = load(options.run, options.corpora, torch.device("cpu"))
     chosen = {"scale": trained.run.scale, "task": trained.run.task}
-    decoding = read_project(options.project).model_copy(update=chosen).decoding
+    decoding = read_project(options.project, options.config_folder).model_copy(update=chosen).decoding
     record = options.records / options.run.resolve().name
     export_run(trained, options.folder, record, decoding, options.merged, options.onnx)
     say(f"wrote {options.folder}: {', '.join(sorted(path.name for path in options.folder.iterdir()))}")
@@ -145,7 +149,7 @@ def merge(options: argparse.Namespace) -> None:
     """Brings records of other machines into this clone; it checks each and refuses one that contradicts ours."""
     from lrsms.use.merge import merge as merge_records
 
-    project = read_project(options.project)
+    project = read_project(options.project, options.config_folder)
     scales, tasks = [project.scale, *project.decoders_of], list(project.conditions)
     asked = [project.model_copy(update={"scale": scale, "task": task}) for scale in scales for task in tasks]
     plain = [one.model_copy(update={"decoders_of": {}}) for one in asked]  # for any scale without decoders of its own
@@ -173,7 +177,7 @@ def compare(options: argparse.Namespace) -> None:
     a, b = map(difference.load, folders)
     found = difference.errors(a, b, options.runs)
     asked = {"scale": a.run.scale, "task": a.run.task}
-    decoding = read_project(options.project).model_copy(update=asked).decoding
+    decoding = read_project(options.project, options.config_folder).model_copy(update=asked).decoding
     usual = [(decoder, name) for decoder in reversed(decoding.decoders) for name in decoding.of_split("test")]
     wanted = [
         key

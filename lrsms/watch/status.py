@@ -24,6 +24,7 @@ from lrsms.record.resumed import wrongly_resumed
 from lrsms.record.run_files import OUTCOME
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
+from lrsms.study.run import prepared_tests
 
 State = Literal["done", "running", "failed", "diverged", "missing"]
 STATES: tuple[State, ...] = get_args(State)
@@ -81,16 +82,23 @@ def study_status(experiments: Sequence[Experiment], decoding: Decoding, folders:
         folders: where their files are.
     """
     corpora: dict[str, str] = {}
+
+    def corpus_error(names: Sequence[str]) -> str:
+        for name in names:
+            if name not in corpora:
+                corpora[name] = _corpus_error(name, folders)
+        return next((corpora[name] for name in names if corpora[name]), "")
+
     found = []
     for experiment in experiments:
         if not experiment.trained:
             continue
         status = _status(experiment, decoding, folders)
-        if status.state == "missing" and not status.note:
-            name = experiment.run.prepared
-            if name not in corpora:
-                corpora[name] = _corpus_error(name, folders)
-            status = Status(status.run, status.cell, status.seed, "missing", note=corpora[name])
+        if status.state == "missing":
+            tests = [prepared_tests(one, experiment.run.task) for one in (decoding.corpora or {}).values()]
+            error = corpus_error(tests if status.note else [experiment.run.prepared, *tests])
+            note = "; ".join(text for text in (status.note, error) if text)
+            status = Status(status.run, status.cell, status.seed, "missing", note=note)
         found.append(status)
     return found
 

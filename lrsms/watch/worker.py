@@ -22,13 +22,14 @@ from lrsms.base.files import Held, only_one, write_json
 from lrsms.base.terminal import say
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import SUMMARY, Prepared
+from lrsms.data.testsets import prepare_tests
 from lrsms.decoding.decode import decode
 from lrsms.record.record import load_run, write_record
 from lrsms.record.run_files import CONFIG, OUTCOME
 from lrsms.study.corpus import Corpus
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
-from lrsms.study.run import Run
+from lrsms.study.run import MODALITIES, Run, prepared_tests
 from lrsms.training.interrupt import Interrupted, Stop
 from lrsms.training.loop import train
 from lrsms.watch.kept_results import Goal
@@ -100,8 +101,7 @@ class Worker:
             ValueError: one line: something does not fit, or is not as it was written.
             OSError: a file cannot be written.
         """
-        root = project.roots.get(run.corpus.name)
-        prepared = Prepared(self.results / "corpora" / run.prepared, Path(root) if root else None)
+        prepared = Prepared(self.results / "corpora" / run.prepared, _root(project, run.corpus))
         if not (folder / CONFIG).is_file():
             write_json(folder / CONFIG, run.model_dump(mode="json", exclude_none=True))
         run = load_run(folder)
@@ -112,7 +112,11 @@ class Worker:
         trained = time.monotonic()
         hypotheses = folder / project.decoding.hypotheses
         if not hypotheses.is_file():
-            decode(run, prepared, folder, hypotheses, project.decoding, self.device)
+            tests = {
+                name: Prepared(self.results / "corpora" / prepared_tests(one, run.task), _root(project, one), prepared)
+                for name, one in (project.decoding.corpora or {}).items()
+            }
+            decode(run, prepared, folder, hypotheses, project.decoding, self.device, tests)
         write_record(folder, hypotheses, scores)
         say(f"{folder.name}: trained in {trained - began:.0f} s, decoded in {time.monotonic() - trained:.0f} s")
 
@@ -120,7 +124,7 @@ class Worker:
 def prepare_corpora(
     goals: Sequence[Goal], results: Path, threads: int, babble: Callable[[Project, Corpus], Path | None]
 ) -> None:
-    """Prepares the corpora of what is missing, where they are not there yet.
+    """Prepares the corpora of what is missing, and the test sets of its conditions, where they are not there yet.
 
     Args:
         goals: what is to be made.
@@ -132,25 +136,25 @@ def prepare_corpora(
         ValueError: one line: a corpus cannot be read.
     """
     for goal in goals:
-        scores = goal.project.decoding.scores
-        for experiment in goal.experiments:
-            run = experiment.run
+        project, findings = goal.project, list[str]()
+        scores = project.decoding.scores
+        pending = [e.run for e in goal.experiments if not (results / "records" / e.name / scores).is_file()]
+        for run in pending:
             folder = results / "corpora" / run.prepared
-            recorded = (results / "records" / experiment.name / scores).is_file()
-            if recorded or (folder / SUMMARY).is_file():
-                continue
-            root = goal.project.roots.get(run.corpus.name)
-            findings = prepare(
-                run.corpus,
-                run.tokenizer,
-                run.model.modalities,
-                Path(root) if root else None,
-                folder,
-                threads=threads,
-                babble=babble(goal.project, run.corpus),
-            )
-            for finding in findings:
-                say(finding, sys.stderr)
+            if not (folder / SUMMARY).is_file():
+                what = run.corpus, run.tokenizer, run.model.modalities, _root(project, run.corpus), folder
+                findings += prepare(*what, threads=threads, babble=babble(project, run.corpus))
+        for corpus in (project.decoding.corpora or {}).values() if pending else ():
+            folder = results / "corpora" / prepared_tests(corpus, project.task)
+            if not (folder / SUMMARY).is_file():
+                findings += prepare_tests(corpus, MODALITIES[project.task], _root(project, corpus), folder, threads)
+        for finding in findings:
+            say(finding, sys.stderr)
+
+
+def _root(project: Project, corpus: Corpus) -> Path | None:
+    root = project.roots.get(corpus.name)
+    return Path(root) if root else None
 
 
 def several(count: int, arguments: Sequence[str], seconds: float) -> bool:

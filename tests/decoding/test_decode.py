@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lrsms.data.prepared import Prepared
-from lrsms.decoding import decode as decoding_module
+from lrsms.decoding import passes
 from lrsms.decoding.decode import decode, load_trained
 from lrsms.record.score import HYPOTHESIS_KEYS
 from lrsms.study.decoding import Condition, Decoding
@@ -67,8 +67,8 @@ def test_a_reference_that_nobody_can_spell_is_decoded_and_kept_as_it_is(
 
 def test_hypotheses_do_not_depend_on_the_decoding_batch(trained, make_run, prepared, decoding, tmp_path, monkeypatch):
     written = []
-    for frames in (1, 150, decoding_module.BATCH_FRAMES):
-        monkeypatch.setattr(decoding_module, "BATCH_FRAMES", frames)
+    for frames in (1, 150, passes.BATCH_FRAMES):
+        monkeypatch.setattr(passes, "BATCH_FRAMES", frames)
         path = tmp_path / f"{frames}.jsonl"
         decode(make_run(), prepared, trained, path, decoding, CPU)
         written.append(sorted(path.read_text(encoding="utf-8").splitlines()))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from small import AUDIOVISUAL, SIZE, VISUAL, small_inputs, small_recognizer, small_video
 
-from lrsms.decoding import decode as decoding_module
+from lrsms.decoding import passes
 from lrsms.decoding.decode import decode
 from lrsms.models.recognizer import Recognizer
 from lrsms.record.losses import load_losses
@@ -79,14 +79,14 @@ def found(trained: Path, make_run, prepared, decoding, tmp_path_factory) -> dict
     """What decoding wrote of two conditions, by the frames of a batch."""
     conditions = {"seen": Condition(split="valid"), "unseen": Condition(split="test")}
     tables = {}
-    before = decoding_module.BATCH_FRAMES
+    before = passes.BATCH_FRAMES
     for frames in (1, 150, before):
-        decoding_module.BATCH_FRAMES = frames
+        passes.BATCH_FRAMES = frames
         path = tmp_path_factory.mktemp("decoded") / "out.jsonl"
         asked = Decoding(decoders={"greedy": decoding.decoders["greedy"]}, conditions=conditions)
         decode(make_run(), prepared, trained, path, asked, CPU)
         tables[frames] = load_losses(path)
-    decoding_module.BATCH_FRAMES = before
+    passes.BATCH_FRAMES = before
     return tables
 
 

@@ -80,6 +80,6 @@ def test_no_setting_of_the_execution_is_part_of_a_run(tmp_path: Path) -> None:
     content = CONFIG.joinpath("config.yaml").read_text()
     file = tmp_path / "config.yaml"
     file.write_text(f"{content}\ngpus: 4\ngres: gpu:a100\nslurm_account: mine\n")
-    asked = read_project(str(file))
+    asked = read_project(str(file), CONFIG)
     assert asked == parse(Project, read_yaml(CONFIG / "config.yaml"), "config.yaml")
     assert [one.name for one in expand.load(asked, CONFIG)]

@@ -11,7 +11,7 @@ import torch
 
 from lrsms.base.strict import parse
 from lrsms.base.yamlfile import read_yaml
-from lrsms.decoding import decode as decoding_module
+from lrsms.decoding import passes
 from lrsms.decoding.decode import decode
 from lrsms.record.bonus import Choice, bonus_path, load_choices, write_choices
 from lrsms.record.record import write_record
@@ -73,7 +73,7 @@ def test_only_the_chosen_search_counts_in_its_times(tried):
 
 def test_nothing_of_the_test_split_is_decoded_before_the_choice(trained, make_run, prepared, tmp_path, monkeypatch):
     splits, chosen_after = [], []
-    load, choose = decoding_module.condition_batch, decoding_module._choose
+    load, choose = passes.condition_batch, passes.choose
 
     def noted(prepared_, members, condition):
         splits.append(condition.split)
@@ -83,8 +83,8 @@ def test_nothing_of_the_test_split_is_decoded_before_the_choice(trained, make_ru
         chosen_after.append(set(splits))
         return choose(*arguments)
 
-    monkeypatch.setattr(decoding_module, "condition_batch", noted)
-    monkeypatch.setattr(decoding_module, "_choose", choosing)
+    monkeypatch.setattr(passes, "condition_batch", noted)
+    monkeypatch.setattr(passes, "choose", choosing)
     decoding = Decoding(decoders={"beam": beam(GRID)}, conditions=CONDITIONS)
     decode(make_run(), prepared, trained, tmp_path / "hypotheses-1.jsonl", decoding, CPU)
     assert chosen_after == [{"valid"}]

@@ -38,3 +38,21 @@ def test_no_command_hides_why_it_failed() -> None:
     assert "--quiet all" not in makefile
     for target in ("report", "regenerate"):
         assert all("watch" in asked for asked in commands(target))
+
+
+def test_clean_says_what_it_removes_and_what_stays_before_it_does(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for run in ("one", "two"):
+        (tmp_path / "results/runs" / run).mkdir(parents=True)
+        (tmp_path / "results/runs" / run / "weights.safetensors").write_bytes(bytes(1000))
+    (tmp_path / "results/records/one").mkdir(parents=True)
+    for flag in (["--dry-run"], []):
+        done = subprocess.run(["make", "clean", *flag], cwd=tmp_path, capture_output=True, text=True, check=True)
+    *said, removal = done.stdout.splitlines()
+    assert removal == "rm -rf results/runs results/corpora results/logs .snakemake"
+    assert [line.split("\t")[1] for line in said if "\t" in line] == [
+        "results/runs",
+        *(f"{name} (not there)" for name in ("results/corpora", "results/logs", ".snakemake")),
+    ]
+    assert "the weights of 2 runs" in done.stdout and "These stay: results/records" in done.stdout
+    assert not (tmp_path / "results/runs").exists() and (tmp_path / "results/records/one").is_dir()

@@ -21,7 +21,10 @@ from lrsms.base.strict import parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.report.figures.names import noise_curves, shown_conditions
 from lrsms.study import expand
+from lrsms.study.config_files import load_corpus
+from lrsms.study.corpus import HeldOut
 from lrsms.study.project import Project
+from lrsms.study.testsets import with_test_corpora
 
 ROOT = Path(__file__).parents[2]
 SHIPPED_CONFIG = ROOT / expand.CONFIG_FOLDER
@@ -250,6 +253,8 @@ def test_the_study_and_the_conditions_of_the_docs_are_valid(tmp_path: Path) -> N
     pages = "".join((ROOT / "docs" / name).read_text() for name in ("studies.md", "data.md"))
     blocks = [block for language, block in _BLOCK.findall(pages) if language == "yaml"]
     (conditions,) = (block for block in blocks if block.startswith("conditions:"))
+    (larger,) = (block for block in blocks if block.startswith("# workflow/config/config.yaml"))
+    (held_out,) = (block for block in blocks if block.startswith("# workflow/config/corpora/commands_test.yaml"))
     (ranks,) = (block for block in blocks if block.startswith("# workflow/config/studies/ranks.yaml"))
     folder = shutil.copytree(SHIPPED_CONFIG, tmp_path / "config")
     (folder / "studies/ranks.yaml").write_text(ranks)
@@ -257,6 +262,14 @@ def test_the_study_and_the_conditions_of_the_docs_are_valid(tmp_path: Path) -> N
     project = parse(Project, content | yaml.safe_load(conditions), "docs/data.md")
     assert len(expand.load(project, folder)) == (1 + 2 * 3 * 2) * 3
     assert [name for name, condition in project.decoding.conditions.items() if condition.without] == ["lips_only"]
+    asked = parse(Project, content | yaml.safe_load(larger) | {"task": "asr"}, "docs/studies.md")
+    corpora = with_test_corpora(asked, folder).decoding.corpora
+    shown = yaml.safe_load(held_out)
+    assert corpora is not None and corpora["commands_test"] == parse(
+        HeldOut,
+        shown | {"name": "commands_test", "of": load_corpus("commands", folder).model_dump(mode="json")},
+        "docs",
+    )
 
 
 @pytest.mark.slow

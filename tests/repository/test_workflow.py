@@ -68,6 +68,76 @@ def test_a_decoder_setting_only_decodes(study: Path) -> None:
     assert planned(study) == {"decode": 2, "score": 2, "aggregate": 1, "tables": 1, "figures": 1}
 
 
+def add_a_test_set(study: Path) -> None:
+    """A condition with a test set of its own, and the same in noise."""
+    corpus = "kind: held_out\nof: small\ntest: 8\ntest_voices: 4\n"
+    (study / "workflow/config/corpora/more.yaml").write_text(corpus)
+    new = "    large: {corpus: more}\n    large_0dB: {corpus: more, noise: babble, snr: 0}\n"
+    edit(study, "config.yaml", "  asr:\n    valid: {split: valid}\n", f"  asr:\n    valid: {{split: valid}}\n{new}")
+
+
+ADDED = {"decode": 2, "score": 2, "aggregate": 1, "tables": 1, "figures": 1}
+
+
+def test_a_condition_with_a_test_set_of_its_own_prepares_and_decodes_and_trains_nothing(study: Path) -> None:
+    add_a_test_set(study)
+    assert planned(study) == {"prepare": 1, **ADDED}
+
+
+def test_a_corpus_that_was_deleted_does_not_have_its_runs_trained_again(study: Path) -> None:
+    """Decoding says how to bring it back, and to bring it back is all that is done then."""
+    add_a_test_set(study)
+    corpus = next((study / "results/corpora").glob("small-*")) / "corpus.json"
+    shutil.rmtree(study / "results/corpora")
+    assert planned(study) == {"prepare": 1, **ADDED}
+    assert planned(study, str(corpus.relative_to(study))) == {"prepare": 1}
+
+
+def test_recorded_runs_whose_weights_are_gone_are_said_to_be_trained_again(study: Path) -> None:
+    add_a_test_set(study)
+    assert "trained again" not in snakemake(study, "--dry-run").stderr
+    shutil.rmtree(study / "results/runs")
+    done = snakemake(study, "--dry-run")
+    assert (
+        "warning: 2 recorded runs are to be decoded otherwise, but their weights are gone: they would be" in done.stderr
+    )
+    assert planned(study)["train"] == 2
+
+
+@pytest.mark.slow
+def test_what_was_scored_under_other_conditions_stays_when_one_is_added(study: Path) -> None:
+    """Its hypotheses and its score table, which is what the earlier choice of conditions is read from again."""
+    runs = sorted((study / "results/runs").iterdir())
+    earlier = {run: next(run.glob("hypotheses-*.jsonl")) for run in runs}
+    kept = [*(study / "results/records").rglob("scores-*"), *(run / "weights.safetensors" for run in runs)]
+    before = {path: path.read_bytes() for path in kept}
+    add_a_test_set(study)
+    done = snakemake(study)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path: path.read_bytes() for path in kept} == before
+    for run, old in earlier.items():
+        (new,) = set(run.glob("hypotheses-*.jsonl")) - {old}
+        lines, known = new.read_text().splitlines(), old.read_text().splitlines()
+        added = [json.loads(line) for line in lines if line not in set(known)]
+        assert len(lines) == len(known) + len(added) and len(added) == 2 * 2 * 8
+        assert {row["condition"] for row in added} == {"large", "large_0dB"}
+        assert "32/32 (100%)" in (run / "decode.log").read_text()
+    assert planned(study) == {}
+    shutil.copy(ROOT / "workflow/config/config.yaml", study / "workflow/config")
+    assert planned(study) == {"aggregate": 1, "tables": 1, "figures": 1}
+
+
+def test_a_test_set_that_shares_voices_stops_before_any_job(study: Path) -> None:
+    add_a_test_set(study)
+    other = (study / "workflow/config/corpora/small.yaml").read_text() + "seed: 2\n"
+    (study / "workflow/config/corpora/other.yaml").write_text(other)
+    corpus = "kind: held_out\nof: other\ntest: 96\ntest_voices: 96\n"
+    (study / "workflow/config/corpora/more.yaml").write_text(corpus)
+    done = snakemake(study)
+    last = (done.stdout + done.stderr).strip().splitlines()[-1]
+    assert done.returncode != 0 and last.startswith("error: corpus 'more', a test set: shares voice '"), last
+
+
 def test_a_comment_in_a_study_runs_nothing(study: Path) -> None:
     edit(study, "studies/scratch.yaml", "grids:", "# as in the paper\ngrids:")
     assert planned(study) == {}

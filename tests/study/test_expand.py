@@ -11,6 +11,7 @@ import pytest
 from lrsms.base.strict import canonical_json, parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.study import expand, fields
+from lrsms.study.config_files import load_corpus
 from lrsms.study.fields import difference, overlay
 from lrsms.study.project import Project
 
@@ -226,7 +227,7 @@ def test_a_wrong_corpus_file_is_refused(tmp_path, content, message):
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora/mine.yaml").write_text(content)
     with pytest.raises(ValueError, match=message) as caught:
-        expand.load_corpus("mine", tmp_path)
+        load_corpus("mine", tmp_path)
     assert "mine.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -239,6 +240,10 @@ def test_the_shipped_presets_and_corpora_are_all_valid():
     base = read_yaml(SHIPPED / "config.yaml")
     for scale, corpus in itertools.product(scales, corpora):
         project = parse(Project, base | {"scale": scale, "corpus": corpus}, "config.yaml")
+        if load_corpus(corpus, SHIPPED).only_tests:
+            with pytest.raises(ValueError, match=f"corpus '{corpus}' has a test split alone"):
+                expand.load(project, SHIPPED)
+            continue
         assert any(experiment.cell == "dense" for experiment in expand.load(project, SHIPPED)), (scale, corpus)
 
 

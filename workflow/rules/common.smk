@@ -17,6 +17,7 @@ from lrsms.execution.local import gres_of, num_gpus
 from lrsms.report import claims, results, sums
 from lrsms.report.figures import names
 from lrsms.study import expand as studies
+from lrsms.study import testsets
 from lrsms.study.project import Project
 
 WHERE = "workflow/config/config.yaml or --config"
@@ -26,7 +27,8 @@ if LOOK is not None:
     config["seeds"] = json.loads(LOOK)
 try:
     EXECUTION = local.load(config, studies.CONFIG_FOLDER, WHERE)
-    PROJECT = strict.parse(Project, local.without(config), WHERE)
+    asked = strict.parse(Project, local.without(config), WHERE)
+    PROJECT = testsets.with_test_corpora(asked, studies.CONFIG_FOLDER)
     EXPERIMENTS = {experiment.name: experiment for experiment in studies.load(PROJECT)}
     DECODING = PROJECT.decoding
     CLAIMS = claims.claims_of(claims.load(studies.CONFIG_FOLDER / claims.FILE), PROJECT.study, PROJECT.task)
@@ -67,6 +69,10 @@ RESULTS = f"results/{STUDY}"
 FIGURES = f"figures/{STUDY}"
 
 
+# What conditions are tested on that name a corpus of their own: no part of what runs are.
+TESTS = [f"results/corpora/{name}/corpus.json" for name in testsets.prepared_folders(PROJECT)]
+
+
 def scores(name):
     """The score table of a run's record, which all rules before the report work towards."""
     return f"results/records/{name}/{DECODING.scores}"
@@ -87,16 +93,43 @@ DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
 FROM_RECORDS = {"pages", "regenerate"}
 
 
-wildcard_constraints:
-    run="[^/]+" if len(PENDING) == len(EXPERIMENTS) else f"[^/]+-(?:{DIGESTS})",
-    prepared=r"[A-Za-z0-9_.]+-[0-9a-f]{10}",
-    steptime=r"[A-Za-z0-9_.-]+",
-
-
 def from_records():
     """Whether all targets are made from records alone."""
     asked = set(workflow.dag_settings.targets)
     return bool(asked) and asked <= FROM_RECORDS
+
+
+def warn_of_lost_weights():
+    """Says which recorded runs would be trained again, since without weights they cannot be decoded otherwise.
+
+    A dry run says it too, whose targets are only known from the command line.
+    """
+    asked = set(sys.argv[1:])
+    files = {target for target in asked if target.startswith("results/records/")}
+    lost = [
+        name
+        for name in PENDING
+        if not asked & FROM_RECORDS
+        and (not files or scores(name) in files)
+        and not Path(f"results/runs/{name}/run.json").is_file()
+        and any(Path(f"results/records/{name}").glob("scores-*.csv.gz"))
+    ]
+    if lost:
+        print(
+            f"warning: {len(lost)} recorded runs are to be decoded otherwise, but their weights are gone: they would be"
+            f" trained again, and their records replaced (the first is {lost[0]})",
+            file=sys.stderr,
+        )
+
+
+if workflow.is_main_process:
+    warn_of_lost_weights()
+
+
+wildcard_constraints:
+    run="[^/]+" if len(PENDING) == len(EXPERIMENTS) else f"[^/]+-(?:{DIGESTS})",
+    prepared=r"[A-Za-z0-9_.]+-[0-9a-f]{10}",
+    steptime=r"[A-Za-z0-9_.-]+",
 
 
 def check_study():

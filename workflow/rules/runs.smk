@@ -41,9 +41,11 @@ rule train:
         " $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
+# The runs' own corpus is no input: one that was deleted and prepared again would have them trained again.
 rule decode:
     input:
-        "results/runs/{run}/run.json",
+        run="results/runs/{run}/run.json",
+        tests=ancient(TESTS),
     output:
         f"results/runs/{{run}}/{DECODING.hypotheses}",
     log:
@@ -60,7 +62,7 @@ rule decode:
         threads=verb_threads("decode"),
     shell:
         "python -m lrsms decode --project {params.project:q} --threads {params.threads} --device {params.device}"
-        " $(dirname {input:q}) {output:q} 2>&1 | tee {log:q}"
+        " $(dirname {input.run:q}) {output:q} 2>&1 | tee {log:q}"
 
 
 rule score:

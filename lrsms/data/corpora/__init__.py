@@ -6,6 +6,7 @@ folder share ``folder.py``.
 """
 
 import importlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +27,11 @@ def utterances(corpus: Corpus, root: Path | None, rendered: Path) -> Iterator[Ut
     """
     module = importlib.import_module(f"{__name__}.{corpus.kind}")
     return module.utterances(corpus, root, rendered)
+
+
+def tests(corpus: Corpus, root: Path | None, rendered: Path) -> Iterator[Utterance]:
+    """Likewise, those of the test split; nothing else is rendered."""
+    everything = utterances(corpus, root, rendered)
+    if corpus.rendered:  # test first
+        return itertools.takewhile(lambda utterance: utterance.split == "test", everything)
+    return iter([utterance for utterance in everything if utterance.split == "test"])

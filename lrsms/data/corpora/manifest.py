@@ -25,9 +25,13 @@ def utterances(corpus: Manifest, root: Path | None, rendered: Path) -> Iterator[
     folder = corpus_folder(corpus.name, root, FILE)
     rows = read_tsv(folder / FILE, COLUMNS, spreadsheet=True)
     listed = [_utterance(folder, row, corpus.box) for row in rows]
-    for split in SPLITS:
+    needed = SPLITS if corpus.only is None else (corpus.only,)
+    for split in needed:
         if all(utterance.split != split for utterance in listed):
-            raise ValueError(f"{folder / FILE}: no utterance of split '{split}'; {', '.join(SPLITS)} are all needed")
+            all_ = (
+                f"{', '.join(needed)} are all needed" if needed[1:] else f"'only' of corpus '{corpus.name}' is {split}"
+            )
+            raise ValueError(f"{folder / FILE}: no utterance of split '{split}'; {all_}")
     _refuse_shared_files(rows, listed)
     return iter(listed)
 

@@ -77,7 +77,7 @@ def utterances(corpus: Synthetic, root: Path | None, rendered: Path) -> Iterator
     Raises:
         ValueError: more voices or sentences asked than there are (at the call, before anything is rendered).
     """
-    return _render(corpus, script(corpus), rendered)
+    return render(corpus, script(corpus), rendered)
 
 
 def script(corpus: Synthetic) -> list[Line]:
@@ -143,15 +143,21 @@ def voices_by_split(corpus: Synthetic) -> dict[str, list[Voice]]:
     return voices
 
 
+def variant_of(speaker: str) -> str:
+    """The variant (larynx and mouth) of a voice, from its name."""
+    return speaker.split("_")[1]
+
+
 def _shuffled(names: tuple[str, ...], rng: Random) -> list[str]:
     # Random.shuffle's values may change between versions of Python, those of random() do not.
     return sorted(names, key=lambda _: rng.random())
 
 
-def _render(corpus: Synthetic, lines: list[Line], rendered: Path) -> Iterator[Utterance]:
+def render(corpus: Synthetic, lines: Sequence[Line], rendered: Path) -> Iterator[Utterance]:
+    """Renders utterances with the grammar, noise and seed of a corpus, as ``utterances`` does; see there."""
     source = grammar.grammar(corpus.grammar)
     noises: dict[str, np.ndarray] = {}
-    for split in _VARIANTS_SET_ASIDE:
+    for split in dict.fromkeys(line.split for line in lines):
         (rendered / split).mkdir(parents=True, exist_ok=True)
         if corpus.snr is not None:
             noises[split] = pink_noise(_NOISE_SAMPLES, stream_seed(corpus.seed, "synthetic", "noise", split))

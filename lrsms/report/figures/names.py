@@ -78,20 +78,22 @@ def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[fl
         For each kind of noise, two or more pairs of ratio in dB and name of condition, rising. The condition without
         noise, if there is one, comes last, with ratio None.
     """
-    curves: dict[tuple[str, str | None, str], list[tuple[float | None, str]]] = defaultdict(list)
+    curves: dict[tuple[str, str | None, str, str | None], list[tuple[float | None, str]]] = defaultdict(list)
     for name, condition in conditions.items():
         if condition.noise is not None:
-            curves[condition.noise, condition.without, condition.split].append((condition.snr, name))
+            key = condition.noise, condition.without, condition.split, condition.corpus
+            curves[key].append((condition.snr, name))
     found = {}
-    for (noise, absent, split), levels in curves.items():
+    for (noise, absent, split, corpus), levels in curves.items():
         rising = sorted(levels, key=lambda level: level[0] or 0)
         clean = [
             (None, name)
             for name, one in conditions.items()
-            if one.noise is None and (one.without, one.split) == (absent, split)
+            if one.noise is None and (one.without, one.split, one.corpus) == (absent, split, corpus)
         ]
         if len(rising) + len(clean) > 1:
-            found[f"{noise} noise{f', without {absent}' if absent else ''}"] = [*rising, *clean[:1]]
+            told = f"{noise} noise{f' on {corpus}' if corpus else ''}{f', without {absent}' if absent else ''}"
+            found[told] = [*rising, *clean[:1]]
     return found
 
 

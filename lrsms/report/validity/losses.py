@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrsms.report.validity.values import remedy_of
+from lrsms.study.decoding import Decoding
 from lrsms.study.run import Run
 
 _MOST_TOKENS = 10**7
@@ -14,14 +15,15 @@ _MOST_NATS = 1e9
 """Largest loss of one utterance. A million tokens, each with the least probability of float32, have 1e8."""
 
 
-def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run) -> None:
-    """Checks that every scored utterance has losses once under every condition, with as many tokens under each.
+def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run, decoding: Decoding) -> None:
+    """Every scored utterance has its losses under every condition once, and as many tokens under each of one corpus.
 
     Args:
         path: path of the table.
         table: its content, from ``load_losses``.
         scores: the score table, already checked; a diverged run has no rows in either.
         run: the run.
+        decoding: which conditions name a corpus of their own.
 
     Raises:
         ValueError: one line.
@@ -45,7 +47,8 @@ def check_losses(path: Path, table: pd.DataFrame, scores: pd.DataFrame, run: Run
     for fault, rows in faults.items():
         if rows.any():
             raise _fault(path, both[rows].iloc[0], fault)
-    if (unlike := both.groupby("id")["tokens"].transform("nunique") > 1).any():
+    corpora = both["condition"].map({name: one.corpus or "" for name, one in decoding.conditions.items()})
+    if (unlike := both.groupby([corpora, "id"])["tokens"].transform("nunique") > 1).any():
         raise _fault(path, both[unlike].iloc[0], "has other tokens than under another condition")
 
 

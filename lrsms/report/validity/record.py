@@ -16,6 +16,7 @@ from lrsms.record.record import PARTS, load_curve, parts_of
 from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.record.run_files import CURVE, SPECTRA, losses_path
 from lrsms.record.score import read_scores
+from lrsms.record.tested import ScoredOn, load_tests, refuse_incomplete
 from lrsms.record.worst import Words, load_worst, worst_path
 from lrsms.report.validity.course import check_absent, check_curve, check_spectra
 from lrsms.report.validity.losses import check_losses
@@ -39,7 +40,8 @@ class Record:
         times: how long decoding took (see `lrsms.record.decoding_times`); empty where that is unknown.
         words: words of the worst utterances (see `lrsms.record.worst`); empty where none are kept.
         vocabulary: size V.
-        choices: for each decoder with a list of length bonuses, the chosen one (see `lrsms.record.bonus`).
+        choices: by decoder that has a list of length bonuses, the one chosen on validation (see `lrsms.record.bonus`).
+        tested: the test sets of conditions that name a corpus of their own (see `lrsms.record.tested`).
     """
 
     plan: dict[str, Any]
@@ -51,6 +53,7 @@ class Record:
     words: Words
     vocabulary: int
     choices: Mapping[str, Choice]
+    tested: Mapping[str, ScoredOn]
 
 
 def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
@@ -84,7 +87,7 @@ def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
     check_scores(scores_path, scores, run, decoding, outcome["status"])
     losses = load_losses(scores_path)
     if losses is not None:
-        check_losses(losses_path(scores_path), losses, scores, run)
+        check_losses(losses_path(scores_path), losses, scores, run, decoding)
     if (curve := load_curve(folder)) is not None:
         check_curve(folder / CURVE, curve, run, outcome)
     if outcome["status"] != "finished":
@@ -101,5 +104,7 @@ def read(folder: Path, run: Run, decoding: Decoding) -> Record | None:
     if outcome["status"] == "finished":
         choices = load_choices(scores_path, decoding)
         check_choices(bonus_path(scores_path), choices, scores, decoding)
+    tested = load_tests(scores_path, decoding)
+    refuse_incomplete(scores_path, tested, zip(scores["decoder"], scores["condition"], strict=True))
     seal.check(scores_path, parts_of(scores_path), remedy_of(scores_path))
-    return Record(plan, outcome, scores, losses, curve, times, words, size, choices)
+    return Record(plan, outcome, scores, losses, curve, times, words, size, choices, tested)

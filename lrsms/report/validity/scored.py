@@ -13,7 +13,6 @@ from lrsms.record.worst import Words, aligned_words
 from lrsms.report.paired import Key
 from lrsms.report.validity.outcome import MOST_SECONDS
 from lrsms.report.validity.values import Fields, remedy_of
-from lrsms.study.corpus import Synthetic
 from lrsms.study.decoding import Decoding
 from lrsms.study.run import Run
 
@@ -24,7 +23,7 @@ Row = tuple[Any, ...]
 
 
 def check_scores(path: Path, table: pd.DataFrame, run: Run, decoding: Decoding, status: str) -> None:
-    """Checks that every decoder scored every utterance of every condition once; a split has the same in each.
+    """Every decoder scored every utterance of every condition once, and conditions of one test set have the same.
 
     Args:
         path: path of the table.
@@ -82,26 +81,28 @@ def _check_counts(path: Path, table: pd.DataFrame, run: Run) -> None:
 
 
 def _check_utterances(path: Path, parts: Mapping[Key, Sequence[Row]], run: Run, decoding: Decoding) -> None:
-    """Checks that an utterance has one reference and speaker for all decoders and all conditions of a split."""
-    spoken: dict[str, dict[str, Row]] = {}
+    """References and speakers of an utterance are the same by every decoder and under every condition of a split."""
+    spoken: dict[tuple[str, str], dict[str, Row]] = {}
     for key, rows in parts.items():
-        split = decoding.conditions[key[1]].split
         utterances = {row[0]: row for row in rows}
         if len(utterances) < len(rows):
             twice = next(row[0] for number, row in enumerate(rows) if row[0] in {r[0] for r in rows[:number]})
             raise _fault(path, twice, key, "is given twice")
-        first = spoken.setdefault(split, utterances)
+        name, split = decoding.test_set_of(key[1])
+        first = spoken.setdefault((name, split), utterances)
         if utterances != first:
-            name = min(set(first.items()) ^ set(utterances.items()))[0]
-            absent = "lacks" if name not in utterances else "has another reference or speaker of" * (name in first)
+            one = min(set(first.items()) ^ set(utterances.items()))[0]
+            absent = "lacks" if one not in utterances else "has another reference or speaker of" * (one in first)
             raise ValueError(
-                f"{path}: decoder '{key[0]}' under condition '{key[1]}' {absent or 'alone has'} utterance '{name}' of "
+                f"{path}: decoder '{key[0]}' under condition '{key[1]}' {absent or 'alone has'} utterance '{one}' of "
                 f"the {split} split; {remedy_of(path)}"
             )
-    for name, found in spoken.items():
-        if isinstance(run.corpus, Synthetic) and len(found) > (most := getattr(run.corpus, name)):
+    for (name, split), found in spoken.items():
+        corpus = (decoding.corpora or {})[name] if name else run.corpus
+        if corpus.rendered and len(found) > (most := getattr(corpus, split)):
             raise ValueError(
-                f"{path}: {len(found)} utterances of the {name} split, but its corpus has {most}; {remedy_of(path)}"
+                f"{path}: {len(found)} utterances of the {split} split, but corpus '{corpus.name}' has {most}; "
+                f"{remedy_of(path)}"
             )
 
 

@@ -10,7 +10,8 @@ import pytest
 from lrsms.base.strict import Frozen, canonical_json, parse
 from lrsms.data import corpora
 from lrsms.data.corpora.folder import unique_id
-from lrsms.study import corpus, expand
+from lrsms.study import corpus
+from lrsms.study.config_files import load_corpus
 
 
 class Holder(Frozen):
@@ -28,8 +29,8 @@ def test_every_kind_has_its_file(kind):
 
 @pytest.mark.parametrize("path", sorted((SHIPPED / "corpora").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_corpora_are_valid_and_without_a_root_say_how_to_give_it(path, tmp_path):
-    settings = expand.load_corpus(path.stem, SHIPPED)
-    if settings.kind == "synthetic":
+    settings = load_corpus(path.stem, SHIPPED)
+    if settings.rendered:
         return
     with pytest.raises(ValueError, match=rf"^roots\.{path.stem}: not set; give .* --config roots='{{{path.stem}: "):
         corpora.utterances(settings, None, tmp_path)
@@ -49,9 +50,7 @@ def test_ids_are_numbered_past_those_that_are_taken():
     assert taken == {"a", "a.2", "a.3", "a.4", "b_c___"}
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in get_args(get_args(corpus.Corpus)[0]) if kind is not corpus.Synthetic]
-)
+@pytest.mark.parametrize("kind", [kind for kind in get_args(get_args(corpus.Corpus)[0]) if not kind.rendered])
 def test_every_corpus_of_recordings_may_say_how_short_they_may_be(kind):
     assert kind.model_fields["min_duration"].default is None
 
