@@ -6,7 +6,7 @@ The folder holds
 - ``audio.npy``, ``video.npy`` and ``checksums.tsv`` (see ``stored.py``);
 - or, of a corpus that is read in place, ``sources.tsv`` (see ``inplace.py``). It is part of no hash of the content;
 - ``babble.npy``: noise to be mixed into what is heard;
-- ``tokenizer.json`` or ``tokenizer.model``;
+- ``tokenizer.json``, ``tokenizer.model`` or ``tokenizer.units.json``;
 - ``corpus.json``: the two configs, hashes, counts by split, the utterances that were skipped and why, how many by
   split, and notes on those that were not.
 """

@@ -131,7 +131,7 @@ def write_record(folder: Path, decoded: Path, scores: Path) -> None:
     if (folder / SPECTRA).is_file():
         write_atomically(record / SPECTRA, (folder / SPECTRA).read_bytes())
     metrics, timings = folder / "metrics.jsonl", folder / "timings.jsonl"
-    if metrics.is_file() and timings.is_file():
+    if metrics.is_file() and timings.is_file() and trained.get("steps") != 0:  # of no steps there is no course
         write_curve(record / CURVE, training_curve(metrics, timings))
     for beside in (times_path, bonus_path, losses_path):
         if beside(decoded).is_file():

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lrsms.base.strict import Frozen
-from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, named_method, one_of
+from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, discards_matrix, named_method, one_of
 from lrsms.study.method import Method
 
 
@@ -40,6 +40,23 @@ class LowRank(Frozen):
     def acting_method(self) -> Method:
         """The method, plain low rank included."""
         return self.method or PLAIN
+
+    def refuse_start(self) -> None:
+        """Refuses to begin from trained weights (``init_from``) where the factors would have nothing of them.
+
+        Raises:
+            ValueError: one line.
+        """
+        if discards_matrix(self.init):
+            raise ValueError(
+                f"'lowrank.init' is '{self.init}', whose factors would have nothing of the matrices of 'init_from'; use"
+                " 'spectral'"
+            )
+        if self.acting_method.discards_matrix:
+            raise ValueError(
+                f"'lowrank.method' is '{self.acting_method}', whose factors would have nothing of the matrices of"
+                " 'init_from'; use another method"
+            )
 
     @model_validator(mode="after")
     def _fits_its_method(self) -> Self:

@@ -58,6 +58,8 @@ class Method(Frozen):
     and shape does. False: the optimizer is built anew."""
     own_start: ClassVar[str] = ""
     """How the matrices start, where ``lowrank.init`` has no say: ends "but method 'cola' ..."."""
+    discards_matrix: ClassVar[bool] = False
+    """Whether what the method starts with has nothing of the dense matrix. Then it cannot start from trained ones."""
     decays_factors: ClassVar[bool] = False
     """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
     no decay, and hold under ``LEFT`` the one that they would have had."""

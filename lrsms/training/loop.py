@@ -36,6 +36,7 @@ from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import metric_of
 from lrsms.record.run_files import PLAN, SPECTRA, WEIGHTS, run_title
+from lrsms.record.start import STARTS
 from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors
 from lrsms.training.distributed import Ranks
@@ -59,6 +60,7 @@ def train(
     ranks: Ranks | None = None,
     stop: Stop = never,
     graphs: bool = False,
+    starts: Path = STARTS,
 ) -> None:
     """Trains a run, from its last checkpoint if there is one; a run that has ended is left as it is.
 
@@ -71,20 +73,29 @@ def train(
         ranks: the processes that train it together, each of which calls this; None: this one alone.
         stop: whether to end early, with a checkpoint.
         graphs: whether steps are CUDA graphs, which changes how fast the run is trained and not what it is.
+        starts: folders with weights that runs begin from, for one that has ``init_from``.
 
     Raises:
         Interrupted: ``stop`` asked for it; another call goes on where this one ended.
-        ValueError: the corpus and the run do not fit, the run was begun on other data, or it is too large.
+        ValueError: the corpus or the weights to begin from do not fit the run, the run was begun on other data, or it
+            is too large.
         OSError: a file cannot be written, or another rank has ended.
     """
     ranks = ranks or Ranks(device=device)
     with out_of_memory(run):
         if not has_ended(folder, prepared, ranks):
-            _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs)
+            _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs, starts)
 
 
 def _train(
-    run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop, graphs: bool
+    run: Run,
+    prepared: Prepared,
+    folder: Path,
+    checkpoint_seconds: float,
+    ranks: Ranks,
+    stop: Stop,
+    graphs: bool,
+    starts: Path,
 ) -> None:
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
@@ -92,7 +103,7 @@ def _train(
     snapshots = run.train.snapshot_steps(total)
     averaged = snapshots[-run.train.average :]
 
-    state, begun = resume(folder, run, prepared, total, ranks, graphs)
+    state, begun = resume(folder, run, prepared, total, ranks, graphs, starts)
     session = Session(begun.step, ranks, begun.sessions)
     memory = Memory(state.model, run)
     plan = plan_summary(build_structure(run, prepared.tokenizer.size)[0], state.plan)
@@ -101,15 +112,17 @@ def _train(
 
     def save(unvalidated: Mapping[str, float] | None = None) -> None:
         sync(metrics, timings)
-        extra = {**prepared.identity, "sessions": session.content(memory.recomputing), "row": unvalidated}
+        extra = {**prepared.identity, **_of_start(begun.start)}
+        extra |= {"sessions": session.content(memory.recomputing), "row": unvalidated}
         checkpoint = capture(state.step, state.model, state.optimizer, state.total_weights, extra)
         save_checkpoint(folder / "checkpoints", checkpoint)
 
-    row, diverged_at = begun.row, None
+    # Of no steps, what the run begins from is validated, and is what it ends as.
+    row, diverged_at = begun.row if total else {"step": 0}, None
     loader = load_ahead(steps(frames, run.train, run.seed, state.step), partial(Work.load, run, prepared, items, ranks))
     next_checkpoint = time.monotonic() + checkpoint_seconds
     logs = (folder / name if ranks.first else Path(os.devnull) for name in ("metrics.jsonl", "timings.jsonl"))
-    metrics, timings = (open_log(path, state.step) for path in logs)
+    metrics, timings = (open_log(path, state.step if total else -1) for path in logs)
     reports = progress(run_title(folder), state.step) if ranks.first else nullcontext(_no_report)
     with closing(loader), metrics, timings, reports as show:
         try:
@@ -135,7 +148,7 @@ def _train(
                 with suppress(BrokenPipeError):  # nobody listens any more
                     show(state.step, total, note(row, metric_of(run.corpus.unit)))
                 row = None
-                if ranks.first and (time.monotonic() >= next_checkpoint or state.step == total):
+                if ranks.first and total and (time.monotonic() >= next_checkpoint or state.step == total):
                     before = time.monotonic()
                     save()
                     after = time.monotonic()
@@ -154,7 +167,8 @@ def _train(
         else:
             for name in (WEIGHTS, SPECTRA):
                 (folder / name).unlink(missing_ok=True)  # of an earlier training
-        end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory))
+        ended = outcome(run, prepared, folder, items, total, diverged_at, session, memory)
+        end(folder, ended | _of_start(begun.start))
 
 
 def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: Stop) -> dict[str, float]:
@@ -217,6 +231,11 @@ def outcome(
     }
 
 
+def _of_start(noted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is kept of the weights that a run began from; nothing of random ones."""
+    return {} if noted is None else {"init_from": noted}
+
+
 def milliseconds(elapsed: float, waited: float) -> dict[str, float]:
     """Of the seconds that a step took, and of those that it waited for its data."""
     return {"ms": elapsed * 1e3, "waited_ms": waited * 1e3}
@@ -268,7 +287,7 @@ def learning_rate(train: Train, step: int, total: int) -> float:
 
 def note(row: Mapping[str, Any], metric: Metric) -> str:
     """The state of training in a few words."""
-    text = f"loss {row['loss']:.3f}"
+    text = f"loss {row['loss' if 'loss' in row else 'valid_loss']:.3f}"
     return f"{text}, valid {metric.short} {row['valid_wer']:.1%}" if "valid_wer" in row else text
 
 

@@ -25,6 +25,7 @@ from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.decoding.decode import decode
 from lrsms.record.record import load_run, write_record
 from lrsms.record.run_files import CONFIG, OUTCOME
+from lrsms.record.start import STARTS
 from lrsms.study.corpus import Corpus
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
@@ -108,7 +109,8 @@ class Worker:
         began = time.monotonic()
         if not (folder / OUTCOME).is_file():
             forget_peak_memory(self.device)
-            train(run, prepared, folder, self.device, stop=self.stop, graphs=self.graphs)
+            starts = self.results / STARTS.name
+            train(run, prepared, folder, self.device, stop=self.stop, graphs=self.graphs, starts=starts)
         trained = time.monotonic()
         hypotheses = folder / f"hypotheses-{project.decoding.digest}.jsonl"
         if not hypotheses.is_file():
@@ -148,6 +150,7 @@ def prepare_corpora(
                 folder,
                 threads=threads,
                 babble=babble(goal.project, run.corpus),
+                starts=results / STARTS.name,
             )
             for finding in findings:
                 say(finding, sys.stderr)

@@ -61,7 +61,7 @@ def refusal(model, data) -> str:
         ("model.kernel", 4, "'model': 'kernel' must be odd, got 4"),
         ("model.mels", None, "'model': 'mels' is needed by, and only by, frontend 'logmel'"),
         ("model.decoder_layers", 0, "'train.ctc_weight' must be 1 where 'model.decoder_layers' is 0"),
-        ("tokenizer.pieces", 100, "'tokenizer': 'pieces' is needed by, and only by, kind 'unigram'"),
+        ("tokenizer.pieces", 100, "'tokenizer': 'pieces' is needed by, and only by, the kinds 'unigram' and 'given'"),
         ("train.epochs", 3, "'train': give exactly one of 'steps' and 'epochs'"),
         ("train.average", 5, "'train': 'average' (5) exceeds 'snapshots' (4)"),
         ("train.steps", 3, "'train': 'snapshots' (4) exceeds 'steps' (3)"),

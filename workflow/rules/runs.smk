@@ -18,6 +18,7 @@ rule train:
         # Ancient: neither a config that was touched nor a corpus that is prepared again trains anything again.
         config=ancient("results/runs/{run}/config.json"),
         corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
+        start=lambda wildcards: start_weights(EXPERIMENTS[wildcards.run].run),
     output:
         "results/runs/{run}/run.json",
     log:
