@@ -233,6 +233,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     raise ValueError(f"{folder}: holds no tokenizer ({' or '.join(FILES)})")
 
 
+def units_of(tokenizer: Tokenizer) -> list[str]:
+    """What each unit spells alone, from token 1 on."""
+    return [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
+
+
 def _why_not(pieces: int, texts: Sequence[str], reason: str) -> str:
     """SentencePiece's refusal as one line about our key."""
     limit = re.search(r"value <= (\d+)", reason)

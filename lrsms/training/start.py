@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lrsms.data.prepared import Prepared
-from lrsms.data.text import Tokenizer, load_tokenizer
+from lrsms.data.text import load_tokenizer, units_of
 from lrsms.models.recognizer import Recognizer
 from lrsms.record.start import Start, check_content, find
 from lrsms.study.run import Model, Run
@@ -75,18 +75,13 @@ def _refuse_other_tokens(start: Start, prepared: Prepared) -> None:
         )
     if start.tokenizer is None:
         return
-    theirs, ours = units(load_tokenizer(start.folder)), units(prepared.tokenizer)
+    theirs, ours = units_of(load_tokenizer(start.folder)), units_of(prepared.tokenizer)
     for token, (there, here) in enumerate(zip(theirs, ours, strict=True), start=1):
         if there != here:
             raise ValueError(
                 f"{start.folder / start.tokenizer['file']}: its token {token} spells '{there}', but that of "
                 f"{prepared.folder} spells '{here}'; {start.asked_tokenizer()}"
             )
-
-
-def units(tokenizer: Tokenizer) -> list[str]:
-    """What each token spells, from 1 on."""
-    return [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
 
 
 def _shape(tensor: Tensor) -> str:
