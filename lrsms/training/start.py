@@ -68,18 +68,18 @@ def refuse_misfits(
 
 def _refuse_other_tokens(start: Start, prepared: Prepared) -> None:
     """Each token must spell the same: a network that was trained to write other units would write nonsense."""
-    if start.vocabulary != prepared.tokenizer.size:
+    if start.about.vocabulary != prepared.tokenizer.size:
         raise ValueError(
-            f"{start.weights}: its network knows {start.vocabulary - 2} units, but the tokenizer of {prepared.folder} "
+            f"{start.weights}: its network knows {start.units} units, but the tokenizer of {prepared.folder} "
             f"has {prepared.tokenizer.size - 2}; {start.asked_tokenizer()}"
         )
-    if start.tokenizer is None:
+    if start.about.tokenizer is None:
         return
     theirs, ours = units_of(load_tokenizer(start.folder)), units_of(prepared.tokenizer)
     for token, (there, here) in enumerate(zip(theirs, ours, strict=True), start=1):
         if there != here:
             raise ValueError(
-                f"{start.folder / start.tokenizer['file']}: its token {token} spells '{there}', but that of "
+                f"{start.folder / start.about.tokenizer.file}: its token {token} spells '{there}', but that of "
                 f"{prepared.folder} spells '{here}'; {start.asked_tokenizer()}"
             )
 

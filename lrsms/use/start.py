@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,7 +19,7 @@ from lrsms.data.text import Tokenizer, load_tokenizer
 from lrsms.methods.build import build_structure
 from lrsms.methods.factorize import merge
 from lrsms.record.run_files import CONFIG, OUTCOME, WEIGHTS
-from lrsms.record.start import START, Start
+from lrsms.record.start import START, About, Source, Start, Tokens
 from lrsms.study.run import MODALITIES, Model, Run, Task
 from lrsms.training.start import refuse_misfits
 from lrsms.use.auto_avsr import mapped
@@ -38,7 +37,7 @@ class _Found:
     model: Model
     vocabulary: int
     tokenizer: Tokenizer | None
-    source: dict[str, Any]
+    source: Source
 
 
 def write_start(
@@ -73,17 +72,17 @@ def write_start(
         known = None
         if found.tokenizer is not None:
             found.tokenizer.save(part)
-            known = {"file": found.tokenizer.FILE, "sha256": file_hash(part / found.tokenizer.FILE)}
-        content = {
-            "task": next(task for task, parts in MODALITIES.items() if parts == found.model.modalities),
-            "model": found.model.model_dump(mode="json", exclude_none=True),
-            "vocabulary": size,
-            "parameters": sum(weight.numel() for weight in _parameters(found)),
-            "weights_hash": file_hash(part / WEIGHTS),
-            "tokenizer": known,
-            "source": found.source,
-        }
-        write_json(part / START, content)
+            known = Tokens(file=found.tokenizer.FILE, sha256=file_hash(part / found.tokenizer.FILE))
+        about = About(
+            task=next(task for task, parts in MODALITIES.items() if parts == found.model.modalities),
+            model=found.model,
+            vocabulary=size,
+            parameters=sum(weight.numel() for weight in _parameters(found)),
+            weights_hash=file_hash(part / WEIGHTS),
+            tokenizer=known,
+            source=found.source,
+        )
+        write_json(part / START, about.model_dump(mode="json", exclude_none=True))
     return Start.read(folder)
 
 
@@ -99,7 +98,7 @@ def _of_file(path: Path, task: Task | None, tokenizer: tuple[Path, Path] | None)
     theirs = _state_dict(path)
     found = mapped(theirs, task, str(path))
     refuse_misfits(found.weights, found.model, found.vocabulary, f"{path}: as a network of task '{task}'", found.called)
-    source = {"kind": "auto_avsr", "name": path.name, "sha256": file_hash(path), "tensors": len(theirs)}
+    source = Source(kind="Auto-AVSR", name=path.name, sha256=file_hash(path), tensors=len(theirs))
     return _Found(found.weights, found.model, found.vocabulary, _listed(tokenizer), source)
 
 
@@ -168,7 +167,7 @@ def _of_folder(folder: Path, task: Task | None, tokenizer: tuple[Path, Path] | N
     weights = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     refuse_misfits(weights, run.model, known.size, str(folder / WEIGHTS))
     kind = "run" if run.lowrank is None else "factors of a run, multiplied out"
-    source = {"kind": kind, "name": folder.resolve().name, "sha256": file_hash(folder / WEIGHTS)}
+    source = Source(kind=kind, name=folder.resolve().name, sha256=file_hash(folder / WEIGHTS))
     return _Found(weights, run.model, known.size, known, source)
 
 

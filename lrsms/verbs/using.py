@@ -148,11 +148,11 @@ def import_(options: argparse.Namespace) -> None:
 
     tokenizer = None if options.tokenizer is None else (options.tokenizer[0], options.tokenizer[1])
     start = write_start(options.checkpoint, options.folder, options.task, tokenizer, options.corpora)
-    used, parameters = start.source["source"].get("tensors"), start.source["parameters"]
+    about, used = start.about, start.about.source.tensors
     said = f" all of its {used} tensors are used;" if used else ""
-    say(f"wrote {options.folder}:{said} {parameters:,} parameters of task '{start.source['task']}'")
+    say(f"wrote {options.folder}:{said} {about.parameters:,} parameters, task {about.task}")
     say(f"init_from: '{start.digits}'")
-    if start.tokenizer is None:
+    if about.tokenizer is None:
         say("its tokenizer is unknown: only its size will be compared; --tokenizer MODEL UNITS brings it", sys.stderr)
     else:
         say(f"tokenizer: {start.tokenizer_setting()}")

@@ -33,7 +33,7 @@ def imported(path, folder, task, tokenizer=None):
 
 
 def network_of(start: Start):
-    network = Recognizer(start.model, start.vocabulary)
+    network = Recognizer(start.about.model, start.about.vocabulary)
     network.load_state_dict(load_file(start.weights))
     return network.double().eval()
 
@@ -77,7 +77,10 @@ def test_a_checkpoint_of_lightning_is_read_too(tmp_path):
     weights = Network("asr", "main").published()
     plain = imported(save(weights, tmp_path / "a.pth"), tmp_path / "a", "asr")
     inside = {"epoch": 3, "state_dict": {f"model.{name}": tensor for name, tensor in weights.items()}}
-    assert imported(save(inside, tmp_path / "b.ckpt"), tmp_path / "b", "asr").weights_hash == plain.weights_hash
+    assert (
+        imported(save(inside, tmp_path / "b.ckpt"), tmp_path / "b", "asr").about.weights_hash
+        == plain.about.weights_hash
+    )
 
 
 def test_what_the_start_says_is_what_it_is(tmp_path):
@@ -88,7 +91,7 @@ def test_what_the_start_says_is_what_it_is(tmp_path):
         **{"feedforward": 24, "layers": 2, "kernel": 5, "decoder_layers": 2, "dropout": 0.1, "initialiser": "default"},
     }
     assert content["task"] == "avsr" and content["vocabulary"] == 13
-    assert content["parameters"] == sum(p.numel() for p in Recognizer(start.model, 13).parameters())
+    assert content["parameters"] == sum(p.numel() for p in Recognizer(start.about.model, 13).parameters())
     assert content["source"]["name"] == "model.pth" and str(tmp_path) not in json.dumps(content)
 
 
