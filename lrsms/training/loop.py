@@ -112,13 +112,12 @@ def _train(
 
     def save(unvalidated: Mapping[str, float] | None = None) -> None:
         sync(metrics, timings)
-        extra = {**prepared.identity, **_of_start(begun.start)}
+        extra = {**prepared.identity, **begun.noted}
         extra |= {"sessions": session.content(memory.recomputing), "row": unvalidated}
         checkpoint = capture(state.step, state.model, state.optimizer, state.total_weights, extra)
         save_checkpoint(folder / "checkpoints", checkpoint)
 
-    # Of no steps, what the run begins from is validated, and is what it ends as.
-    row, diverged_at = begun.row if total else {"step": 0}, None
+    row, diverged_at = begun.row if total else {"step": 0}, None  # of no steps, what it begins as is validated
     loader = load_ahead(steps(frames, run.train, run.seed, state.step), partial(Work.load, run, prepared, items, ranks))
     next_checkpoint = time.monotonic() + checkpoint_seconds
     logs = (folder / name if ranks.first else Path(os.devnull) for name in ("metrics.jsonl", "timings.jsonl"))
@@ -167,8 +166,7 @@ def _train(
         else:
             for name in (WEIGHTS, SPECTRA):
                 (folder / name).unlink(missing_ok=True)  # of an earlier training
-        ended = outcome(run, prepared, folder, items, total, diverged_at, session, memory)
-        end(folder, ended | _of_start(begun.start))
+        end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory) | begun.noted)
 
 
 def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: Stop) -> dict[str, float]:
@@ -229,11 +227,6 @@ def outcome(
         "provenance": session.origin,
         "sessions": sessions,
     }
-
-
-def _of_start(noted: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What is kept of the weights that a run began from; nothing of random ones."""
-    return {} if noted is None else {"init_from": noted}
 
 
 def milliseconds(elapsed: float, waited: float) -> dict[str, float]:

@@ -34,6 +34,11 @@ class Begun:
     row: dict[str, float] | None = None
     start: Mapping[str, Any] | None = None
 
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What checkpoints and ``run.json`` say of these weights; nothing of random ones."""
+        return {} if self.start is None else {"init_from": self.start}
+
 
 def resume(
     folder: Path, run: Run, prepared: Prepared, total: int, ranks: Ranks, graphs: bool = False, starts: Path = STARTS

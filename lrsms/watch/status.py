@@ -22,6 +22,7 @@ from lrsms.base.progress import LINE
 from lrsms.base.terminal import open_console
 from lrsms.record.resumed import wrongly_resumed
 from lrsms.record.run_files import OUTCOME
+from lrsms.record.start import STARTS, find
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
 
@@ -44,6 +45,7 @@ class Folders:
     runs: Path
     corpora: Path
     logs: Path
+    starts: Path = STARTS
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def study_status(experiments: Sequence[Experiment], decoding: Decoding, folders:
             name = experiment.run.prepared
             if name not in corpora:
                 corpora[name] = _corpus_error(name, folders)
-            status = Status(status.run, status.cell, status.seed, "missing", note=corpora[name])
+            note = corpora[name] or _start_error(experiment, folders)
+            status = Status(status.run, status.cell, status.seed, "missing", note=note)
         found.append(status)
     return found
 
@@ -190,6 +193,17 @@ def _corpus_error(name: str, folders: Folders) -> str:
         return ""
     error = _last_error(_tail(folders.logs / f"prepare-{name}.log"))
     return f"its corpus: {error}" if error else ""
+
+
+def _start_error(experiment: Experiment, folders: Folders) -> str:
+    """The reason why a run cannot begin from the weights that it names, if it names any."""
+    if experiment.run.init_from is None:
+        return ""
+    try:
+        find(experiment.run.init_from, folders.starts).refuse_unfit(experiment.run)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _tail(path: Path) -> str:
