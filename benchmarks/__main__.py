@@ -15,7 +15,10 @@ from benchmarks import index
 from benchmarks.figure import Figure, write
 from lrsms.base.kernels import choose_kernels
 
-NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr", "compare_auto_avsr_search")
+NOT_ONE = (
+    *("__main__", "figure", "index"),
+    *("compare_auto_avsr", "compare_auto_avsr_import", "compare_auto_avsr_search"),
+)
 """Files that answer no question, and what needs a folder of its own."""
 
 

@@ -35,7 +35,7 @@ def cut(tmp_path_factory):
 def test_it_has_what_it_says(cut):
     cells = list(dict.fromkeys(experiment.cell for experiment in cut))
     assert len(cut) == 3 * len(cells) and len(cells) == 2 + 6 + 3
-    assert {experiment.run.train.steps for experiment in cut} == {0, 400, nano.PRESET["train"]["steps"]}
+    assert {experiment.run.train.steps for experiment in cut} == {0, 400, 1500}
     scratch = [experiment for experiment in cut if experiment.run.init_from is None]
     assert len(scratch) == 9 and all("init_fromoff" in experiment.name for experiment in scratch)
     assert all(experiment.baseline.init_from == DIGITS for experiment in cut)

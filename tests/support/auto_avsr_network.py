@@ -263,13 +263,16 @@ class Network(nn.Module):
         else:
             x = waves.unsqueeze(2) if self.task == "asr" else pictures.unsqueeze(2)
             x = self.encoder(self.proj_encoder(self.frontend(x)) if hasattr(self, "frontend") else x)
+        return x, F.log_softmax(self.ctc.ctc_lo(x), dim=-1), self.logits(tokens, x)
+
+    def logits(self, tokens, memory):
+        """The decoder's, ``(1, U, V)``, given the memory ``(1, T, D)``."""
         y = self.decoder.embed(tokens)
         dim = y.shape[-1]
         y = y * math.sqrt(dim) + sinusoids(torch.arange(tokens.shape[1]), dim).to(y.dtype)
         for layer in self.decoder.decoders:
-            y = layer(y, x)
-        logits = self.decoder.output_layer(self.decoder.after_norm(y))
-        return x, F.log_softmax(self.ctc.ctc_lo(x), dim=-1), logits
+            y = layer(y, memory)
+        return self.decoder.output_layer(self.decoder.after_norm(y))
 
     def published(self):
         """Its state dict as it is published: in float32."""
