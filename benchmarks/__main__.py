@@ -15,7 +15,10 @@ from benchmarks import index
 from benchmarks.figure import Figure, write
 from lrsms.base.kernels import choose_kernels
 
-NOT_ONE = ("__main__", "figure", "index", "compare_auto_avsr", "compare_auto_avsr_search")
+NOT_ONE = (
+    *("__main__", "figure", "index"),
+    *("compare_auto_avsr", "compare_auto_avsr_import", "compare_auto_avsr_search"),
+)
 """Modules that are no benchmark, and benchmarks that need a folder as an argument."""
 
 

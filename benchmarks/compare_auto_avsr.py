@@ -32,8 +32,10 @@ from lrsms.study.run import Run
 from lrsms.training.graphs import use_graphs
 
 PACKAGE = "espnet.nets.pytorch_backend"
-MODULES = {"asr": "e2e_asr_conformer", "avsr": "e2e_asr_conformer_av"}
-BACKBONES = {"asr": "audio_backbone", "avsr": "audiovisual_backbone"}
+MODULES = {"asr": "e2e_asr_conformer", "vsr": "e2e_asr_conformer", "avsr": "e2e_asr_conformer_av"}
+MODALITIES = {"asr": "audio", "vsr": "video"}
+BACKBONES = {"asr": "audio_backbone", "vsr": "visual_backbone", "avsr": "audiovisual_backbone"}
+TIMED = ("asr", "avsr")
 FRAMES, SMALL_FRAMES = 1600, 100
 AIM = "> 5"
 CLIP = 10.0
@@ -92,7 +94,7 @@ def their_model(path: Path, task: str, size: int) -> nn.Module:
 
     Args:
         path: folder of the clone.
-        task: asr or avsr.
+        task: asr, vsr or avsr.
         size: vocabulary size.
 
     Raises:
@@ -108,10 +110,10 @@ def their_model(path: Path, task: str, size: int) -> nn.Module:
         parameters = list(inspect.signature(network_class).parameters)
     except (ImportError, AttributeError) as error:
         lacks_package = isinstance(error, ImportError) and not (error.name or "").startswith("espnet")
-        hint = "install what it needs" if lacks_package else "tag v1.0.0 has both, its main branch asr alone"
+        hint = "install what it needs" if lacks_package else "tag v1.0.0 has both, its main branch has no avsr"
         raise ValueError(f"{path}: has no network for {task} ({error}); {hint}") from None
     if parameters[:2] == ["odim", "modality"]:
-        return network_class(size, "audio")
+        return network_class(size, MODALITIES[task])
     if parameters[:2] == ["odim", "args"]:
         settings = read_yaml(path / "configs" / "model" / BACKBONES[task] / "resnet_conformer.yaml")
         return network_class(size, argparse.Namespace(**settings))
@@ -165,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Compares, prints and writes ``results/bench/compare_auto_avsr-<device>.json``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare_auto_avsr", description=__doc__)
     parser.add_argument("path", type=Path, help="a clone of github.com/mpc001/auto_avsr")
-    parser.add_argument("--tasks", nargs="+", choices=tuple(MODULES), default=list(MODULES))
+    parser.add_argument("--tasks", nargs="+", choices=TIMED, default=list(TIMED))
     parser.add_argument("--frames", type=int, help=f"frames of the batch ({FRAMES}), a multiple of 100")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2, help="processor threads")

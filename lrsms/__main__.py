@@ -84,9 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         function: Callable[[argparse.Namespace], None], *parents: argparse.ArgumentParser, workflow: bool = False
     ) -> argparse.ArgumentParser:
         text = function.__doc__ or ""
-        added = choices.add_parser(function.__name__, parents=list(parents), description=text)
+        name = function.__name__.rstrip("_")  # Python keeps some words for itself
+        added = choices.add_parser(name, parents=list(parents), description=text)
         added.set_defaults(verb=function)
-        groups[workflow][function.__name__] = text.partition("\n\n")[0]
+        groups[workflow][name] = text.partition("\n\n")[0]
         return added
 
     for module in verbs.modules():

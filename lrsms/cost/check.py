@@ -13,9 +13,11 @@ from lrsms.data.apart import listed, refuse_shared
 from lrsms.data.audio import log_mel
 from lrsms.data.prepare import listing
 from lrsms.data.prepared import SUMMARY
+from lrsms.data.text import given_tokenizer
 from lrsms.data.transcripts import checked, refuse_without_blanks
 from lrsms.methods.plan import make_plan
 from lrsms.models.recognizer import Recognizer
+from lrsms.record.start import find
 from lrsms.study.corpus import Corpus
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
@@ -45,6 +47,28 @@ def check_runs(experiments: Sequence[Experiment], decoding: Decoding) -> None:
                 plans.add((structure, lowrank))
         except ValueError as error:
             raise ValueError(f"run '{experiment.cell}': {error}") from None
+
+
+def check_starts(experiments: Sequence[Experiment], starts: Path, corpora_folder: Path) -> None:
+    """Looks for the weights that runs begin from, and for the tokenizers beside them; contents are read at training.
+
+    Args:
+        experiments: runs that are still to be trained.
+        starts: folders with imported weights.
+        corpora_folder: prepared corpora, which need their tokenizer's source no more.
+
+    Raises:
+        ValueError: one line that names the run: something is missing, or does not fit.
+    """
+    asking = [e for e in experiments if e.run.init_from is not None or e.run.tokenizer.sha256 is not None]
+    for run, cell in {e.cell: (e.run, e.cell) for e in asking}.values():
+        try:
+            if run.init_from is not None:
+                find(run.init_from, starts).refuse_unfit(run)
+            if not (corpora_folder / run.prepared / SUMMARY).is_file():
+                given_tokenizer(run.tokenizer, starts)
+        except ValueError as error:
+            raise ValueError(f"run '{cell}': {error}") from None
 
 
 def check_corpus(corpus: Corpus, root: Path | None, prepared: Path, tests: bool = False) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrsms.base.files import file_hash
-from lrsms.data.text import Characters, Tokenizer
+from lrsms.data.text import Characters, Tokenizer, units_of
 from lrsms.data.utterance import Utterance
 from lrsms.study.run import Modality
 
@@ -81,10 +81,9 @@ def tokenizer_hash(tokenizer: Tokenizer, texts: Iterable[str]) -> str:
 
     Its file is not hashed, because that also has scores, which may differ in a last bit while all spellings agree.
     """
-    units = [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
     # Characters spell every text in the same way, whatever they were trained on.
     spelt = [] if isinstance(tokenizer, Characters) else [tokenizer.encode(text) for text in sorted(set(texts))]
-    return _sha256([json.dumps(units), json.dumps(spelt)])
+    return _sha256([json.dumps(units_of(tokenizer)), json.dumps(spelt)])
 
 
 def content_hash(files: Mapping[str, str]) -> str:

@@ -26,17 +26,19 @@ from lrsms.data.noise import make_babble, read_babble
 from lrsms.data.prepared import BABBLE, COLUMNS, MANIFEST, RECORDINGS, SUMMARY, open_streams
 from lrsms.data.skipping import Skipped, findings, left_out, refuse_many, scored_as_they_are, spelling_problem
 from lrsms.data.stored import AUDIO, CHECKSUMS, VIDEO, write_checksums
-from lrsms.data.text import Characters, Unigram, train_tokenizer
+from lrsms.data.text import FILES, given_tokenizer, train_tokenizer
+from lrsms.data.text import Tokenizer as Units
 from lrsms.data.transcripts import notes as transcript_notes
 from lrsms.data.transcripts import refuse_without_blanks
 from lrsms.record import leftout
+from lrsms.record.start import STARTS
 from lrsms.study.corpus import Corpus
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import PREPARED_LAYOUT, Modality, Tokenizer
 
 RENDERED = "rendered"
 _OURS = {
-    *(MANIFEST, AUDIO, VIDEO, CHECKSUMS, SOURCES, RECORDINGS, BABBLE, SUMMARY, Characters.FILE, Unigram.FILE),
+    *(MANIFEST, AUDIO, VIDEO, CHECKSUMS, SOURCES, RECORDINGS, BABBLE, SUMMARY, *FILES),
     *(RENDERED, ".snakemake_timestamp"),
 }
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
@@ -51,14 +53,16 @@ def prepare(
     threads: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
     babble: Path | None = None,
+    starts: Path = STARTS,
 ) -> list[str]:
     """Prepares ``corpus`` into ``folder``, which it replaces if it was prepared before.
 
-    Transcripts are normalised (see ``spelling.py``). The tokenizer is trained on the train split. An utterance is
-    skipped if a modality is missing, unreadable, damaged, silent, not finite, unfit for the corpus or shorter than the
-    corpus's ``min_duration``; if its audio and video differ by more than two frames or in their frame rate; or if its
-    transcript is empty. An utterance of train or valid is also skipped if its transcript has characters outside the
-    tokenizer, or needs more frames for CTC than there are (25 per second). Such a test utterance is scored as it is.
+    Transcripts are normalised (see ``spelling.py``). The tokenizer is trained on the train split, or is a given one. An
+    utterance is skipped if a modality is missing, unreadable, damaged, silent, not finite, unfit for the corpus or
+    shorter than the corpus's ``min_duration``; if its audio and video differ by more than two frames or in their frame
+    rate; or if its transcript is empty. An utterance of train or valid is also skipped if its transcript has characters
+    outside the tokenizer, or needs more frames for CTC than there are (25 per second). Such a test utterance is scored
+    as it is.
 
     Args:
         corpus: its kind names the module of ``lrsms.data.corpora`` that yields the utterances.
@@ -69,6 +73,7 @@ def prepare(
         threads: utterances that are rendered and read at once; the result does not depend on it.
         report: called after each utterance with how many are done and how many there are.
         babble: a recording of babble or a folder of some; None: it is mixed from voices of the train split.
+        starts: folders of imported weights, beside which a given tokenizer lies.
 
     Returns:
         Lines that say what was skipped, and what was used but is unusual; ``corpus.json`` has all of it.
@@ -78,6 +83,7 @@ def prepare(
             blanks between words, more would be skipped than the corpus allows (the list of them is then in
             ``<folder>.skipped.tsv``), ``babble`` cannot be read, the disk is full, or ``folder`` holds something else.
     """
+    given = given_tokenizer(tokenizer, starts)
     with new_folder(folder) as (partial, refused):
         listed = listing(corpus, root)  # before anything is read: what is changed meanwhile is then found
         utterances = corpora.utterances(corpus, root, partial / RENDERED)
@@ -85,7 +91,7 @@ def prepare(
         total = operator.length_hint(utterances) or sum(getattr(corpus, split, 0) for split in SPLITS)
         streams = None if corpus.in_place else partial
         read = ingest(utterances, corpus, modalities, streams, threads, lambda done: report(done, max(done, total)))
-        return _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed)
+        return _complete(corpus, tokenizer, modalities, root, partial, refused, read, babble, listed, given)
 
 
 @contextmanager
@@ -154,12 +160,13 @@ def _complete(
     read: Ingested,
     babble: Path | None,
     listed: str | None,
+    given: Units | None,
 ) -> list[str]:
     """Adds the other files of a prepared corpus to the streams; returns what its user should know."""
     totals = Counter([row.split for row in read.rows]) + Counter([one.split for one in read.skipped])
     refuse_many(read.skipped, totals, corpus, root, refused)  # before the tokenizer, whose error would be less clear
     refuse_without_blanks([row.text for row in read.rows], corpus)
-    tokenizer = train_tokenizer(settings, [row.text for row in read.rows if row.split == "train"])
+    tokenizer = given or train_tokenizer(settings, [row.text for row in read.rows if row.split == "train"])
     found = ((row, spelling_problem(row.text, row.frames, tokenizer)) for row in read.rows)
     problems = {row.id: (row.split, problem) for row, problem in found if problem is not None}
     untrainable = [Skipped(name, split, *why) for name, (split, why) in problems.items() if split != "test"]

@@ -8,7 +8,7 @@ The folder holds
 - of a test set alone, which conditions read (see ``testsets.py``), neither of the next two, but ``recordings.tsv``,
   by which recordings of other corpora are told apart from its own;
 - ``babble.npy``: noise to be mixed into what is heard;
-- ``tokenizer.json`` or ``tokenizer.model``;
+- ``tokenizer.json``, ``tokenizer.model`` or ``tokenizer.units.json``;
 - ``corpus.json``: the two configs, hashes, counts by split, the utterances that were skipped and why, how many by
   split, and notes on those that were not.
 """

@@ -52,9 +52,14 @@ def normalise(text: str, corpus: Corpus | None = None) -> str:
     text = without_invisible(text).translate(_BLANK_LETTERS)
     if asked != _PLAIN:
         text = _marks(text, asked)
-    if asked.case == "lower":
-        text = lowered(text, corpus.language if corpus is not None else None)
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(unicodedata.normalize("NFC", in_case(text, corpus)).split())
+
+
+def in_case(text: str, corpus: Corpus | None) -> str:
+    """The text in small letters, unless its corpus keeps capitals."""
+    if corpus is None:
+        return lowered(text, None)
+    return text if (corpus.transcripts or _PLAIN).case == "keep" else lowered(text, corpus.language)
 
 
 def without_invisible(text: str) -> str:

@@ -6,7 +6,6 @@ Token 0 is CTC's blank, 1 to V-2 are the units (characters or SentencePiece piec
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import ClassVar, Protocol, Self
 
 import sentencepiece
 
+from lrsms.data.listed_units import ListedUnits
+from lrsms.data.tokens import BLANK, check_range, refuse_characters
+from lrsms.record.start import find_tokenizer
 from lrsms.study import run
-
-BLANK = 0
 
 
 def ctc_length(tokens: Sequence[int]) -> int:
@@ -29,10 +29,6 @@ class Tokenizer(Protocol):
 
     FILE: ClassVar[str]
     """Name of the file that holds it."""
-
-    @classmethod
-    def train(cls, settings: run.Tokenizer, texts: Sequence[str]) -> Self:
-        """Chooses the units for ``texts``."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -57,6 +53,14 @@ class Tokenizer(Protocol):
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of ``tokens``, each in 1 .. V-2."""
+
+
+class Trainable(Tokenizer, Protocol):
+    """A tokenizer whose units are chosen for a corpus."""
+
+    @classmethod
+    def train(cls, settings: run.Tokenizer, texts: Sequence[str]) -> Self:
+        """Chooses the units for ``texts``."""
 
 
 class Characters:
@@ -90,7 +94,7 @@ class Characters:
 
     def encode(self, text: str) -> list[int]:
         """One token per character."""
-        _refuse(text, outside={character for character in text if character not in self._tokens})
+        refuse_characters(text, outside={character for character in text if character not in self._tokens})
         return [self._tokens[character] for character in text]
 
     def encode_known(self, text: str) -> list[int]:
@@ -99,7 +103,7 @@ class Characters:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """One character per token."""
-        _check(tokens, self.size)
+        check_range(tokens, self.size)
         return "".join(self._characters[token - 1] for token in tokens)
 
 
@@ -165,7 +169,9 @@ class Unigram:
         """The most probable segmentation."""
         tokens = self._pieces.encode(text)
         if BLANK in tokens:
-            _refuse(text, outside={character for character in text if BLANK in self._pieces.encode(character)})
+            refuse_characters(
+                text, outside={character for character in text if BLANK in self._pieces.encode(character)}
+            )
         return tokens
 
     def encode_known(self, text: str) -> list[int]:
@@ -174,11 +180,14 @@ class Unigram:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The pieces joined, their word marks turned to blanks."""
-        _check(tokens, self.size)
+        check_range(tokens, self.size)
         return self._pieces.decode(list(tokens))
 
 
-_KINDS: dict[str, type[Tokenizer]] = {"characters": Characters, "unigram": Unigram}
+_KINDS: dict[str, type[Trainable]] = {"characters": Characters, "unigram": Unigram}
+_CLASSES: tuple[type[Tokenizer], ...] = (Characters, Unigram, ListedUnits)
+FILES = tuple(kind.FILE for kind in _CLASSES)
+"""Names of the files that hold tokenizers."""
 
 
 def train_tokenizer(settings: run.Tokenizer, texts: Iterable[str]) -> Tokenizer:
@@ -193,31 +202,40 @@ def train_tokenizer(settings: run.Tokenizer, texts: Iterable[str]) -> Tokenizer:
     return _KINDS[settings.kind].train(settings, transcripts)
 
 
+def given_tokenizer(settings: run.Tokenizer, starts: Path) -> Tokenizer | None:
+    """The tokenizer of ``settings`` that lies beside imported weights; None where one is to be trained.
+
+    Raises:
+        ValueError: one line: no folder in ``starts`` holds it, or it has another number of units.
+    """
+    if settings.sha256 is None:
+        return None
+    path = find_tokenizer(settings.sha256, starts)
+    found = load_tokenizer(path.parent)
+    if found.size - 2 != settings.pieces:
+        raise ValueError(f"'tokenizer.pieces' is {settings.pieces}, but {path} has {found.size - 2} units; write that")
+    return found
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Reads the tokenizer that was saved in ``folder``.
 
     Raises:
         ValueError: there is none, or it is torn.
     """
-    for kind in _KINDS.values():
+    for kind in _CLASSES:
         path = folder / kind.FILE
         if path.is_file():
             try:
                 return kind.read(path)
             except (ValueError, LookupError, TypeError, RuntimeError, OSError):
-                raise ValueError(f"{path}: is not a tokenizer; delete {folder} and prepare the corpus again") from None
-    raise ValueError(f"{folder}: holds no tokenizer ({' or '.join(kind.FILE for kind in _KINDS.values())})")
+                raise ValueError(f"{path}: is not a tokenizer; delete {folder} and make it again") from None
+    raise ValueError(f"{folder}: holds no tokenizer ({' or '.join(FILES)})")
 
 
-def _refuse(text: str, outside: set[str]) -> None:
-    if outside:
-        first = min(outside, key=text.index)
-        name = unicodedata.name(first, "unnamed character").lower()
-        raise ValueError(f"character '{first}' ({name}, U+{ord(first):04X}) is not in the tokenizer")
-
-
-def _check(tokens: Sequence[int], size: int) -> None:
-    assert all(0 < token < size - 1 for token in tokens), f"tokens outside 1..{size - 2}: {tokens}"
+def units_of(tokenizer: Tokenizer) -> list[str]:
+    """What each unit spells alone, from token 1 on."""
+    return [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
 
 
 def _why_not(pieces: int, texts: Sequence[str], reason: str) -> str:

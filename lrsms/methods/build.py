@@ -4,32 +4,38 @@ A phase is a part of the training in which the structure of the network stays th
 have one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lrsms.methods.plan import Matrix, make_plan
 from lrsms.models.recognizer import Recognizer, build
 from lrsms.study.run import Run
 
 
-def build_model(run: Run, size: int, phase: int = 0) -> tuple[Recognizer, list[Matrix]]:
+def build_model(
+    run: Run, size: int, phase: int = 0, weights: Mapping[str, Tensor] | None = None
+) -> tuple[Recognizer, list[Matrix]]:
     """The network of a run in one of its phases, in float32 on the CPU, and the plan of its last phase.
 
     In phase 0 it has its initial weights. In a later phase it has the weights that these become without any training.
     The dense network is built first. So for one seed, the weights that low rank leaves dense are bit-identical in every
-    variant.
+    variant. If the run has ``init_from``, its weights are given: the method begins with them instead of random ones.
 
     Args:
         run: the run.
         size: vocabulary size V of its tokenizer.
         phase: from 0 to ``run.num_phases - 1``.
+        weights: of the dense network, by the names of its state dict; None: the initialiser's.
 
     Raises:
         ValueError: a low-rank target matches nothing or a rank leaves [1, full].
     """
-    return _in_phase(build(run.model, size, run.seed), run, phase)
+    model = build(run.model, size, run.seed)
+    if weights is not None:
+        model.load_state_dict(weights)
+    return _in_phase(model, run, phase)
 
 
 def build_structure(run: Run, size: int, phase: int | None = None) -> tuple[Recognizer, list[Matrix]]:

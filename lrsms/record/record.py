@@ -133,7 +133,7 @@ def write_record(folder: Path, decoded: Path, scores: Path) -> None:
     if (folder / SPECTRA).is_file():
         write_atomically(record / SPECTRA, (folder / SPECTRA).read_bytes())
     metrics, timings = folder / METRICS, folder / TIMINGS
-    if metrics.is_file() and timings.is_file():
+    if metrics.is_file() and timings.is_file() and trained.get("steps") != 0:  # no steps have no course
         write_curve(record / CURVE, training_curve(metrics, timings))
     for beside in (times_path, bonus_path, losses_path, tests_path):
         if beside(decoded).is_file():

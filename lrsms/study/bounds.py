@@ -29,6 +29,10 @@ Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$", max_length=50)]
 """A word that may be part of a file name. It has no dash, which separates the parts of a run's name."""
 
+HASH_DIGITS = 16
+Hash = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{HASH_DIGITS}}}$")]
+"""The first digits of a file's SHA-256, which stand for its content."""
+
 Pixel = Annotated[int, Field(ge=0, le=100_000)]
 Pixels = Annotated[int, Field(ge=1, le=100_000)]
 Utterances = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -47,7 +51,7 @@ Kernel = Annotated[int, Field(ge=1, le=255)]
 Blocks = Annotated[int, Field(ge=1, le=1024)]
 """Of a block-diagonal matrix."""
 
-Steps = Annotated[int, Field(ge=1, le=100_000_000)]
+Steps = Annotated[int, Field(ge=0, le=100_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Frames = Annotated[int, Field(ge=1, le=10_000_000)]
 Groups = Annotated[int, Field(ge=1, le=10_000)]

@@ -100,7 +100,8 @@ _TIMELESS_TRAIN = {
 """Fields of training that do not change the time of a step on random data."""
 _OPTIMIZER = ("optimizer", "optimizer_options")
 _TIMELESS: dict[str, Any] = {
-    **dict.fromkeys(("scale", "corpus", "seed"), True),
+    **dict.fromkeys(("scale", "corpus", "seed", "init_from"), True),
+    "tokenizer": {"sha256"},
     "model": {"initialiser"},
     "lowrank": {"init"},
     "train": _TIMELESS_TRAIN,
@@ -153,9 +154,9 @@ def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str
     """The path and content of ``presets/<scale>-<task>.yaml``: model, training and tokenizer, complete."""
     path = named(folder / "presets", name, "preset")
     preset = read_yaml(path)
-    unknown = set(preset) - {"tokenizer", "model", "train", "lowrank", "seed"}
+    unknown = set(preset) - {"tokenizer", "model", "train", "lowrank", "seed", "init_from"}
     if unknown:
-        raise ValueError(f"{path}: unknown key '{min(unknown)}'; a preset has tokenizer, model, train and seed")
+        raise ValueError(f"{path}: unknown key '{min(unknown)}'; a preset has tokenizer, model, train, seed, init_from")
     return path, preset
 
 

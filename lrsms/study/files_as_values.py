@@ -111,11 +111,22 @@ def all_options(optimizer: str, given: Mapping[str, float | None] | None) -> dic
 @cache
 def _options_of(optimizer: str) -> dict[str, tuple[float, float, float]]:
     """``OPTIONS`` of an optimizer's file: the default, the least and the greatest value of each."""
-    for node in ast.parse((_PACKAGE / f"training/optimizers/{optimizer}.py").read_text()).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["OPTIONS"]:
-            options: dict[str, tuple[float, float, float]] = ast.literal_eval(node.value)
-            return options
-    return {}
+    options: dict[str, tuple[float, float, float]] = _constant(f"training/optimizers/{optimizer}.py", "OPTIONS", {})
+    return options
+
+
+@cache
+def discards_matrix(init: str) -> bool:
+    """``DISCARDS_MATRIX`` of an initialisation's file: the factors are random, whatever the dense matrix holds."""
+    return bool(_constant(f"methods/inits/{init}.py", "DISCARDS_MATRIX", False))
+
+
+def _constant(path: str, name: str, default: Any) -> Any:
+    """The value of a plain constant of a file of this package, which is not imported; the default if it has none."""
+    for node in ast.parse((_PACKAGE / path).read_text()).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
+    return default
 
 
 def named_method(value: Any) -> Any:

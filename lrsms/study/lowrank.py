@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from lrsms.base.strict import Frozen, canonical_json
-from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, named_method, one_of
+from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, discards_matrix, named_method, one_of
 from lrsms.study.method import Method
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
@@ -68,6 +68,23 @@ class LowRank(Frozen):
     def __hash__(self) -> int:
         """A mapping has none of its own."""
         return hash(canonical_json(self))
+
+    def refuse_start(self) -> None:
+        """Refuses to begin from trained weights (``init_from``) where the factors would have nothing of them.
+
+        Raises:
+            ValueError: one line.
+        """
+        if discards_matrix(self.init):
+            raise ValueError(
+                f"'lowrank.init' is '{self.init}', whose factors would have nothing of the matrices of 'init_from'; use"
+                " 'spectral'"
+            )
+        if self.acting_method.discards_matrix:
+            raise ValueError(
+                f"'lowrank.method' is '{self.acting_method}', whose factors would have nothing of the matrices of"
+                " 'init_from'; use another method"
+            )
 
     @field_validator("ratio")
     @classmethod

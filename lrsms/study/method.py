@@ -58,6 +58,8 @@ class Method(Frozen):
     and shape does. False: the optimizer is built anew."""
     own_start: ClassVar[str] = ""
     """How the matrices start, where ``lowrank.init`` has no say: ends "but method 'cola' ..."."""
+    discards_matrix: ClassVar[bool] = False
+    """Whether what the method starts with has nothing of the dense matrix. Then it cannot start from trained ones."""
     decays_factors: ClassVar[bool] = False
     """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
     no decay, and hold under ``LEFT`` the one that they would have had."""
@@ -123,11 +125,13 @@ class Method(Frozen):
         Raises:
             ValueError: one line: a phase would have no step, or snapshots of different structures would be averaged.
         """
+        if not self.changes():
+            return []
         steps = [round(share * total) for share in self.changes()]
         what = f"'lowrank.method' is '{self}', whose network changes after step {', '.join(map(str, steps))} of {total}"
         if any(before >= after for before, after in pairwise((0, *steps, total))):
             raise ValueError(f"{what}: each of its phases needs a step; train longer, or change the share")
-        if steps and first_averaged < steps[-1]:
+        if first_averaged < steps[-1]:
             raise ValueError(
                 f"{what}, but 'train.average' begins at the snapshot of step {first_averaged}: snapshots of different"
                 " structures have no mean; average fewer, or change earlier"

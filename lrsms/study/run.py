@@ -33,16 +33,21 @@ MODALITIES: dict[Task, tuple[Modality, ...]] = {"asr": ("audio",), "vsr": ("vide
 
 
 class Tokenizer(Frozen):
-    """The units of the transcripts: characters, or SentencePiece unigram pieces that are trained on the train split."""
+    """The units of the transcripts: characters, or SentencePiece unigram pieces that are trained on the train split; or
+    those of a tokenizer that was trained before, which lies beside imported weights."""
 
-    kind: Literal["characters", "unigram"]
+    kind: Literal["characters", "unigram", "given"]
     pieces: bounds.Pieces | None = None
-    """Number of SentencePiece pieces; for ``unigram`` only."""
+    """Number of units; for ``unigram``, whose pieces are SentencePiece's, and ``given`` only."""
+    sha256: bounds.Hash | None = None
+    """First 16 digits of the SHA-256 of the tokenizer's file, as ``import`` prints them; for ``given`` only."""
 
     @model_validator(mode="after")
-    def _pieces_belong_to_unigram(self) -> Self:
-        if (self.kind == "unigram") != (self.pieces is not None):
-            raise ValueError("'pieces' is needed by, and only by, kind 'unigram'")
+    def _fields_belong_to_the_kind(self) -> Self:
+        if (self.kind == "characters") != (self.pieces is None):
+            raise ValueError("'pieces' is needed by, and only by, the kinds 'unigram' and 'given'")
+        if (self.kind == "given") != (self.sha256 is not None):
+            raise ValueError("'sha256' is needed by, and only by, kind 'given'")
         return self
 
 
@@ -144,7 +149,8 @@ class Train(Frozen):
 
     steps: bounds.Steps | None = None
     epochs: bounds.Epochs | None = None
-    """Length of training: exactly one of ``steps`` and ``epochs``."""
+    """Length of training: exactly one of ``steps`` and ``epochs``. 0 steps: imported weights are decoded as they are,
+    or as the factors that they begin as."""
     group_frames: bounds.Frames
     """Largest number of frames, padding included, in a group of utterances (a micro-batch)."""
     groups_per_step: bounds.Groups
@@ -187,17 +193,17 @@ class Train(Frozen):
             raise ValueError("give exactly one of 'steps' and 'epochs'")
         if self.average > self.snapshots:
             raise ValueError(f"'average' ({self.average}) exceeds 'snapshots' ({self.snapshots})")
-        if self.steps is not None and self.snapshots > self.steps:
+        if self.steps is not None and self.snapshots > max(self.steps, 1):
             raise ValueError(f"'snapshots' ({self.snapshots}) exceeds 'steps' ({self.steps})")
         return self
 
     def snapshot_steps(self, total: int) -> list[int]:
-        """The evenly spaced steps after which the model is validated; the last one is ``total``.
+        """The evenly spaced steps after which the model is validated; the last one is ``total``, which may be 0.
 
         Raises:
             ValueError: training has fewer steps than snapshots (possible where its length is given in epochs).
         """
-        if self.snapshots > total:
+        if self.snapshots > max(total, 1):
             raise ValueError(
                 f"'train.snapshots' is {self.snapshots}, but training takes {total} steps; use at most {total}"
             )
@@ -215,6 +221,9 @@ class Run(Frozen):
     lowrank: LowRank | None = None
     train: Train
     seed: bounds.Seed = 1
+    init_from: bounds.Hash | None = None
+    """Weights that training begins from, in place of random ones: the first 16 digits of the SHA-256 of the file
+    ``weights.safetensors`` that ``import`` wrote into a folder of ``results/starts``."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -242,6 +251,10 @@ class Run(Frozen):
             raise ValueError(
                 f"'train.augment.video_masks' and 'flip' are for video, which task '{self.task}' does not have"
             )
+        if self.train.steps == 0 and self.init_from is None:
+            raise ValueError("'train.steps' is 0, which is for weights of 'init_from': there is nothing to decode")
+        if self.init_from is not None and self.lowrank is not None:
+            self.lowrank.refuse_start()
         if self.train.steps is not None:
             self.changes_at(self.train.steps)
         if self.train.noise is not None and "audio" not in self.model.modalities:

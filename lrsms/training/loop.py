@@ -36,6 +36,7 @@ from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import metric_of
 from lrsms.record.run_files import METRICS, PLAN, SPECTRA, TIMINGS, WEIGHTS, run_title
+from lrsms.record.start import STARTS
 from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors
 from lrsms.training.distributed import Ranks
@@ -59,6 +60,7 @@ def train(
     ranks: Ranks | None = None,
     stop: Stop = never,
     graphs: bool = False,
+    starts: Path = STARTS,
 ) -> None:
     """Trains a run, from its last checkpoint if there is one; a run that has ended is left as it is.
 
@@ -71,20 +73,29 @@ def train(
         ranks: the processes that train it together, each of which calls this; None: this process alone.
         stop: says whether to end early, with a checkpoint.
         graphs: whether steps run as CUDA graphs, which changes only the speed.
+        starts: folders with weights that runs begin from, for a run that has ``init_from``.
 
     Raises:
         Interrupted: ``stop`` asked for it; another call goes on where this one ended.
-        ValueError: the corpus and the run do not fit, the run was begun on other data, or it is too large.
+        ValueError: the corpus or the weights to begin from do not fit the run, the run was begun on other data, or it
+            is too large.
         OSError: a file cannot be written, or another rank has ended.
     """
     ranks = ranks or Ranks(device=device)
     with out_of_memory(run):
         if not has_ended(folder, prepared, ranks):
-            _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs)
+            _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs, starts)
 
 
 def _train(
-    run: Run, prepared: Prepared, folder: Path, checkpoint_seconds: float, ranks: Ranks, stop: Stop, graphs: bool
+    run: Run,
+    prepared: Prepared,
+    folder: Path,
+    checkpoint_seconds: float,
+    ranks: Ranks,
+    stop: Stop,
+    graphs: bool,
+    starts: Path,
 ) -> None:
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
@@ -92,7 +103,7 @@ def _train(
     snapshots = run.train.snapshot_steps(total)
     averaged = snapshots[-run.train.average :]
 
-    state, begun = resume(folder, run, prepared, total, ranks, graphs)
+    state, begun = resume(folder, run, prepared, total, ranks, graphs, starts)
     session = Session(begun.step, ranks, begun.sessions)
     memory = Memory(state.model, run)
     plan = plan_summary(build_structure(run, prepared.tokenizer.size)[0], state.plan)
@@ -101,15 +112,16 @@ def _train(
 
     def save(unvalidated: Mapping[str, float] | None = None) -> None:
         sync(metrics, timings)
-        extra = {**prepared.identity, "sessions": session.content(memory.recomputing), "row": unvalidated}
+        extra = {**prepared.identity, **begun.noted}
+        extra |= {"sessions": session.content(memory.recomputing), "row": unvalidated}
         checkpoint = capture(state.step, state.model, state.optimizer, state.total_weights, extra)
         save_checkpoint(folder / "checkpoints", checkpoint)
 
-    row, diverged_at = begun.row, None
+    row, diverged_at = begun.row if total else {"step": 0}, None  # of no steps, what it begins as is validated
     loader = load_ahead(steps(frames, run.train, run.seed, state.step), partial(Work.load, run, prepared, items, ranks))
     next_checkpoint = time.monotonic() + checkpoint_seconds
     logs = (folder / name if ranks.first else Path(os.devnull) for name in (METRICS, TIMINGS))
-    metrics, timings = (open_log(path, state.step) for path in logs)
+    metrics, timings = (open_log(path, state.step if total else -1) for path in logs)
     reports = progress(run_title(folder), state.step) if ranks.first else nullcontext(_no_report)
     with closing(loader), metrics, timings, reports as show:
         try:
@@ -135,7 +147,7 @@ def _train(
                 with suppress(BrokenPipeError):  # the reader of this output has gone
                     show(state.step, total, note(row, metric_of(run.corpus.unit)))
                 row = None
-                if ranks.first and (time.monotonic() >= next_checkpoint or state.step == total):
+                if ranks.first and total and (time.monotonic() >= next_checkpoint or state.step == total):
                     before = time.monotonic()
                     save()
                     after = time.monotonic()
@@ -154,7 +166,7 @@ def _train(
         else:
             for name in (WEIGHTS, SPECTRA):
                 (folder / name).unlink(missing_ok=True)  # files of an earlier training
-        end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory))
+        end(folder, outcome(run, prepared, folder, items, total, diverged_at, session, memory) | begun.noted)
 
 
 def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: Stop) -> dict[str, float]:
@@ -268,7 +280,7 @@ def learning_rate(train: Train, step: int, total: int) -> float:
 
 def note(row: Mapping[str, Any], metric: Metric) -> str:
     """The state of training in a few words."""
-    text = f"loss {row['loss']:.3f}"
+    text = f"loss {row['loss' if 'loss' in row else 'valid_loss']:.3f}"
     return f"{text}, valid {metric.short} {row['valid_wer']:.1%}" if "valid_wer" in row else text
 
 

@@ -58,14 +58,25 @@ class State:
     graphs: bool = False
 
     @classmethod
-    def at(cls, run: Run, size: int, device: torch.device, step: int, total: int, graphs: bool = False) -> "State":
+    def at(
+        cls,
+        run: Run,
+        size: int,
+        device: torch.device,
+        step: int,
+        total: int,
+        graphs: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> "State":
         """A run in the structure that it has after ``step`` of ``total`` steps; at step 0 with its initial weights.
+
+        These are ``weights``, of the dense network, where the run begins from some.
 
         Raises:
             ValueError: one line: low rank does not fit the network, or its changes do not fit the training.
         """
         changes = run.changes_at(total)
-        model, plan = build_model(run, size, phase=sum(change <= step for change in changes))
+        model, plan = build_model(run, size, sum(change <= step for change in changes), weights)
         model.to(device).train()
         if graphs:
             use_graphs(model, device)

@@ -93,7 +93,7 @@ def write(run: Run, name: str, parameters: tuple[int, int], merged: bool, measur
     parts = [
         f"---\n# license: yours to choose\n{head}---",
         f"# {name}",
-        f"A Conformer that reads {_READS[run.task]} and writes what is said. It was trained from scratch on the corpus"
+        f"A Conformer that reads {_READS[run.task]} and writes what is said. It was trained {_begun(run)} on the corpus"
         f" `{run.corpus.name}`, with lrsms. {size}",
         *_results(run, measured),
         _files(onnx),
@@ -106,6 +106,12 @@ def _kept(lowrank: LowRank) -> str:
     if isinstance(lowrank.ratio, dict):
         return ", ".join(f"`{target}` (at {ratio:g} of full rank)" for target, ratio in lowrank.ratio.items())
     return f"{', '.join(f'`{target}`' for target in lowrank.targets)}, at {lowrank.ratio:g} of full rank"
+
+
+def _begun(run: Run) -> str:
+    if run.init_from is None:
+        return "from scratch"
+    return f"from earlier weights, whose SHA-256 begins with `{run.init_from}`,"
 
 
 def _metadata(run: Run, name: str, measured: list[Rate]) -> dict[str, Any]:
@@ -154,7 +160,7 @@ def _files(onnx: bool) -> str:
     text = """- `weights.safetensors`: all weights, by name, in float32.
 - `network.pt2`: the graph of encoder and CTC head (`torch.export`), which takes the weights as its input.
 - `tokens.json`: what each token spells; token 0 is CTC's blank, the last one begins and ends a sentence.
-- `config.json`: how the network was built and trained; `tokenizer.json` or `tokenizer.model`: its tokenizer.
+- `config.json`: how the network was built and trained; `tokenizer.*`: its tokenizer.
 - `load.py`: loads the network. It needs `torch` and `safetensors` alone: `python load.py SPEECH.wav`."""
     if onnx:
         text += "\n- `network.onnx`: encoder and CTC head, weights and all, of the same inputs."

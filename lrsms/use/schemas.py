@@ -23,7 +23,7 @@ from lrsms.study import corpus, decoding, expand, project, run
 FOLDER = Path("workflow/schemas")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _MODULES = (corpus, decoding, run, expand, project, local)
-_OF_A_PRESET = ("tokenizer", "model", "train", "seed")
+_OF_A_PRESET = ("tokenizer", "model", "train", "seed", "init_from")
 
 
 def schemas() -> dict[str, dict[str, Any]]:

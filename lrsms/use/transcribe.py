@@ -11,8 +11,7 @@ from torch import Tensor
 from lrsms.base.kernels import arithmetic
 from lrsms.data.batch import Batch, in_batches, network_inputs
 from lrsms.data.recordings.recording import FULL_SCALE
-from lrsms.data.spelling import normalise
-from lrsms.data.text import Tokenizer
+from lrsms.data.spelling import in_case, normalise
 from lrsms.decoding.beam import search
 from lrsms.decoding.ctc_search import greedy
 from lrsms.decoding.passes import BATCH_FRAMES
@@ -130,17 +129,17 @@ def _transcript(trained: Trained, file: Recorded, found: dict[int, _Found]) -> T
             segments.append(Segment(begin, end, "", ()))
             continue
         text = normalise(trained.tokenizer.decode(one.tokens), trained.run.corpus)
-        segments.append(Segment(begin, end, text, _timed(trained.tokenizer, one, piece.begin)))
+        segments.append(Segment(begin, end, text, _timed(trained, one, piece.begin)))
     blanks = trained.run.corpus.unit != "characters"
     return Transcript(str(file.path), file.frames / FRAMES_PER_SECOND, tuple(segments), blanks)
 
 
-def _timed(tokenizer: Tokenizer, found: _Found, begin: int) -> tuple[Token, ...]:
+def _timed(trained: Trained, found: _Found, begin: int) -> tuple[Token, ...]:
     spans = align(found.log_probs, found.tokens)
     timed: list[Token] = []
     before = ""
     for index in range(len(found.tokens)):
-        spelt = tokenizer.decode(found.tokens[: index + 1])
+        spelt = in_case(trained.tokenizer.decode(found.tokens[: index + 1]), trained.run.corpus)
         text, before = spelt[len(before) :], spelt
         if spans is None:
             timed.append(Token(text, None, None, None))

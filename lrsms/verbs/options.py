@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from lrsms.base.strict import parse
 from lrsms.base.yamlfile import parse_yaml, read_yaml
 from lrsms.execution import local
+from lrsms.record.start import STARTS
 from lrsms.study import expand
 from lrsms.study.corpus import Corpus
 from lrsms.study.project import Project
@@ -63,6 +64,11 @@ def on_corpora() -> argparse.ArgumentParser:
 def on_records() -> argparse.ArgumentParser:
     """``--records``."""
     return _options(("--records", Path("results/records"), "records of runs"))
+
+
+def on_starts() -> argparse.ArgumentParser:
+    """``--starts``."""
+    return _options(("--starts", STARTS, "folders with imported weights"))
 
 
 def on_steptimes() -> argparse.ArgumentParser:

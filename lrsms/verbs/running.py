@@ -23,6 +23,7 @@ from lrsms.verbs.options import (
     on_corpora,
     on_device,
     on_records,
+    on_starts,
     read_project,
     require_gpus,
     with_project,
@@ -33,17 +34,17 @@ RESULTS = Path("results")
 
 def add(verb: Verb) -> None:
     """Adds these verbs to the command line."""
-    verb(check, with_project(), on_corpora(), on_records(), workflow=True)
+    verb(check, with_project(), on_corpora(), on_records(), on_starts(), workflow=True)
 
     added = verb(resolve, with_project(), workflow=True)
     added.add_argument("run", help="the run's name")
     added.add_argument("output", type=Path, help="config.json to write")
 
-    added = verb(prepare, with_project(), workflow=True)
+    added = verb(prepare, with_project(), on_starts(), workflow=True)
     added.add_argument("folder", type=Path, help="folder to write; its name is the one that the study's runs use")
     added.add_argument("--threads", type=int, default=1, help="recordings read, or faces drawn, at a time")
 
-    added = verb(train, on_device(), on_corpora(), workflow=True)
+    added = verb(train, on_device(), on_corpora(), on_starts(), workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder, with its config.json")
     added.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between checkpoints")
     added.add_argument(
@@ -107,13 +108,15 @@ def add(verb: Verb) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Finds mistakes before the first job: in targets, ranks, decoders, and corpora that are not prepared yet."""
-    from lrsms.cost.check import check_apart, check_corpus, check_runs
+    from lrsms.cost.check import check_apart, check_corpus, check_runs, check_starts
 
     project = read_project(options.project, options.config_folder)
     experiments = expand.load(project, options.config_folder)
     check_runs(experiments, project.decoding)
     scores = project.decoding.scores
-    pending = [e.run for e in experiments if e.trained and not (options.records / e.name / scores).is_file()]
+    missing = [e for e in experiments if e.trained and not (options.records / e.name / scores).is_file()]
+    check_starts(missing, options.starts, options.corpora)
+    pending = [e.run for e in missing]
     corpora = {run.prepared: run.corpus for run in pending}
     for name, corpus in corpora.items():
         check_corpus(corpus, corpus_root(project, corpus), options.corpora / name)
@@ -169,6 +172,7 @@ def prepare(options: argparse.Namespace) -> None:
             threads=options.threads,
             babble=babble_recording(project, run.corpus),
             report=show,
+            starts=options.starts,
         )
     for finding in findings:
         say(finding, sys.stderr)
@@ -199,7 +203,7 @@ def train(options: argparse.Namespace) -> None:
         prepared = Prepared(options.corpora / run.prepared, given_root(options.roots, run.corpus))
         with interrupt.stop_on_signals() as stop:
             seconds = options.checkpoint_seconds
-            train_run(run, prepared, options.folder, device, seconds, ranks, stop, options.graphs)
+            train_run(run, prepared, options.folder, device, seconds, ranks, stop, options.graphs, options.starts)
 
 
 def decode(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrsms.base.terminal import say
+from lrsms.study.run import MODALITIES
 from lrsms.verbs.options import Verb, chosen_device, on_corpora, on_device, on_records, read_project, with_project
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ def add(verb: Verb) -> None:
     added.add_argument("folder", type=Path, help="folder to make")
     added.add_argument("--merged", action="store_true", help="multiply factors out, to dense matrices")
     added.add_argument("--onnx", action="store_true", help="write network.onnx too (pip install 'lrsms[onnx]')")
+
+    added = verb(import_, on_corpora())
+    added.add_argument("checkpoint", type=Path, help="a .pth file of Auto-AVSR, or the folder of a run or of an export")
+    added.add_argument("folder", type=Path, help="folder to make, such as results/starts/NAME")
+    added.add_argument("--task", choices=tuple(MODALITIES), help="of the network of a .pth file")
+    added.add_argument(
+        "--tokenizer", type=Path, nargs=2, metavar=("MODEL", "UNITS"), help="SentencePiece's, and the list of its units"
+    )
 
     added = verb(merge, with_project())
     added.add_argument(
@@ -143,6 +152,22 @@ def export(options: argparse.Namespace) -> None:
     record = options.records / options.run.resolve().name
     export_run(trained, options.folder, record, decoding, options.merged, options.onnx)
     say(f"wrote {options.folder}: {', '.join(sorted(path.name for path in options.folder.iterdir()))}")
+
+
+def import_(options: argparse.Namespace) -> None:
+    """Makes weights of Auto-AVSR, of a run or of an export the start of studies: 'init_from' of their runs."""
+    from lrsms.use.start import write_start
+
+    tokenizer = None if options.tokenizer is None else (options.tokenizer[0], options.tokenizer[1])
+    start = write_start(options.checkpoint, options.folder, options.task, tokenizer, options.corpora)
+    about, used = start.about, start.about.source.tensors
+    said = f" all of its {used} tensors are used;" if used else ""
+    say(f"wrote {options.folder}:{said} {about.parameters:,} parameters, task {about.task}")
+    say(f"init_from: '{start.digits}'")
+    if about.tokenizer is None:
+        say("its tokenizer is unknown: only its size will be compared; --tokenizer MODEL UNITS brings it", sys.stderr)
+    else:
+        say(f"tokenizer: {start.tokenizer_setting()}")
 
 
 def merge(options: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from lrsms.base.progress import LINE
 from lrsms.base.terminal import open_console
 from lrsms.record.resumed import wrongly_resumed
 from lrsms.record.run_files import OUTCOME
+from lrsms.record.start import STARTS, find
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.run import prepared_tests
@@ -45,6 +46,7 @@ class Folders:
     runs: Path
     corpora: Path
     logs: Path
+    starts: Path = STARTS
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def study_status(experiments: Sequence[Experiment], decoding: Decoding, folders:
         if status.state == "missing":
             tests = [prepared_tests(one, experiment.run.task) for one in (decoding.corpora or {}).values()]
             error = corpus_error(tests if status.note else [experiment.run.prepared, *tests])
+            error = error or ("" if status.note else _start_error(experiment, folders))
             note = "; ".join(text for text in (status.note, error) if text)
             status = Status(status.run, status.cell, status.seed, "missing", note=note)
         found.append(status)
@@ -198,6 +201,17 @@ def _corpus_error(name: str, folders: Folders) -> str:
         return ""
     error = _last_error(_tail(folders.logs / f"prepare-{name}.log"))
     return f"its corpus: {error}" if error else ""
+
+
+def _start_error(experiment: Experiment, folders: Folders) -> str:
+    """The reason why a run cannot begin from the weights that it names, if it names any."""
+    if experiment.run.init_from is None:
+        return ""
+    try:
+        find(experiment.run.init_from, folders.starts).refuse_unfit(experiment.run)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _tail(path: Path) -> str:

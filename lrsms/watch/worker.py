@@ -26,6 +26,7 @@ from lrsms.data.testsets import prepare_tests
 from lrsms.decoding.decode import decode
 from lrsms.record.record import load_run, write_record
 from lrsms.record.run_files import CONFIG, OUTCOME
+from lrsms.record.start import STARTS
 from lrsms.study.corpus import Corpus
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
@@ -108,7 +109,8 @@ class Worker:
         began = time.monotonic()
         if not (folder / OUTCOME).is_file():
             forget_peak_memory(self.device)
-            train(run, prepared, folder, self.device, stop=self.stop, graphs=self.graphs)
+            starts = self.results / STARTS.name
+            train(run, prepared, folder, self.device, stop=self.stop, graphs=self.graphs, starts=starts)
         trained = time.monotonic()
         hypotheses = folder / project.decoding.hypotheses
         if not hypotheses.is_file():
@@ -143,7 +145,8 @@ def prepare_corpora(
             folder = results / "corpora" / run.prepared
             if not (folder / SUMMARY).is_file():
                 what = run.corpus, run.tokenizer, run.model.modalities, _root(project, run.corpus), folder
-                findings += prepare(*what, threads=threads, babble=babble(project, run.corpus))
+                babbling, starts = babble(project, run.corpus), results / STARTS.name
+                findings += prepare(*what, threads=threads, babble=babbling, starts=starts)
         for corpus in (project.decoding.corpora or {}).values() if pending else ():
             folder = results / "corpora" / prepared_tests(corpus, project.task)
             if not (folder / SUMMARY).is_file():

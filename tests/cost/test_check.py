@@ -152,3 +152,37 @@ def test_a_real_corpus_whose_lists_changed_is_not_taken_as_prepared(check, tmp_p
     assert f"lists other utterances or transcripts than results/corpora/{prepared.name}" in error
     shutil.rmtree(root)  # what was copied is not asked for any more
     assert check(nano.STUDY["grids"], corpus={"kind": "manifest"}, **settings) == ""
+
+
+def test_weights_to_begin_from_are_looked_for_and_held_against_the_run(check, tmp_path):
+    digits = "0123456789abcdef"
+    grids = [{"seed": [1]}, {"init_from": [digits], "seed": [1, 2]}]
+    nowhere = check(grids)
+    assert nowhere.startswith(
+        f"error: run 'init_from{digits}': 'init_from' is {digits}, but no folder in results/starts"
+    )
+    start = tmp_path / "results/starts/mine"
+    model = {key: value for key, value in nano.PRESET["model"].items() if value is not None}
+    source = {"kind": "run", "name": "mine", "sha256": "0" * 64}
+    content = {"task": "asr", "model": model, "vocabulary": 30, "parameters": 9, "source": source}
+    content |= {"weights_hash": digits + "0" * 48}
+    start.mkdir(parents=True)
+    (start / "start.json").write_text(json.dumps(content))
+    assert "weights.safetensors: is missing" in check(grids)
+    (start / "weights.safetensors").touch()
+    assert check(grids) == ""
+    assert "has 'model.dim' 16, but the run's has 18" in check(
+        grids, preset={"model": nano.PRESET["model"] | {"dim": 18}}
+    )
+    assert check(grids, preset={"model": nano.PRESET["model"] | {"dropout": 0.3}}) == ""
+    pieces = check(grids, preset={"tokenizer": {"kind": "unigram", "pieces": 40}})
+    assert "its network knows 28 units, but 'tokenizer.pieces' of the run is 40" in pieces
+    given = {"tokenizer": {"kind": "given", "pieces": 28, "sha256": digits}}
+    assert f"'tokenizer.sha256' is {digits}, but no folder in results/starts" in check(grids, preset=given)
+    (start / "start.json").write_text(json.dumps(content | {"vocabulary": "many"}))
+    assert f"{start.relative_to(tmp_path) / 'start.json'}: 'vocabulary' is \"many\"" in check(grids)
+
+
+def test_a_preset_may_begin_from_weights(check):
+    digits = "0123456789abcdef"
+    assert "'init_from' is" in check([{"seed": [1]}], preset={"init_from": digits})

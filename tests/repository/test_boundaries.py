@@ -39,7 +39,7 @@ LAYERS = (
 """The packages from the ground up: each imports those before it, and none of those after it."""
 WORKFLOW = {
     *("lrsms.base", "lrsms.base.files", "lrsms.cost.memory", "lrsms.execution", "lrsms.execution.local"),
-    *("lrsms.report", "lrsms.report.figures", "lrsms.study", "lrsms.study.project"),
+    *("lrsms.record", "lrsms.report", "lrsms.report.figures", "lrsms.study", "lrsms.study.project"),
 }
 """What the workflow imports to name files and to ask for resources; everything else it does by verbs."""
 
@@ -127,7 +127,8 @@ def test_the_workflow_imports_no_more_than_it_needs_to_name_files_and_ask_for_re
 
 def test_nothing_is_unpickled_or_evaluated() -> None:
     for path in MODULES:
-        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = {ast.unparse(node.func) for node in found if "weights_only=True" not in ast.unparse(node)}
         assert not calls & {"eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.unsafe_load"}, path
         assert not any("shell=True" in line for line in path.read_text().splitlines()), path
 

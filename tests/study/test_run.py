@@ -61,7 +61,7 @@ def refusal(model, data) -> str:
         ("model.kernel", 4, "'model': 'kernel' must be odd, got 4"),
         ("model.mels", None, "'model': 'mels' is needed by, and only by, frontend 'logmel'"),
         ("model.decoder_layers", 0, "'train.ctc_weight' must be 1 where 'model.decoder_layers' is 0"),
-        ("tokenizer.pieces", 100, "'tokenizer': 'pieces' is needed by, and only by, kind 'unigram'"),
+        ("tokenizer.pieces", 100, "'tokenizer': 'pieces' is needed by, and only by, the kinds 'unigram' and 'given'"),
         ("train.epochs", 3, "'train': give exactly one of 'steps' and 'epochs'"),
         ("train.average", 5, "'train': 'average' (5) exceeds 'snapshots' (4)"),
         ("train.steps", 3, "'train': 'snapshots' (4) exceeds 'steps' (3)"),
@@ -113,6 +113,52 @@ def test_what_is_wrong_is_one_line_with_key_value_and_remedy(path, value, messag
         target = target[section]
     target[leaf] = value
     assert refusal(Run, data).startswith(message)
+
+
+START = "0123456789abcdef"
+LOW_RANK = {"targets": ["encoder.attention"], "ratio": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init_from": "weights.pth"}, "'init_from' is \"weights.pth\": string should match pattern"),
+        ({"init_from": 1234567890123456}, "'init_from' is 1234567890123456: input should be a valid string"),
+        (
+            {"init_from": START, "lowrank": LOW_RANK | {"init": "random"}},
+            "'lowrank.init' is 'random', whose factors",
+        ),
+        ({"init_from": START, "lowrank": LOW_RANK | {"init": "matched"}}, "'lowrank.init' is 'matched', whose factors"),
+        ({"init_from": START, "lowrank": LOW_RANK | {"method": {"name": "cola"}}}, "'lowrank.method' is 'cola', whose"),
+        (
+            {"tokenizer": {"kind": "given", "pieces": 9}},
+            "'tokenizer': 'sha256' is needed by, and only by",
+        ),
+        ({"tokenizer": {"kind": "characters", "sha256": START}}, "'tokenizer': 'sha256' is needed by, and only by"),
+    ],
+)
+def test_what_cannot_begin_from_trained_weights_is_refused(changes, message):
+    assert refusal(Run, json.loads(json.dumps(content())) | changes).startswith(message)
+
+
+@pytest.mark.parametrize("method", [None, {"name": "warmup", "share": 0.5}, {"name": "lost"}, {"name": "self_guided"}])
+def test_methods_that_keep_something_of_the_matrices_begin_from_them(method):
+    data = json.loads(json.dumps(content())) | {"init_from": START, "lowrank": LOW_RANK | {"method": method}}
+    data["train"]["average"] = 1
+    assert parse(Run, data, "x").init_from == START
+
+
+def test_no_steps_are_for_weights_that_are_there():
+    data = json.loads(json.dumps(content()))
+    data["train"] |= {"steps": 0, "snapshots": 1, "average": 1}
+    assert refusal(Run, data).startswith("'train.steps' is 0, which is for weights of 'init_from'")
+    run = parse(Run, data | {"init_from": START}, "x")
+    assert run.train.snapshot_steps(0) == [0] and run.changes_at(0) == []
+    data["train"] |= {"snapshots": 2}
+    assert "'snapshots' (2) exceeds 'steps' (0)" in refusal(Run, data | {"init_from": START})
+    warming = data | {"init_from": START, "lowrank": LOW_RANK | {"method": {"name": "warmup", "share": 0.5}}}
+    warming["train"] |= {"snapshots": 1}
+    assert "each of its phases needs a step" in refusal(Run, warming)
 
 
 def test_a_missing_key_is_named():

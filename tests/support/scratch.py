@@ -56,9 +56,9 @@ def snakemake(folder: Path, *arguments: str, study: str = "scratch") -> subproce
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
+def planned(folder: Path, *arguments: str, study: str = "scratch") -> dict[str, int]:
     """How many jobs of each rule a dry run plans."""
-    done = snakemake(folder, "--dry-run", *arguments)
+    done = snakemake(folder, "--dry-run", *arguments, study=study)
     assert done.returncode == 0, done.stderr
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
     return {rule: int(count) for rule, count in jobs.items() if rule not in ("job", "total", "all")}

@@ -125,6 +125,12 @@ def test_runs_that_wait_for_a_corpus_that_failed_say_so(folders: Folders) -> Non
     assert state(folders, experiment).note == ""
 
 
+def test_a_run_that_waits_for_weights_says_so(folders: Folders) -> None:
+    (experiment,) = experiments()
+    begun = fabricate.experiment(experiment.run.model_copy(update={"init_from": "0123456789abcdef"}))
+    assert state(folders, begun).note.startswith("'init_from' is 0123456789abcdef, but no folder in results/starts")
+
+
 def test_the_reasons_are_of_what_is_not_there(tmp_path: Path) -> None:
     made = [Status("a", "dense", 1, "done"), Status("b", "dense", 2, "failed", note="no space")]
     made += [Status("c", "dense", 3, "missing"), Status("d", "dense", 4, "diverged", note="at step 7")]

@@ -14,6 +14,7 @@ from lrsms.base import portable, strict
 from lrsms.base.files import write_atomically
 from lrsms.execution import holders, local, slurm
 from lrsms.execution.local import gres_of, num_gpus
+from lrsms.record import start as starts
 from lrsms.report import claims, results, sums
 from lrsms.report.figures import names
 from lrsms.study import expand as studies
@@ -164,6 +165,29 @@ def check_study():
 def project_file(wildcards):
     """For params: the file from which verbs read the project, with the values of --config."""
     return PROJECT_FILE
+
+
+def start_weights(run):
+    """The weights that a run begins from, if it does: found by their content, so a newer date of theirs means nothing.
+
+    Where they are missing, the check before the first job says so, and after it the job itself.
+    """
+    if run.init_from is None:
+        return []
+    try:
+        return ancient(str(starts.find(run.init_from, starts.STARTS).weights))
+    except ValueError:
+        return []
+
+
+def given_tokenizer(prepared):
+    """The tokenizer beside imported weights that a corpus is prepared with, if it is; likewise."""
+    runs = (experiment.run for experiment in EXPERIMENTS.values())
+    asked = next((run.tokenizer.sha256 for run in runs if run.prepared == prepared), None)
+    try:
+        return [] if asked is None else ancient(str(starts.find_tokenizer(asked, starts.STARTS)))
+    except ValueError:
+        return []
 
 
 def roots_json(wildcards):

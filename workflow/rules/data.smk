@@ -1,5 +1,7 @@
 # Corpora: rendered or read, checked and tokenized once.
 rule prepare:
+    input:
+        lambda wildcards: given_tokenizer(wildcards.prepared),
     output:
         "results/corpora/{prepared}/corpus.json",
     log:

@@ -18,6 +18,7 @@ rule train:
         # Ancient: a config with a newer date, or a corpus that was prepared again, does not train again.
         config=ancient("results/runs/{run}/config.json"),
         corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
+        start=lambda wildcards: start_weights(EXPERIMENTS[wildcards.run].run),
     output:
         "results/runs/{run}/run.json",
     log:

@@ -6,6 +6,9 @@ from torch import Tensor
 from lrsms.methods.factors import Factors, scaled, truncated_norm
 from lrsms.models.initial import Scheme
 
+DISCARDS_MATRIX = True
+"""The factors are random; the dense matrix gives their scale at most."""
+
 
 def factors(weight: Tensor, rank: int, scheme: Scheme, generator: torch.Generator) -> Factors:
     """Orthonormal columns of U and V, scaled so that the product has the Frobenius norm of the spectral one."""

@@ -23,6 +23,7 @@ class Cola(Form):
 
     name: Literal["cola"]
     own_start: ClassVar[str] = "has an initial scale of its own"
+    discards_matrix: ClassVar[bool] = True
 
     def initial(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
         """Both factors have normal numbers of variance ``((m + n) r)^(-1/2)``."""

@@ -197,6 +197,10 @@ def _curve(run: Material) -> Markup:
 def provenance(outcome: Mapping[str, Any]) -> Table:
     """Names and values from ``run.json`` about the data, the machine and the code of every session."""
     rows = [(name.replace("_", " "), str(outcome[name])) for name in _DATA if outcome.get(name) is not None]
+    if (begun := outcome.get("init_from")) is not None:
+        source = begun.get("source") or {}
+        words = " ".join(str(source[key]) for key in ("kind", "name") if source.get(key))
+        rows.append(("began from", f"{words}; SHA-256 of the weights {begun.get('weights_hash')}"))
     origin = outcome.get("provenance")
     rows += [(name, text) for name, text in described(origin).items()]
     sessions = outcome.get("sessions")

@@ -49,7 +49,8 @@ class Among:
                 f"{self._records / name / 'run.json'}: 'macs_per_second' is {counted:.4g}, but '{first}', a run of the "
                 f"same network, has {before:.4g}; delete the record that is wrong, to run it again"
             )
-        if (errors := _errors_of(record.scores)) is not None:
+        is_trained = run.train.steps != 0  # what was not trained may be the same network at every seed
+        if is_trained and (errors := _errors_of(record.scores)) is not None:
             self._errors.setdefault(errors, []).append(name)
 
     def warnings(self) -> list[str]:

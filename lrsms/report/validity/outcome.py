@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ MOST_CHARACTERS = 0x110000 + 2
 _FEWEST_TOKENS = 3
 """Smallest vocabulary: the blank, a character, and the mark of a sentence's start and end."""
 _WEIGHT_BYTES = 4
+_SHA256 = re.compile("[0-9a-f]{64}")
 _HASHES = ("data_hash", "corpus_hash", "manifest_hash")
 
 
@@ -73,10 +75,12 @@ def check_outcome(path: Path, content: dict[str, Any], run: Run, size: int) -> N
     if status not in ("finished", "diverged"):
         raise wrong(path, "status", status, "'finished' or 'diverged'")
     total = run.train.steps
-    because = ", as config.json has" if total else f", as {run.train.snapshots} snapshots need"
-    steps = fields.whole("steps", total or run.train.snapshots, total or MOST_STEPS, because)
+    if total is not None:
+        steps = fields.whole("steps", total, total, ", as config.json has")
+    else:
+        steps = fields.whole("steps", run.train.snapshots, MOST_STEPS, f", as {run.train.snapshots} snapshots need")
     if status == "diverged":
-        fields.whole("diverged_at", 1, steps, ", a step of its training")
+        fields.whole("diverged_at", min(1, steps), steps, ", a step of its training")
     elif content.get("diverged_at") is not None:
         raise wrong(path, "diverged_at", content["diverged_at"], "null, since 'status' is 'finished'")
     fields.text("data_hash")
@@ -95,6 +99,20 @@ def check_outcome(path: Path, content: dict[str, Any], run: Run, size: int) -> N
         fields.below("provenance", content["provenance"])
     if content.get("sessions") is not None:
         _check_sessions(fields, steps)
+    _check_start(fields, run)
+
+
+def _check_start(fields: Fields, run: Run) -> None:
+    """It began from the weights that its configuration names, or from none."""
+    noted = fields.content.get("init_from")
+    if run.init_from is None:
+        if noted is not None:
+            raise wrong(fields.path, "init_from", noted, "absent, since config.json has none")
+        return
+    weights = fields.below("init_from", fields.get("init_from")).text("weights_hash")
+    if not _SHA256.fullmatch(weights) or not weights.startswith(run.init_from):
+        right = f"a SHA-256 that begins with {run.init_from}, as config.json has"
+        raise wrong(fields.path, "init_from.weights_hash", weights, right)
 
 
 def _check_sessions(fields: Fields, steps: int) -> None:
