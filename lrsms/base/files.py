@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -94,6 +95,32 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` when all is in it.
+
+    What a killed process left half-way is removed. An earlier folder is there until the new one is whole; a process
+    that is killed between its two renames leaves neither, and the next one brings the earlier folder back first.
+    """
+    folder = folder.resolve()
+    part, earlier = (folder.with_name(f".{folder.name}.{ending}") for ending in ("part", "earlier"))
+    if earlier.exists() and not folder.exists():
+        os.replace(earlier, folder)
+    for left in (part, earlier):
+        shutil.rmtree(left, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if folder.exists():
+            os.replace(folder, earlier)
+        os.replace(part, folder)
+    finally:
+        if earlier.exists() and not folder.exists():
+            os.replace(earlier, folder)
+        for left in (part, earlier):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class Held(ValueError):

@@ -40,7 +40,7 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     for name, claim in claims.items():
         finding = claim.finding.rstrip(".")
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
-        for alike in _measured_once(tested):
+        for alike in measured_once(tested):
             outcome, where = alike[0], place(*alike)
             p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
             found = (effects(outcome), excess(outcome), converged(outcome), p, sample(outcome))
@@ -55,11 +55,10 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     columns = [
         Column(header, texts, numeric=False) for header, texts in zip(headers, zip(*rows, strict=True), strict=True)
     ]
-    metrics = dict.fromkeys(outcome.metric.short for outcome in outcomes if sample(outcome))
-    return Readable(tuple(columns), (*notes, _how(" or ".join(metrics) or WORDS.short)))
+    return Readable(tuple(columns), (*notes, how(outcomes)))
 
 
-def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
+def measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
     """Outcomes that are one measurement: of step times or parameters, which no corpus is part of."""
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in tested:
@@ -80,7 +79,9 @@ def endpoint(outcome: Outcome) -> str:
     return f"{outcome.decoder}, {outcome.condition}" if outcome.decoder else ""
 
 
-def _how(metric: str) -> str:
+def how(outcomes: Sequence[Outcome]) -> str:
+    """How the table is made, in Markdown."""
+    metric = " or ".join(dict.fromkeys(one.metric.short for one in outcomes if sample(one))) or WORDS.short
     return (
         f"Effects are {metric} changes in points on the claim's endpoint, with intervals of the look's level: what"
         " other seeds and other units would give. Each claim, at each scale, corpus and task, is wrong at most 2.5% of"

@@ -1,16 +1,13 @@
 """A trained run as a folder that others can use: weights, graph, tokens, a loader and a page; whole or absent."""
 
-import os
 import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
-from lrsms.base.files import read_json, write_json
+from lrsms.base.files import read_json, whole_folder, write_json
 from lrsms.data.text import Tokenizer
 from lrsms.methods.factorize import merge
 from lrsms.record.run_files import CONFIG, PLAN
@@ -43,7 +40,7 @@ def export(trained: Trained, folder: Path, record: Path, decoding: Decoding, mer
     plan = read_json(trained.folder / PLAN, "run it again")
     if merged:
         merge(trained.model)
-    with _whole(folder) as part:
+    with whole_folder(folder) as part:
         weights = weights_of(trained.model)
         (part / "weights.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
         network = Network(trained.model, trained.run.model).eval()
@@ -70,19 +67,6 @@ def spelt(tokenizer: Tokenizer) -> list[str]:
     before = next(token for token in tokens if tokenizer.decode([token]).strip())
     length = len(tokenizer.decode([before]))
     return ["", *(tokenizer.decode([before, token])[length:] for token in tokens), ""]
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which gets its name when all is in it; one that was left half-way is removed."""
-    part = folder.absolute().with_name(f".{folder.absolute().name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        os.replace(part, folder.absolute())
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _require_onnx() -> None:
