@@ -19,6 +19,7 @@ def add(verb: Verb) -> None:
 def site(options: argparse.Namespace) -> None:
     """Writes a static site from results: pages of findings, studies, runs and provenance, which open from files."""
     from lrsms.report.results import committed, load_project
+    from lrsms.report.samples import number
     from lrsms.report.site.content import Sources
     from lrsms.report.site.write import write
 
@@ -31,5 +32,6 @@ def site(options: argparse.Namespace) -> None:
         )
     sources = Sources(options.results, options.records, options.steptimes, options.figures, options.config_folder)
     written = write(options.output, folders, sources)
+    studies = "1 study" if written.studies == 1 else f"{written.studies} studies"
     size = f"{written.bytes / 2**20:.1f} MiB without the pages of runs"
-    say(f"wrote {written.studies} studies and {written.runs} runs, {size}: open {options.output / 'index.html'}")
+    say(f"wrote {studies} and {number(written.runs, 'run')}, {size}: open {options.output / 'index.html'}")

@@ -120,6 +120,6 @@ def read(folder: Path, claims: Mapping[str, Claim], config: Path) -> Study:
 def rate(run: Material, summary: Summary) -> str:
     """A run's error rate in percent, with the primary decoder and condition; empty while it is unknown."""
     for count in run.counts.to_dict("records"):
-        if (count["decoder"], count["condition"]) == summary.keys[0] and count["words"]:
+        if (count["decoder"], count["condition"]) in summary.keys[:1] and count["words"]:
             return f"{100 * sum(count[name] for name in EDITS) / count['words']:.2f}"
     return ""

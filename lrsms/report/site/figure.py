@@ -9,7 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _REMEDY = "make it again with 'lrsms regenerate'"
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -84,7 +84,7 @@ class Sheet:
         said = {name: self._value(name, text, digits) for name, text in element.items() if name != "id"}
         if element.tag == "g" and not (said and inner):
             return inner
-        attributes = "".join(Markup(' {}="{}"').format(name, text) for name, text in said.items())
+        attributes = "".join(f' {name}="{escape(text)}"' for name, text in said.items())
         return f"<{element.tag}{attributes}>{inner}</{element.tag}>" if inner else f"<{element.tag}{attributes}/>"
 
     def _value(self, name: str, text: str, digits: int) -> str:

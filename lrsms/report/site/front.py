@@ -171,11 +171,11 @@ def headline(claims: Sequence[Tested]) -> list[Tested]:
 
 def answer_table(claims: Sequence[Tested], studies: Sequence[Study]) -> Table:
     """What low rank costs and saves, a row for each place where the headline claim was tested."""
-    by_place = {(study.project.study, study.place): study for study in studies}
+    by_name = {study.name: study for study in studies}
     outcomes = [outcome for one in headline(claims) for test in one.tests for outcome in test]
     rows = []
     for outcome in outcomes:
-        study = by_place[(outcome.place.study, place(outcome))]
+        study = by_name[outcome.place.folder]
         found = {finding.rule: finding for finding in outcome.findings}
         fewer = found["fewer_parameters"].value
         times = f"{fewer:.2f} times fewer" if math.isfinite(fewer) else NOTHING

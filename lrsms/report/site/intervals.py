@@ -26,17 +26,18 @@ class Scale:
 
     @classmethod
     def of(cls, effects: Sequence[tuple[float, Interval]]) -> "Scale":
-        """The scale on which all of these have a place; from -1 to 1 where there are none."""
+        """The scale on which all of these have a place, and zero."""
         known = [x for value, interval in effects for x in (value, interval.low, interval.high) if math.isfinite(x)]
         low, high = min([0.0, *known]), max([0.0, *known])
         step = nice_ticks(max(high, -low))[1]
-        first, last = math.floor(low / step), math.ceil(high / step)
+        first = math.floor(low / step)
+        last = max(math.ceil(high / step), first + 1)
         ticks = [step * number for number in range(first, last + 1)]
         return cls(ticks[0], ticks[-1], ticks)
 
     def place(self, x: float) -> str:
         """Where a number is, in percent of the width."""
-        return f"{100 * (x - self.low) / ((self.high - self.low) or 1):.2f}%"
+        return f"{100 * (x - self.low) / (self.high - self.low):.2f}%"
 
 
 def picture(scale: Scale, value: float, interval: Interval, kind: str, label: str) -> Markup:

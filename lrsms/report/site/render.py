@@ -25,7 +25,7 @@ def render(template: str, path: str, **values: Any) -> bytes:
     """
     values |= {"root": "../" * path.count("/"), "here": path, "generator": GENERATOR}
     text = _environment().get_template(f"{template}.html").render(**values)
-    return f"{text.strip()}\n".encode(errors="backslashreplace")  # JSON can hold half of a surrogate pair
+    return f"{text.strip()}\n".encode()
 
 
 def badge(verdict: str) -> Markup:
@@ -38,13 +38,20 @@ def kind(verdict: str) -> str:
     return verdict.replace(" ", "-")
 
 
+def address(path: str) -> str:
+    """A path within the site as part of an address."""
+    return quote(path, safe="/.#+")
+
+
 def link(href: str, text: str) -> Markup:
     """A link within the site."""
-    return Markup('<a href="{}">{}</a>').format(quote(href, safe="/.#+"), breaks(text))
+    return Markup('<a href="{}">{}</a>').format(address(href), breaks(text))
 
 
 def breaks(text: str) -> Markup:
     """Text in which a line may end behind a plus sign: names of cells join what is factorised by these."""
+    if isinstance(text, Markup):
+        return text
     return Markup(_PLUS.sub("+<wbr>", str(escape(printable(text)))))
 
 

@@ -8,19 +8,17 @@ const number = text => {
 
 const isEmpty = text => text === "" || text === "-";
 
-// Numbers by value, other texts by the alphabet; what is unknown comes last, whichever way.
-const compare = (a, b, way) => {
-  if (isEmpty(a) || isEmpty(b)) return isEmpty(a) - isEmpty(b);
-  const [x, y] = [number(a), number(b)];
-  if (!Number.isNaN(x) && !Number.isNaN(y) && x !== y) return way * (x - y);
-  return way * a.localeCompare(b, "en", {numeric: true});
-};
-
+// A column of numbers is sorted by their values, another by the alphabet; what is unknown comes last, whichever way.
 const sort = (table, column, way) => {
   const body = table.tBodies[0];
   const rows = [...body.rows].map(row => [row.cells[column].textContent.trim(), row]);
-  rows.sort(([a], [b]) => compare(a, b, way));
-  body.append(...rows.map(([, row]) => row));
+  const known = rows.filter(([text]) => !isEmpty(text));
+  const isNumeric = known.every(([text]) => !Number.isNaN(number(text)));
+  const compare = isNumeric
+    ? ([a], [b]) => way * (number(a) - number(b))
+    : ([a], [b]) => way * a.localeCompare(b, "en", {numeric: true});
+  const unknown = rows.filter(([text]) => isEmpty(text));
+  body.append(...[...known.sort(compare), ...unknown].map(([, row]) => row));
 };
 
 for (const table of document.querySelectorAll("table.sortable")) {

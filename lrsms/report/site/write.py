@@ -22,6 +22,7 @@ from lrsms.report.site.figure import Sheet
 from lrsms.report.site.front import Tested
 from lrsms.report.site.markdown import as_html
 from lrsms.report.site.render import GENERATOR, link, render
+from lrsms.study.expand import Experiment
 
 LOOK = ("site.css", "site.js", "icon.svg")
 """Files beside this module that go into every site as they are: how it looks, and how tables are sorted."""
@@ -57,6 +58,8 @@ def write(output: Path, folders: Sequence[Path], sources: Sources) -> Written:
         ValueError: one line: a file is missing or malformed, or ``output`` has something else in it.
     """
     _check(output)
+    if len({folder.resolve().name for folder in folders}) < len(folders):
+        raise ValueError("a folder of results is named twice, or two have the same name; name each study once")
     claims = hypotheses.load(sources.config / hypotheses.FILE)
     studies = [read(folder, claims, sources.config) for folder in folders]
     with whole_folder(output) as root:
@@ -97,18 +100,17 @@ class _Site:
             for experiment in study.experiments:
                 places.setdefault(experiment.name, []).append(study)
         return {
-            study.name: [self._write_run(study, places, number) for number in range(len(study.experiments))]
+            study.name: [self._write_run(study, one, places[one.name]) for one in study.experiments]
             for study in self._studies
         }
 
-    def _write_run(self, study: Study, places: Mapping[str, Sequence[Study]], number: int) -> Listed:
-        experiment, decoding = study.experiments[number], study.project.decoding
+    def _write_run(self, study: Study, experiment: Experiment, places: Sequence[Study]) -> Listed:
+        decoding = study.project.decoding
         run = load(experiment, self._sources.records, decoding, study.measured.get(experiment.name, {}))
         page = f"runs/{experiment.name}.html" if run.status != "missing" else ""
         listed = Listed(run.without_scores(), page, rate(run, study.summary))
         if page and not (self._root / page).exists():
-            values = run_parts(run, decoding) | {"run": run, "studies": places[experiment.name], "rate": listed.rate}
-            self._page("run", page, title=run_title(run), study=study, **values)
+            self._page("run", page, title=run_title(run), studies=places, **run_parts(run, decoding))
         return listed
 
     def write_study(self, study: Study, runs: Sequence[Listed]) -> None:
@@ -158,7 +160,9 @@ class _Site:
         """Writes the pages of findings, of all runs, of provenance, and of speed where that was measured."""
         results, records = self._sources.results, self._sources.records
         self._page("findings", "findings.html", **findings_page.parts(tested, self._studies, results))
-        self._page("runs", "runs/index.html", table=_table_of_runs(runs))
+        known = {one.run.experiment.name for one in runs}
+        others = sum(path.name not in known for path in records.iterdir()) if records.is_dir() else 0
+        self._page("runs", "runs/index.html", table=_table_of_runs(runs), others=others)
         entries = [index.Entry(study.project, study.folder, study.experiments) for study in self._studies]
         described = (index.described(entry, records, self._sources.steptimes) for entry in entries)
         rows = [
@@ -167,11 +171,18 @@ class _Site:
         ]
         tables = [("Studies", Table(index.COLUMNS, rows)), *provenance_tables([one.run for one in runs])]
         self._page("provenance", "provenance.html", tables=tables)
-        speed = results / BENCHMARKS
-        if speed.is_file():
-            text = speed.read_text(encoding="utf-8", errors="replace")
-            heading, _, rest = text.partition("\n")
-            self._page("speed", "speed.html", title=heading.lstrip("# "), text=as_html(rest))
+        self._write_speed()
+
+    def _write_speed(self) -> None:
+        """Writes the page of benchmarks, with the files of measurements beside it."""
+        source = self._sources.results / BENCHMARKS
+        if not source.is_file():
+            return
+        beside = {path.name: path.read_bytes() for path in sorted(source.parent.glob("*.json"))}
+        for name, content in beside.items():
+            self._put(f"bench/{name}", content)
+        heading, _, text = source.read_text(encoding="utf-8", errors="replace").partition("\n")
+        self._page("speed", "bench/index.html", title=heading.lstrip("# "), text=as_html(text, beside))
 
     def _page(self, template: str, path: str, **values: Any) -> None:
         has_speed = (self._sources.results / BENCHMARKS).is_file()
