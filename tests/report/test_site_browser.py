@@ -66,9 +66,11 @@ addEventListener("load", () => {
     const texts = column => [...table.tBodies[0].rows].map(row => row.cells[column].textContent.trim());
     [...table.tHead.rows[0].cells].forEach((header, column) => {
       const before = texts(column);
-      header.querySelector("button").click();
+      const button = header.querySelector("button");
+      if (!button) return;
+      button.click();
       const up = [header.getAttribute("aria-sort"), texts(column)];
-      header.querySelector("button").click();
+      button.click();
       seen.sorted.push([header.textContent, before, up, [header.getAttribute("aria-sort"), texts(column)]]);
     });
   }

@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 _REMEDY = "make it again with 'lrsms regenerate'"
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
+_NARROW = 300
+"""Points: a figure that is not as wide takes one column of two, and half of the page."""
 _TAGS = {"svg", "g", "path", "use", "defs", "clipPath", "rect", "pattern"}
 _DROPPED = {"metadata", "style", "title"}
 _ATTRIBUTES = {
@@ -55,8 +57,10 @@ class Sheet:
             raise ValueError(f"{path}: has no viewBox; {_REMEDY}")
         self._share(root)
         body = "".join(self._text(child, 1) for child in root if not _is_background(child))
-        start = Markup('<svg class="figure" role="img" aria-label="{}" viewBox="{}" width="{}" height="{}">').format(
-            label, _rounded(box, 1), *(_rounded(text, 0) for text in size[2:])
+        width, height = (_rounded(text, 0) for text in size[2:])
+        kind = "figure narrow" if float(width) < _NARROW else "figure"
+        start = Markup('<svg class="{}" role="img" aria-label="{}" viewBox="{}" width="{}" height="{}">').format(
+            kind, label, _rounded(box, 1), width, height
         )
         return start + Markup(body) + Markup("</svg>")
 

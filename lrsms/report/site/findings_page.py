@@ -56,7 +56,7 @@ def test_parts(*alike: Outcome, pages: Mapping[str, str]) -> dict[str, Any]:
         "place": place(*alike),
         "pages": [link(page, one.place.folder) for one in alike if (page := pages.get(one.place.folder))],
         "verdict": outcome.verdict,
-        "numbers": {name: text for name, text in numbers.items() if text},
+        "numbers": {name: text for name, text in numbers.items() if text and outcome.verdict != "not run"},
         "reason": _reason(outcome),
     }
 
