@@ -68,13 +68,13 @@ def write(
 
 
 def _claims(folder: Path) -> list[dict[str, Any]]:
-    """The rows of ``claims.json``; none where the study has no claims."""
+    """The rows of ``claims.json`` that have a verdict, not those of other endpoints; none without claims."""
     path = folder / f"{verdict_table.NAME}.json"
     if not path.is_file():
         return []
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["claims"]
-        return [{key: row[key] for key in ("claim", "verdict", "finding")} for row in rows]
+        return [{key: row[key] for key in ("claim", "verdict", "finding")} for row in rows if row["verdict"]]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: not readable ({error}); delete it and run the study again") from None
 
