@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,8 +15,10 @@ import pytest
 from lrsms.__main__ import main
 from lrsms.report import aggregate, findings
 from lrsms.report import claims as hypotheses
+from lrsms.report.finding import Verdict
 from lrsms.report.results import committed, load_project, save_project
-from lrsms.report.site.content import Sources
+from lrsms.report.site import front
+from lrsms.report.site.content import Sources, read
 from lrsms.report.site.figure import Sheet
 from lrsms.report.site.front import ORDER
 from lrsms.report.site.intervals import Scale, picture
@@ -291,6 +294,30 @@ def test_a_study_that_trains_nothing_has_its_pages(tmp_path) -> None:
     made = fabricated_site(tmp_path, tmp_path / "site")
     assert "times as fast" in made["index.html"].text
     assert sum("timed" in page.text for path, page in made.items() if path.startswith("runs/")) == 9 + 1
+
+
+def test_the_answer_is_that_of_the_claim_that_asks_for_no_loss_at_fewer_parameters(fabricated) -> None:
+    config = fabricated / "workflow/config"
+    claims = hypotheses.load(config / hypotheses.FILE)
+    outcome = read(fabricated / "results" / fabricate_project.NAME, claims, config).outcomes[0]
+
+    def tested(*verdicts: Verdict) -> list[front.Tested]:
+        return [front.Tested("F1", claims["F1"], [[replace(outcome, verdict=verdict)] for verdict in verdicts])]
+
+    said = [front.verdict_in_words(tested(verdict)) for verdict in ORDER[:3]]
+    assert said == ["Yes, wherever it was tested.", "No, wherever it was tested.", "It is not decided yet."]
+    assert front.verdict_in_words(tested("supported", "undecided")) == "It depends on where it was tested."
+    assert front.verdict_in_words(tested()) == "It is not tested yet." and front.answer(tested()) == []
+    first, second = front.answer(tested("supported", "undecided"))
+    assert first.endswith(": supported in 1 of 2 tests, undecided in 1 of 2 tests.")
+    fewer = outcome.findings[1].value
+    assert second == f"Counted: {fewer:.2f} times fewer parameters."
+    assert front.tally(tested("supported", "undecided")) == {
+        "supported": 1,
+        "contradicted": 0,
+        "undecided": 1,
+        "not run": 0,
+    }
 
 
 def svg(inner: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lrsms.report.cells import Cell
 from lrsms.report.claims import OF_RATES, Claim
 from lrsms.report.estimate_text import as_text
 from lrsms.report.finding import Finding, Verdict
@@ -131,7 +132,7 @@ def levels(claims: Sequence[Tested]) -> str:
     """The levels of the intervals of the picture, for example ``99.6%``."""
     found = [_of_rates(test[0]) for one in claims for test in one.tests]
     known = sorted({finding.level for finding in found if finding is not None and math.isfinite(finding.value)})
-    return " or ".join(map(as_percent, known))
+    return " or ".join(dict.fromkeys(map(as_percent, known)))
 
 
 def verdict_in_words(claims: Sequence[Tested]) -> str:
@@ -145,11 +146,14 @@ def answer(claims: Sequence[Tested]) -> list[str]:
     sentences = []
     for one in headline(claims):
         verdicts = Counter(test[0].verdict for test in one.tests)
-        where = ", ".join(f"{verdict} in {count} of {len(one.tests)} tests" for verdict, count in verdicts.items())
+        tests = number(len(one.tests), "test")
+        where = ", ".join(f"{verdict} in {count} of {tests}" for verdict, count in verdicts.items())
         sentences.append(f"{one.claim.finding.rstrip('.')}: {where}.")
-    if fewer := _values(claims, "fewer_parameters"):
+    studies = {one.claim.study for one in headline(claims)}
+    alike = [one for one in claims if not studies or one.claim.study in studies]
+    if fewer := _values(alike, "fewer_parameters"):
         sentences.append(f"Counted: {_span(fewer)} times fewer parameters.")
-    if speeds := _values(claims, "faster"):
+    if speeds := _values(alike, "faster"):
         sentences.append(f"Measured: a training step is {_span(speeds)} times as fast.")
     return sentences
 
@@ -180,14 +184,34 @@ def answer_table(claims: Sequence[Tested], studies: Sequence[Study]) -> Table:
         fewer = found["fewer_parameters"].value
         times = f"{fewer:.2f} times fewer" if math.isfinite(fewer) else NOTHING
         where, changed = link(study.page, study.place), _change(found["parity"])
-        rows.append((where, badge(outcome.verdict), changed, times, _speed(study, outcome)))
+        rates, speeds = _rates(study, outcome), _speeds(study, outcome)
+        rows.append((where, badge(outcome.verdict), rates, changed, times, speeds))
     metrics = " or ".join(dict.fromkeys(outcome.metric.short for outcome in outcomes))
-    return Table(("tested on", "on a par", f"{metrics} change, points", "parameters", "training step"), rows)
+    headers = ("tested on", "on a par", f"{metrics} %", f"{metrics} change, points", "parameters", "training step")
+    return Table(headers, rows)
 
 
-def _speed(study: Study, outcome: Outcome) -> str:
-    """How much faster the steps of the compared low-rank cell are than the dense baseline's."""
-    cells = [cell for cell in study.summary.cells if cell.name in outcome.cells and cell.targets]
+def _compared(study: Study, outcome: Outcome) -> list[tuple[Cell, Cell]]:
+    """The low-rank cells of a test, each with its dense baseline."""
+    cells = {cell.name: cell for cell in study.summary.cells}
+    found = [cells[name] for name in outcome.cells if cells[name].targets]
+    return [(cell, cells[cell.baseline]) for cell in found if cell.baseline in cells]
+
+
+def _rates(study: Study, outcome: Outcome) -> str:
+    """Error rates with the primary decoder and condition, of low rank against dense."""
+    scores = [
+        [100 * cell.scores[key].rate.value for cell in pair]
+        for pair in _compared(study, outcome)
+        for key in study.summary.keys[:1]
+        if all(key in cell.scores for cell in pair)
+    ]
+    return "; ".join(f"{after:.1f} against {before:.1f}" for after, before in scores) or NOTHING
+
+
+def _speeds(study: Study, outcome: Outcome) -> str:
+    """How much faster the training steps of low rank are than the dense baseline's."""
+    cells = (cell for cell, _ in _compared(study, outcome))
     texts = [f"{as_text(cell.speedup, 2)} times as fast" for cell in cells if cell.speedup is not None]
     return "; ".join(dict.fromkeys(texts)) or NOTHING
 
