@@ -1,6 +1,7 @@
 # make study    train, decode and tabulate the default study      make test    all quick tests
 # make study-avsr   the same of audio-visual speech, on faces that are drawn
 # make report   the report of the study     make regenerate   committed tables, verdicts and figures, from records
+# make site     pages of all committed results, as files: site/index.html
 # make cpu-results, speech-results, gpu-results   the runs whose results this repository keeps, for at most SECONDS
 # make bench    what is claimed of speed, measured here
 # make setup    the environment only                              make lint    what CI checks besides
@@ -22,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile
 # What Snakemake says is shown where it fails.
 QUIETLY := $(BIN)/python -m lrsms watch --quiet
 
-.PHONY: setup study study-avsr report regenerate cpu-results speech-results gpu-results bench test test-slow lint format clean
+.PHONY: setup study study-avsr report regenerate site cpu-results speech-results gpu-results bench test test-slow lint format clean
 
 setup: $(READY)
 
@@ -47,6 +48,9 @@ report: $(READY)
 
 regenerate: $(READY)
 	$(QUIETLY) $(SNAKEMAKE) regenerate --quiet progress rules reason host $(CONFIG)
+
+site: $(READY)
+	$(BIN)/python -m lrsms site site
 
 # Goes on where the last call ended. Then: make regenerate.
 cpu-results speech-results gpu-results: $(READY)

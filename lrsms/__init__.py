@@ -5,3 +5,8 @@ RESULTS_VERSION = 1
 
 Not for rounding, nor for other draws of the same chance, as another device or release of PyTorch makes them too.
 """
+QUESTION = (
+    "Can a Conformer be trained with low-rank weights from scratch, what does it cost in word error rate, and what does"
+    " it save in parameters and step time?"
+)
+"""What all studies are for."""

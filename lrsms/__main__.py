@@ -14,15 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lrsms import verbs
+from lrsms import QUESTION, verbs
 from lrsms.base.terminal import say, spell_out_what_it_lacks
 from lrsms.study import expand
 from lrsms.training import interrupt
 
-ABOUT = (
-    "Can a Conformer be trained with low-rank weights from scratch, what does it cost in word error rate, and what does"
-    " it save in parameters and step time? Studies of low rank, among them LR-SMS (Low-Rank Speech Model from Scratch)."
-)
+ABOUT = f"{QUESTION} Studies of low rank, among them LR-SMS (Low-Rank Speech Model from Scratch)."
 HEADINGS = {False: "verbs for you", True: "verbs for the workflow"}
 
 

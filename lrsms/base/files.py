@@ -105,15 +105,28 @@ def refuse_existing(folder: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which gets its name when all is in it; one that was left half-way is removed."""
-    part = folder.absolute().with_name(f".{folder.absolute().name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    """A folder to write into, which takes the place of ``folder`` when all is in it.
+
+    What a killed process left half-way is removed. An earlier folder is there until the new one is whole; a process
+    that is killed between its two renames leaves neither, and the next one brings the earlier folder back first.
+    """
+    folder = folder.resolve()
+    part, earlier = (folder.with_name(f".{folder.name}.{ending}") for ending in ("part", "earlier"))
+    if earlier.exists() and not folder.exists():
+        os.replace(earlier, folder)
+    for left in (part, earlier):
+        shutil.rmtree(left, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
-        os.replace(part, folder.absolute())
+        if folder.exists():
+            os.replace(folder, earlier)
+        os.replace(part, folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if earlier.exists() and not folder.exists():
+            os.replace(earlier, folder)
+        for left in (part, earlier):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class Held(ValueError):

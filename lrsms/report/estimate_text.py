@@ -2,6 +2,7 @@
 
 from lrsms.record.metric import Metric
 from lrsms.report.cells import Estimate
+from lrsms.report.readable import Column
 
 UNFINISHED = "-"
 
@@ -27,3 +28,11 @@ def as_numbers(name: str, estimate: Estimate | None, scale: float = 1) -> dict[s
 def change_header(metric: Metric) -> str:
     """Heading of the column of changes."""
     return f"{metric.short} change [95%]"
+
+
+def quantity(
+    header: str, values: list[float | None], small: str, large: str, leave_out: int | None = None, bound: float = 10
+) -> Column:
+    """One number of decimals for the whole column: fewer where every number is at least ``bound``."""
+    form = large if all(value is None or value >= bound for value in values) else small
+    return Column(header, tuple(UNFINISHED if value is None else form.format(value) for value in values), leave_out)

@@ -42,7 +42,7 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     for name, claim in claims.items():
         finding = claim.finding.rstrip(".")
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
-        for alike in _measured_once(tested):
+        for alike in measured_once(tested):
             outcome, where = alike[0], place(*alike)
             p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
             losses = [loss_changes.text(outcome.findings)] if with_losses else []
@@ -59,12 +59,11 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
     columns = [
         Column(header, texts, numeric=False) for header, texts in zip(headers, zip(*rows, strict=True), strict=True)
     ]
-    metrics = dict.fromkeys(outcome.metric.short for outcome in outcomes if sample(outcome))
-    how = [_how(" or ".join(metrics) or WORDS.short), *([loss_changes.NOTE] if with_losses else [])]
-    return Readable(tuple(columns), (*notes, *how))
+    explained = [how(outcomes), *([loss_changes.NOTE] if with_losses else [])]
+    return Readable(tuple(columns), (*notes, *explained))
 
 
-def _measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
+def measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
     """Groups outcomes that share a measurement: step times and parameters do not depend on the corpus."""
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in tested:
@@ -85,7 +84,9 @@ def endpoint(outcome: Outcome) -> str:
     return f"{outcome.decoder}, {outcome.condition}" if outcome.decoder else ""
 
 
-def _how(metric: str) -> str:
+def how(outcomes: Sequence[Outcome]) -> str:
+    """How the table is made, in Markdown."""
+    metric = " or ".join(dict.fromkeys(one.metric.short for one in outcomes if sample(one))) or WORDS.short
     return (
         f"Effects are {metric} changes in points on the claim's endpoint, with intervals of the look's level: what"
         " other seeds and other units would give. Each claim, at each scale, corpus and task, is wrong at most 2.5% of"

@@ -16,7 +16,7 @@ Made by `snakemake --cores all regenerate` from `records/` and `steptime/`, this
 its errors are counted, or its step is timed where nothing is trained. `-`: not known.
 
 """
-_COLUMNS = ("study", "runs done", "made by", "device", "training hours", "date", "versions", "commit")
+COLUMNS = ("study", "runs done", "made by", "device", "training hours", "date", "versions", "commit")
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,20 @@ def write(entries: Iterable[Entry], results: Path, records: Path, steptimes: Pat
     Raises:
         ValueError: one line: a record is not readable.
     """
-    rows = [_row(entry, records, steptimes) for entry in entries]
-    lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *map(_line, rows)]
+    rows = []
+    for entry in entries:
+        name, done, made, *others = described(entry, records, steptimes)
+        rows.append([f"[{name}]({name}/table.md)", done, f"`{made}`", *others])
+    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *map(_line, rows)]
     write_atomically(results / FILE, (_HEAD + "\n".join(lines) + "\n").encode())
 
 
-def _row(entry: Entry, records: Path, steptimes: Path) -> list[str]:
+def described(entry: Entry, records: Path, steptimes: Path) -> list[str]:
+    """What the page says of a study, as plain text: one text for each of ``COLUMNS``.
+
+    Raises:
+        ValueError: one line: a record is not readable.
+    """
     found: list[Mapping[str, Any]] = []
     done = 0
     for experiment in entry.experiments:
@@ -67,9 +75,9 @@ def _row(entry: Entry, records: Path, steptimes: Path) -> list[str]:
     made = " ".join(f"{key}={getattr(project, key)}" for key in ("study", "task", "scale", "corpus"))
     versions = [f"torch {packages['torch']}" for o in origins if (packages := o.get("packages", {})).get("torch")]
     return [
-        f"[{entry.folder.name}]({entry.folder.name}/table.md)",
+        entry.folder.name,
         f"{done} of {len(entry.experiments)}",
-        f"`snakemake --cores all --config {made}`",
+        f"snakemake --cores all --config {made}",
         _listed(outcome.get("device") for outcome in found),
         f"{sum(seconds) / 3600:.1f}" if seconds else "-",
         _listed(origin.get("date") for origin in origins),

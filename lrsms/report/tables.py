@@ -16,7 +16,7 @@ from lrsms.record.metrics import WORDS
 from lrsms.record.score import EDITS
 from lrsms.report import further_table
 from lrsms.report.cells import Cell
-from lrsms.report.estimate_text import UNFINISHED, as_numbers, as_text, change_header
+from lrsms.report.estimate_text import UNFINISHED, as_numbers, as_text, change_header, quantity
 from lrsms.report.factored import joined
 from lrsms.report.paired import Key
 from lrsms.report.readable import Column, Readable, as_p, latex, markdown
@@ -164,14 +164,14 @@ def _measured_columns(summary: Summary) -> list[Column]:
     cells = summary.cells
     columns = _scored_columns(summary) if summary.keys else []  # a study that trains nothing has no error rates
     columns += further_table.columns(summary)
-    columns.append(_quantity("params M", [_scaled(c.parameters, 1e6) for c in cells], "{:.2f}", "{:.1f}"))
+    columns.append(quantity("params M", [_scaled(c.parameters, 1e6) for c in cells], "{:.2f}", "{:.1f}"))
     if any(cell.times_fewer for cell in cells):
         fewer = [f"{c.times_fewer:.2f}" if c.times_fewer else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("x fewer", tuple(fewer), 5))
-    columns.append(_quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
-    columns.append(_quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
+    columns.append(quantity("MACs G/s", [_scaled(c.macs_per_second, 1e9) for c in cells], "{:.3f}", "{:.2f}", 3))
+    columns.append(quantity("memory MB", [cell.peak_memory_mb for cell in cells], "{:.0f}", "{:.0f}", 0))
     if len(summary.devices) == 1:
-        columns.append(_quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
+        columns.append(quantity("step ms", _comparable_steps(cells), "{:.1f}", "{:.0f}", 4, 100))
     if any(cell.speedup for cell in cells):
         speedups = [as_text(c.speedup, 2) if c.speedup else UNFINISHED if c.baseline else "" for c in cells]
         columns.append(Column("speed-up [95%]", tuple(speedups)))
@@ -227,14 +227,6 @@ def _p_columns(summary: Summary) -> list[Column]:
 
 def _no_p(cell: Cell) -> str:
     return UNFINISHED if cell.baseline else ""
-
-
-def _quantity(
-    header: str, values: list[float | None], small: str, large: str, leave_out: int | None = None, bound: float = 10
-) -> Column:
-    """One number of decimals for the whole column: fewer where every number is at least ``bound``."""
-    form = large if all(value is None or value >= bound for value in values) else small
-    return Column(header, tuple(UNFINISHED if value is None else form.format(value) for value in values), leave_out)
 
 
 def _comparable_steps(cells: Sequence[Cell]) -> list[float | None]:

@@ -204,7 +204,7 @@ def excess(outcome: Outcome) -> str:
 
 
 def _excess(findings: Sequence[Finding]) -> str:
-    return "; ".join(_with_interval(f.excess, f.excess_interval) for f in findings if f.excess is not None)
+    return "; ".join(with_interval(f.excess, f.excess_interval) for f in findings if f.excess is not None)
 
 
 def sample(outcome: Outcome, words: bool = False) -> str:
@@ -289,22 +289,23 @@ def _effect(finding: Finding, metric: Metric, short: bool = False) -> str:
     if finding.rule == "fewer_parameters":
         return f"{finding.value:.2f}x fewer{'' if short else ' parameters'}"
     if finding.rule == "faster":
-        times = f"{_with_interval(finding.value, finding.interval, sign='')} times as fast"
+        times = f"{with_interval(finding.value, finding.interval, sign='')} times as fast"
         return f"{'' if short else 'step '}{times}{f' on {finding.device}' if finding.device else ''}"
     if finding.rule == "sooner":
-        return f"{_with_interval(finding.value, finding.interval, sign='')} times as soon"
-    text = f"{metric.short} {_with_interval(finding.value, finding.interval)}"
+        return f"{with_interval(finding.value, finding.interval, sign='')} times as soon"
+    text = f"{metric.short} {with_interval(finding.value, finding.interval)}"
     if finding.rule == "trend":
         text += finding.metric.partition("(points)")[2]
     if short:
         return text
     text += " points" if finding.rule != "trend" else ", in points"
     if finding.excess is not None:
-        text += f", beyond the margin {_with_interval(finding.excess, finding.excess_interval)}"
+        text += f", beyond the margin {with_interval(finding.excess, finding.excess_interval)}"
     return text
 
 
-def _with_interval(value: float, interval: Interval, sign: str = "+") -> str:
+def with_interval(value: float, interval: Interval, sign: str = "+") -> str:
+    """A number with its sign and its interval, where it has one."""
     if math.isnan(interval.low):
         return f"{value:{sign}.2f}"
     return f"{value:{sign}.2f} [{interval.low:.2f}, {interval.high:.2f}]"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lrsms.base import files
-from lrsms.base.files import file_hash, only_one, read_json, write_atomically, write_json
+from lrsms.base.files import file_hash, only_one, read_json, whole_folder, write_atomically, write_json
 
 
 def test_a_file_is_written_and_its_folder_made(tmp_path):
@@ -146,3 +146,31 @@ def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason
 def test_json_without_end_is_not_read_to_it():
     with pytest.raises(ValueError, match=r"^/dev/zero: not readable as JSON \(more than 64 MiB\); mend it$"):
         read_json(Path("/dev/zero"), "mend it")
+
+
+def test_a_folder_gets_its_name_when_all_is_in_it(tmp_path):
+    folder = tmp_path / "site"
+    for text in ("old", "new"):
+        with whole_folder(folder) as part:
+            (part / text).write_text(text)
+            assert not (folder / text).exists()
+        assert os.listdir(folder) == [text] and os.listdir(tmp_path) == ["site"]
+
+
+def test_a_folder_that_fails_half_way_leaves_the_earlier_one(tmp_path):
+    folder = tmp_path / "site"
+    with whole_folder(folder) as part:
+        (part / "old").touch()
+    with pytest.raises(KeyboardInterrupt), whole_folder(folder) as part:
+        (part / "new").touch()
+        raise KeyboardInterrupt
+    assert os.listdir(folder) == ["old"] and os.listdir(tmp_path) == ["site"]
+
+
+def test_an_earlier_folder_comes_back_after_a_kill_between_two_renames(tmp_path):
+    for name in (".site.earlier", ".site.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    with pytest.raises(ValueError, match="again"), whole_folder(tmp_path / "site"):
+        raise ValueError("again")
+    assert os.listdir(tmp_path) == ["site"] and os.listdir(tmp_path / "site") == [".site.earlier"]

@@ -264,6 +264,18 @@ def test_damaged_claims_are_named_in_one_line(recorded, tmp_path) -> None:
         path.unlink()
 
 
+def test_the_summary_has_the_verdict_whatever_other_endpoints_say(recorded, tmp_path) -> None:
+    folder, project, experiments = recorded
+    path = folder / "results" / fabricate_project.NAME / "claims.json"
+    row = {"claim": "F1", "finding": "It does not hurt"}
+    path.write_text(json.dumps({"claims": [row | {"verdict": "undecided"}, row | {"verdict": ""}]}))
+    try:
+        write(path.parent, tmp_path, project, "", experiments, folder / "results/records", folder / "figures")
+    finally:
+        path.unlink()
+    assert "- **F1 undecided**: It does not hurt" in (tmp_path / "summary.rst").read_text()
+
+
 def test_pages_need_no_torch() -> None:
     check = "import sys, lrsms.report.pages.write; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

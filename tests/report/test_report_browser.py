@@ -7,9 +7,7 @@ to a copy, which go through it as a reader would and leave what they saw.
 import base64
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +15,9 @@ from typing import Any
 
 import fabricate_project
 import pytest
+from browser import MARKS, chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        os.environ.get("LRSMS_SYSTEM_TESTS") != "1", reason="starts a browser: set LRSMS_SYSTEM_TESTS=1"
-    ),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here"),
-]
+pytestmark = MARKS
 
 LARGEST = 2 * 2**20
 """Characters of an embedded page that Chromium still shows."""
@@ -66,16 +58,6 @@ async function read() {
 }
 read();
 </script>"""
-
-
-def chromium(page: Path) -> tuple[str, list[str]]:
-    """A page as it is after its scripts, and what it said to the console."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
-    command += [f"--user-data-dir={page.parent / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
-    command += ["--virtual-time-budget=60000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 
 @pytest.fixture(scope="module")

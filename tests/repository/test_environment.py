@@ -71,6 +71,7 @@ def imported(path: Path) -> set[str]:
 
 def test_every_import_is_a_requirement() -> None:
     provided = {"yaml": "pyyaml", "espeakng_loader": "espeakng-loader", "numpy": "numpy", "jinja2": "jinja2"}
+    provided |= {"markdown_it": "markdown-it-py"}
     optional = [Requirement(text) for extra in PROJECT["optional-dependencies"].values() for text in extra]
     names = {canonicalize_name(requirement.name) for requirement in [*REQUIREMENTS, *optional]}
     for path in (ROOT / "lrsms").rglob("*.py"):

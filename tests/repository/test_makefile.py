@@ -33,6 +33,11 @@ def test_without_settings_nothing_is_passed_on() -> None:
     assert all("--config" not in asked for asked in commands("report"))
 
 
+def test_the_site_goes_into_a_folder_that_git_ignores() -> None:
+    (asked,) = commands("site")
+    assert asked[-2:] == ["site", "site"] and "/site/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 def test_no_command_hides_why_it_failed() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "--quiet all" not in makefile

@@ -46,7 +46,7 @@ def chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) -> Mark
 
     height = _HEIGHT + _ROW * len(kept)
     parts = [
-        Markup('<svg role="img" aria-label="{}" width="{}" height="{}" viewBox="0 0 {} {}"').format(
+        Markup('<svg class="chart" role="img" aria-label="{}" width="{}" height="{}" viewBox="0 0 {} {}"').format(
             f"{title}: {y_label} by {x_label}", _WIDTH, height, _WIDTH, height
         ),
         Markup(' font-family="sans-serif" font-size="12" fill="#111">'),

@@ -50,22 +50,33 @@ def run_page(run: Material, decoding: Decoding) -> bytes:
         run: its data.
         decoding: decoders and conditions; the last decoder is the one whose worst utterances are listed.
     """
-    experiment = run.experiment
-    content = experiment.run.model_dump(mode="json", exclude_none=True)
-    return page(
-        f"{experiment.cell}, seed {experiment.run.seed}",
-        _BODY,
-        about=_about(run),
-        cost=_cost(run),
-        rates=_rates(run, decoding),
-        further=further_metrics.table(run, decoding),
-        worst=_worst(run, decoding),
-        curve=_curve(run),
-        ranks=plan_page.ranks_chart(run.matrices),
-        plan=plan_page.table(run.matrices) if run.matrices else Table((), ()),
-        config=yaml.dump(content, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100),
-        provenance=provenance(run.outcome),
-    )
+    return page(title(run), _BODY, **parts(run, decoding))
+
+
+def title(run: Material) -> str:
+    """What the run is called for people: its cell and its seed."""
+    return f"{run.experiment.cell}, seed {run.experiment.run.seed}"
+
+
+def parts(run: Material, decoding: Decoding) -> dict[str, Any]:
+    """What there is to show of a run, by the name of the part; arguments as those of `run_page`.
+
+    Tables are ``about``, ``cost``, ``rates``, ``further``, ``plan`` and ``provenance``; without rows where nothing is
+    known. ``worst`` is a list of headings and tables, ``curve`` and ``ranks`` are charts or empty, ``config`` is YAML.
+    """
+    content = run.experiment.run.model_dump(mode="json", exclude_none=True)
+    return {
+        "about": _about(run),
+        "cost": _cost(run),
+        "rates": _rates(run, decoding),
+        "further": further_metrics.table(run, decoding),
+        "worst": _worst(run, decoding),
+        "curve": _curve(run),
+        "ranks": plan_page.ranks_chart(run.matrices),
+        "plan": plan_page.table(run.matrices) if run.matrices else Table((), ()),
+        "config": yaml.dump(content, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100),
+        "provenance": provenance(run.outcome),
+    }
 
 
 def _about(run: Material) -> Table:

@@ -43,10 +43,15 @@ def provenance_page(title: str, runs: Sequence[Material], summary: Summary) -> b
         runs: all runs of the study.
         summary: its cells.
     """
-    tables = [("Code", _origins(runs)), ("Devices", _devices(runs)), ("Data", _data(runs, summary))]
-    kept = [(heading, table) for heading, table in tables if table.rows]
-    tables = kept or [(_NOTHING, Table((), ()))]
+    tables = provenance_tables(runs, summary) or [(_NOTHING, Table((), ()))]
     return page(f"Provenance of {title}", _BODY, tables=tables)
+
+
+def provenance_tables(runs: Sequence[Material], summary: Summary | None = None) -> list[tuple[str, Table]]:
+    """Headings and tables on the code, the machines and, with the summary of a study, its data; those with rows."""
+    tables = [("Code", _origins(runs)), ("Devices", _devices(runs))]
+    tables += [("Data", _data(runs, summary))] if summary is not None else []
+    return [(heading, table) for heading, table in tables if table.rows]
 
 
 def facts(project: Project, runs: Sequence[Material], summary: Summary) -> dict[str, str]:

@@ -68,7 +68,7 @@ def write(
 
 
 def _claims(folder: Path) -> list[dict[str, Any]]:
-    """The rows of ``claims.json``; none where the study has no claims."""
+    """The rows of ``claims.json`` that have a verdict, not those of other endpoints; none without claims."""
     path = folder / f"{verdict_table.NAME}.json"
     if not path.is_file():
         return []

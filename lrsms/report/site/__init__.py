@@ -1,0 +1,1 @@
+"""A static site from results: plain HTML, CSS and inline SVG, which opens from a file."""
