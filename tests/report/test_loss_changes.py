@@ -93,6 +93,7 @@ def test_the_change_is_that_of_the_losses_per_token_at_the_level_of_the_look(fol
     assert loss_changes.text(outcome.findings) == f"CTC {loss.value:+.3f} [{expected.low:.3f}, {expected.high:.3f}]"
 
 
+@pytest.mark.slow
 def test_a_trend_has_the_slope_of_the_loss_and_an_onset_its_change_there(folder, study) -> None:
     group = {"lowrank.targets": ["encoder.attention"]}
     trend, onset = judged(
@@ -130,6 +131,7 @@ def test_tables_have_the_change_of_each_verdict_and_a_dash_for_what_compares_no_
     assert list(frame) == [shown["F1"], "-", "-"] and loss_changes.NOTE in page.notes
 
 
+@pytest.mark.slow
 def test_one_record_without_losses_leaves_only_its_own_claims_without(tmp_path) -> None:
     experiments, records, steptimes = recorded(tmp_path, (0.5, 0.12))
     losses_path(records / experiments[-1].name / fabricate.DECODING.scores).unlink()

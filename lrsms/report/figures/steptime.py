@@ -82,7 +82,8 @@ def _panels(material: Material) -> tuple[dict[str, list[Bar]], bool]:
         # A panel with one dense model says how that differs.
         bars = [(fold(dense[cell.name], _LABEL_WIDTH) if beside[1:] else "dense", cell) for cell in beside]
         for cell in sorted(cells, key=lambda cell: -(cell.ratio or 0)):
-            bars.append((f"{cell.kept}{f' {cell.mapping}' if several else ''}", cell))
+            label = f"{cell.kept}{f' {cell.mapping}' if several else ''}"
+            bars.append((fold(label, _LABEL_WIDTH) if cell.factored.by_target else label, cell))
         once: dict[Any, Bar] = {}
         for label, cell in bars:
             if relative(cell) is not None:
