@@ -87,7 +87,7 @@ def _number(requirement: Requirement) -> str:
 def _notes(summary: Summary, found: Sequence[Need]) -> list[str]:
     decoder, condition = summary.keys[0]
     sample = summary.samples.get(condition)
-    units = f"{sample.unit}s of the {sample.split} split" if sample else "speakers or utterances"
+    units = f"{sample.unit}s of the {sample.place}" if sample else "speakers or utterances"
     notes = [
         f"{decoder} decoding, {condition}; units are {units}. Needed: for a two-sided 5% test to see it with"
         f" probability {TARGET:g}. A variance from few seeds is uncertain itself: read these as orders of magnitude."

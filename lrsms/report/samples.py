@@ -41,7 +41,12 @@ class Sample:
     def __str__(self) -> str:
         speakers = "unknown speakers" if self.speakers is None else number(self.speakers, "speaker")
         counts = number(self.utterances, "utterance"), number(self.words, self.noun), speakers
-        return f"{', '.join(counts)} ({self.split} split{f' of {self.corpus}' if self.corpus else ''})"
+        return f"{', '.join(counts)} ({self.place})"
+
+    @property
+    def place(self) -> str:
+        """Where the utterances are: ``test split``, or ``test split of commands_test``."""
+        return f"{self.split} split{f' of {self.corpus}' if self.corpus else ''}"
 
 
 def number(count: int, noun: str) -> str:

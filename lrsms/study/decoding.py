@@ -81,6 +81,11 @@ class Condition(Frozen):
             raise ValueError("'noise' is for audio, which 'without' removes")
         return self
 
+    @property
+    def tested_on(self) -> str:
+        """Its split, for people: ``test``, or ``test of commands_test``."""
+        return self.split if self.corpus is None else f"{self.split} of {self.corpus}"
+
 
 CTC_SEARCH = 2
 """Version of the search by CTC alone, raised when the same decoder would find other hypotheses. Version 1 searched

@@ -29,6 +29,7 @@ class Rate:
 
     decoder: str
     condition: str
+    corpus: str
     split: str
     value: float
     interval: Interval
@@ -64,7 +65,8 @@ def rates(record: Path, run: Run, decoding: Decoding) -> list[Rate]:
             value = float(edits.sum() / words.sum())
             size = said["utterances"], said["words"], clusters.noun(names, said["unit"])
             interval = clusters.bootstrap_rate(edits, words, names)
-            rates.append(Rate(decoder, condition, settings.split, value, interval, *size))
+            corpus = settings.corpus or run.corpus.name
+            rates.append(Rate(decoder, condition, corpus, settings.split, value, interval, *size))
     return rates
 
 
@@ -128,7 +130,7 @@ def _metadata(run: Run, name: str, measured: list[Rate]) -> dict[str, Any]:
     results = [
         {
             "task": {"type": _TAGS[run.task]},
-            "dataset": {"name": f"{run.corpus.name} ({rate.condition})", "type": run.corpus.name, "split": rate.split},
+            "dataset": {"name": f"{rate.corpus} ({rate.condition})", "type": rate.corpus, "split": rate.split},
             "metrics": [
                 {"type": short.lower(), "value": round(100 * rate.value, 2), "name": f"{short} (%), {rate.decoder}"}
             ],

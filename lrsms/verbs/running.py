@@ -154,26 +154,17 @@ def prepare(options: argparse.Namespace) -> None:
             f"{options.folder}: no run of study '{project.study}' reads a corpus of this name; "
             f"write {' or '.join(known)}"
         )
+    threads = options.threads
     if run is None:
         corpus = tests[options.folder.name]
         with progress(f"prepare {corpus.name}") as show:
             where = corpus_root(project, corpus), options.folder
-            findings = prepare_tests(corpus, MODALITIES[project.task], *where, options.threads, show)
-        for finding in findings:
-            say(finding, sys.stderr)
-        return
-    with progress(f"prepare {run.corpus.name}") as show:
-        findings = prepare_corpus(
-            run.corpus,
-            run.tokenizer,
-            run.model.modalities,
-            corpus_root(project, run.corpus),
-            options.folder,
-            threads=options.threads,
-            babble=babble_recording(project, run.corpus),
-            report=show,
-            starts=options.starts,
-        )
+            findings = prepare_tests(corpus, MODALITIES[project.task], *where, threads, show)
+    else:
+        root, babble = corpus_root(project, run.corpus), babble_recording(project, run.corpus)
+        with progress(f"prepare {run.corpus.name}") as show:
+            what = run.corpus, run.tokenizer, run.model.modalities, root, options.folder
+            findings = prepare_corpus(*what, threads=threads, babble=babble, report=show, starts=options.starts)
     for finding in findings:
         say(finding, sys.stderr)
 

@@ -129,7 +129,7 @@ def test_what_was_scored_under_other_conditions_stays_when_one_is_added(study: P
 
 def test_a_test_set_that_shares_voices_stops_before_any_job(study: Path) -> None:
     add_a_test_set(study)
-    other = (study / "workflow/config/corpora/small.yaml").read_text() + "seed: 2\n"
+    other = (study / "workflow/config/corpora/small.yaml").read_text() + "seed: 3\n"
     (study / "workflow/config/corpora/other.yaml").write_text(other)
     corpus = "kind: held_out\nof: other\ntest: 96\ntest_voices: 96\n"
     (study / "workflow/config/corpora/more.yaml").write_text(corpus)

@@ -32,5 +32,5 @@ def _rows(metric: Metric, run: Material, decoding: Decoding) -> Iterator[tuple[s
     for (decoder, name), part in sums.groupby(["decoder", "condition"], sort=False):
         if total := part["denominator"].sum():
             value = metric.scale * part["numerator"].sum() / total
-            where = (str(decoder), str(name), decoding.conditions[str(name)].split)
+            where = (str(decoder), str(name), decoding.conditions[str(name)].tested_on)
             yield metric.title, *where, f"{total:,.0f} {metric.plural}", f"{value:.{digits}f}", metric.unit

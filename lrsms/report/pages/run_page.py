@@ -132,7 +132,7 @@ def _rates(run: Material, decoding: Decoding) -> Table:
         edits = count["substitutions"] + count["deletions"] + count["insertions"]
         numbers = [count[name] for name in ("utterances", "words", "substitutions", "deletions", "insertions")]
         rates = [_percent(edits, count["words"]), _percent(count["character_edits"], count["characters"])]
-        split = "" if condition is None else " of ".join(filter(None, (condition.split, condition.corpus)))
+        split = condition.tested_on if condition is not None else ""
         rows.append(
             (count["decoder"], count["condition"], split, *(f"{number:,}" for number in numbers), *rates)[
                 : len(headers)
