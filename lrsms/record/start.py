@@ -92,7 +92,7 @@ class Start:
 
     @property
     def units(self) -> int:
-        """That the network knows, V less the blank and the mark of a sentence's end."""
+        """Number of units that the network knows: V less the blank and the mark of a sentence's end."""
         return self.about.vocabulary - 2
 
     @property
@@ -147,7 +147,7 @@ def find(digits: str, starts: Path) -> Start:
     """The start whose weights have a SHA-256 that begins with ``digits``.
 
     Raises:
-        ValueError: one line: there is none in the folder ``starts``, or its weights were changed.
+        ValueError: one line: there is none in the folder ``starts``, or its file of weights is missing.
     """
     found = next((start for start in _all(starts) if start.digits == digits), None)
     if found is None:

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("begun from")
     config = scratch_project(folder, "lists: {}\n")
     asked = {"study": "scratch", "scale": "test", "corpus": "small", "task": "asr"}
-    dense, *_ = expand.load(shipped_project(config).about.model_copy(update=asked), config)
+    dense, *_ = expand.load(shipped_project(config).model_copy(update=asked), config)
     corpus, run = folder / "results/corpora" / dense.run.prepared, folder / "results/runs" / dense.name
     prepare(dense.run.corpus, dense.run.tokenizer, dense.run.model.modalities, None, corpus)
     write_json(run / "config.json", dense.run.model_dump(mode="json", exclude_none=True))
