@@ -98,7 +98,7 @@ class Prepared:
                 place = root or (Path(was) if was is not None else None)
                 self._streams = open_streams(folder, self.modalities, place, self.summary["corpus"]["name"])
                 self.babble: Babble | None = None
-                """What is mixed into audio as babble; None where nothing is heard."""
+                """The babble that is mixed into audio; None if the corpus has no audio."""
                 if "audio" in self.modalities:
                     heard = tuple(tuple(track) for track in self.summary["babble"])
                     self.babble = Babble(mapped(folder / BABBLE), heard)
