@@ -1,4 +1,4 @@
-"""Which kernels PyTorch may choose on a GPU: set once in a process, before anything is computed there."""
+"""Says which kernels PyTorch may choose on a GPU. It is set once in a process, before anything is computed there."""
 
 import os
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def make_deterministic() -> None:
 
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """Until the block ends, matrix products and convolutions of float32 numbers are computed in so many bits.
+    """Within the block, sets the precision of matrix products and convolutions of float32 numbers.
 
     Args:
         precision: ``float32``, both; ``tf32``, neither; ``default``, PyTorch's own: products in float32, convolutions

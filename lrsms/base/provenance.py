@@ -1,4 +1,4 @@
-"""Where a result comes from: day, commit, versions, device and command. Never a host, a user or a path."""
+"""The origin of a result: day, commit, versions, device and command, but never a host, a user or a path."""
 
 import datetime
 import importlib.metadata

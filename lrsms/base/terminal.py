@@ -20,11 +20,11 @@ class _Console(Console):
     """Rich's console, in which only Rich's own escape sequences reach the terminal; texts are not markup."""
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """As in Rich, but control characters are written out first, so that the width is right."""
+        """The same as in Rich, but control characters are written out first, so that the width is right."""
         return super().render_str(printable(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As in Rich, but with the control characters of texts written out."""
+        """The same as in Rich, but with the control characters of texts written out."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 

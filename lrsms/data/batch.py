@@ -19,7 +19,7 @@ from lrsms.study.frames import CROP, FEATURES_PER_SECOND, SAMPLE_RATE, SAMPLES_P
 from lrsms.study.run import Model, Run
 
 _GREY_MEAN, _GREY_DEVIATION = 0.421, 0.165
-"""Of mouths with white as 1 (Auto-AVSR)."""
+"""Mean and standard deviation of mouths, with white as 1 (Auto-AVSR)."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def normalise_video(video: Tensor, lengths: Tensor) -> Tensor:
 
 
 class _Long(Protocol):
-    """What has a length."""
+    """Anything that has a length in frames."""
 
     @property
     def frames(self) -> int: ...

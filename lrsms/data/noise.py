@@ -166,5 +166,5 @@ def _to_int16(wave: np.ndarray) -> np.ndarray:
 
 
 def _stream(*purpose: str) -> torch.Generator:
-    """Of the corpus, not of a run: all runs hear one bank."""
+    """A random stream of the corpus, not of a run, so that all runs hear the same noise."""
     return stream(0, "babble", *purpose)

@@ -109,7 +109,7 @@ class Prepared:
                 place = root or (Path(was) if was is not None else None)
                 self._streams = open_streams(folder, self.modalities, place, self.summary["corpus"]["name"])
                 self.babble: Babble | None = None
-                """What is mixed into audio as babble; None where nothing is heard."""
+                """The babble that is mixed into audio; None if the corpus has no audio."""
                 if lender is not None:
                     self.babble = lender.babble
                 elif "audio" in self.modalities:

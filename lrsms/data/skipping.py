@@ -123,7 +123,7 @@ def scored_as_they_are(problems: Mapping[str, tuple[str, Kind]]) -> list[dict[st
 
 
 def _share_of(skipped: Sequence[Skipped], totals: Mapping[str, int], split: str) -> float:
-    """What would just do, in hundredths; 1% where less would."""
+    """The least share that is enough, in hundredths; at least 1%."""
     number, total = sum(one.split == split for one in skipped), totals.get(split, 0)
     return max(-(-100 * number // total) / 100 if total else 0.0, LARGEST_SHARE)
 

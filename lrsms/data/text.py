@@ -49,7 +49,7 @@ class Tokenizer(Protocol):
         """
 
     def encode_known(self, text: str) -> list[int]:
-        """Likewise, without the characters that the train split does not have."""
+        """The same, without the characters that the train split does not have."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of ``tokens``, each in 1 .. V-2."""

@@ -1,1 +1,1 @@
-"""Where jobs run: the GPUs of this machine or cluster, Slurm, and which process holds the folder."""
+"""The place where jobs run: GPUs of this machine or cluster, Slurm, and the process that holds the folder."""

@@ -1,4 +1,4 @@
-"""Which process holds the folder of a workflow, and whether it still runs: a lock stays when Snakemake is killed.
+"""Finds the process that holds the folder of a workflow, and whether it still runs: Snakemake's lock outlives it.
 
 Snakemake's own lock says neither which process made it nor on which machine. So each Snakemake that starts leaves a
 note with its process beside the lock.

@@ -1,7 +1,7 @@
-"""What a metric counts, and its names: everything that shows a metric takes its numbers and names from here.
+"""Defines a metric: what it counts, and its names. All code that shows a metric takes both from here.
 
-A metric is a ratio of sums over utterances: its numerator is what is wrong, its denominator how much there was to get
-right, so that lower is better for every metric. Each is a file of ``metrics``.
+A metric is a ratio of sums over utterances. The numerator counts what is wrong, the denominator how much could be
+right. So lower is better for every metric. Each metric is a file of ``metrics``.
 """
 
 from collections.abc import Callable

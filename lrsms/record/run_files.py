@@ -27,7 +27,7 @@ SCORES = "scores-*.csv.gz"
 
 
 def losses_path(path: Path) -> Path:
-    """Where the losses of hypotheses or of a score table lie."""
+    """The file of losses that belongs to hypotheses or to a score table."""
     return path.with_name(f"{path.name.split('.')[0]}.loss.csv.gz")
 
 

@@ -1,4 +1,4 @@
-"""In which setting a step was timed: a speed-up is of its precision, mode, size of step and device, and of no other."""
+"""The setting of a step time. A speed-up is valid for one precision, mode, size of step and device only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """What a measured speed-up holds for.
+    """The setting for which a measured speed-up is valid.
 
     Attributes:
         precision: of matrix products: bfloat16, or float32 (on a GPU with convolutions in TF32, as PyTorch has them).

@@ -27,7 +27,7 @@ def describe_courses(experiments: Sequence[Experiment], steptimes: Path) -> list
 
 def _describe(experiment: Experiment, path: Path) -> str:
     said = f"'{experiment.cell}' is {experiment.run.method.describe()}; its parameters, multiply-adds and step time are"
-    said += " those of the network that it ends as."
+    said += " those of the network at the end of training."
     if not path.is_file():
         return said
     baseline, phases = _milliseconds(path, experiment.run.num_phases)

@@ -72,7 +72,7 @@ def linearised(differences: Array, words: Array, mean: float | Array) -> Array:
 
 
 def leverage(words: Array) -> Array:
-    """By what the deviations of each unit are multiplied: 1 where all are equally long."""
+    """The factors of the deviations of each unit; 1 if all units are equally long."""
     return (1 - 1 / len(words)) / (1 - words / words.sum())
 
 

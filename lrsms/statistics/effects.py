@@ -43,7 +43,7 @@ class Effect:
     """
 
     difference: float
-    """As a fraction of the reference words; below zero B makes fewer errors."""
+    """The value as a fraction of the reference words; below zero, B makes fewer errors."""
     se: float
     df: float
     """Satterthwaite's degrees of freedom of the t distribution."""

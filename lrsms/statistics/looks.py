@@ -41,7 +41,7 @@ class Look:
 
     @property
     def level(self) -> float:
-        """Of the two-sided interval that agrees with the test."""
+        """Level of the two-sided interval that agrees with the test."""
         return 1 - 2 * self.alpha
 
     @property
@@ -78,7 +78,7 @@ def plan(seeds: Sequence[int] = LOOKS) -> tuple[Look, ...]:
 
 
 def due(looks: Sequence[Look], seeds: int) -> tuple[Look, ...]:
-    """Those that have come at this number of seeds."""
+    """The looks that were reached at this number of seeds."""
     return tuple(look for look in looks if look.seeds <= seeds)
 
 

@@ -215,7 +215,7 @@ def likely_components(
 
 
 def share_of_units(components: Components, num_seeds: int, num_units: int) -> float:
-    """Which share of the squared standard error would vanish with infinitely many units of the same kind."""
+    """The share of the squared standard error that would vanish with infinitely many units of the same kind."""
     units = components.unit / num_units + components.residual / (num_seeds * num_units)
     total = units + components.seed / num_seeds
     return units / total if total else 0.0

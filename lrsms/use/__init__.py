@@ -1,1 +1,1 @@
-"""What is done with runs once a study has made them: to transcribe, to hand on, to look at, to compare."""
+"""Uses of finished runs: transcribe files, export a run, look at it, compare runs."""

@@ -117,7 +117,7 @@ def _begun(run: Run) -> str:
 
 
 def _metadata(run: Run, name: str, measured: list[Rate]) -> dict[str, Any]:
-    """As the Hugging Face Hub's ``model-index`` has it."""
+    """The metadata in the form of the Hugging Face Hub's ``model-index``."""
     short = metric_of(run.corpus.unit).short
     content: dict[str, Any] = {"library_name": "pytorch", "tags": [_TAGS[run.task], "conformer", "lrsms"]}
     if run.lowrank is not None:

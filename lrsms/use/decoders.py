@@ -1,4 +1,4 @@
-"""Which decoder a run is used with: one of the project's, with the length bonus that validation chose for the run."""
+"""Chooses the decoder of a run: one of the project's, with the length bonus that validation chose for the run."""
 
 from pathlib import Path
 

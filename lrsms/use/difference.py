@@ -47,13 +47,13 @@ class Side:
 
     @property
     def name(self) -> str:
-        """Of the run."""
+        """Name of the run."""
         return self.record.resolve().name
 
 
 @dataclass(frozen=True)
 class Errors:
-    """What both sides got wrong, by one decoder under one condition.
+    """The errors of both sides, by one decoder under one condition.
 
     Attributes:
         table: by utterance id: speaker, words, and edits ``a`` and ``b``.
@@ -73,7 +73,7 @@ class Errors:
 
     @property
     def interval(self) -> Interval:
-        """Of B's rate minus A's: a bootstrap over speakers, or over utterances where there is but one."""
+        """Interval of B's rate minus A's, by a bootstrap over speakers, or over utterances if there is one speaker."""
         unit = "speaker" if self.table["speaker"].nunique() > 1 else "id"
         sums = self.table.reset_index().groupby(unit)[["a", "b", "words"]].sum()
         return bootstrap_difference(sums["a"].to_numpy(), sums["b"].to_numpy(), sums["words"].to_numpy())[0]

@@ -13,7 +13,7 @@ from lrsms.record.metrics import metric_of
 from lrsms.use.difference import Errors, Key, Side, configuration
 
 _ROWS = 8
-"""Of each table."""
+"""Largest number of rows of each table."""
 
 
 def show(a: Side, b: Side, found: Mapping[Key, Errors], detailed: Key | None) -> None:
@@ -77,7 +77,7 @@ def _fields(a: Side, b: Side) -> list[tuple[str, str, str]]:
 
 
 def _training(a: Side, b: Side) -> list[tuple[str, ...]]:
-    """What was counted and noted, where it differs."""
+    """Counts and notes of both runs that differ."""
     named = {"parameters": "parameters", "factorised": "parameters in factorised kinds"}
     rows: list[tuple[str, ...]] = [
         (text, *(f"{int(side.plan[key]):,}" for side in (a, b))) for key, text in named.items() if key in a.plan

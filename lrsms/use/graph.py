@@ -85,7 +85,7 @@ class Network(nn.Module):
         return tuple(inputs), frames - torch.arange(utterances)
 
     def shapes(self) -> tuple[tuple[dict[int, Any], ...], dict[int, Any]]:
-        """Which dimensions of inputs and lengths are of any size, for ``torch.export``."""
+        """The dimensions of inputs and lengths that may have any size, for ``torch.export``."""
         utterances, frames = Dim("utterances", max=4096), Dim("frames", min=5, max=_MOST_FRAMES)
         sizes = {"audio": {0: utterances, 1: SAMPLES_PER_FRAME * frames}, "video": {0: utterances, 1: frames}}
         return tuple(sizes[modality] for modality in self.modalities), {0: utterances}
@@ -101,7 +101,7 @@ class _Unpacked(nn.Module):
             self.add_module(name, module)
 
     def forward(self, video: Tensor, lengths: Tensor) -> Tensor:
-        """As ``VideoFrontend`` does: ``video (B, T, H, W)``, ``lengths (B,)`` -> ``(B, T, D)``."""
+        """The same as in ``VideoFrontend``: ``video (B, T, H, W)``, ``lengths (B,)`` -> ``(B, T, D)``."""
         mask = padding_mask(lengths, video.shape[1])
         video = video.masked_fill(mask[:, :, None, None], 0.0)
         if self.shrink is not None:

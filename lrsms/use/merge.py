@@ -32,7 +32,7 @@ _STAGE = ".merging"
 
 @dataclass
 class Merged:
-    """What a merge did, or is about to do: files by where they come from, all below ``results``.
+    """The work of a merge, done or to be done: files by their source, all below ``results``.
 
     Attributes:
         records: new ones, whole folders.
@@ -153,7 +153,7 @@ def _read(folder: Path, run: Run, table: Path, known: Mapping[str, Decoding]) ->
 
 
 def _without(error: ValueError, side: _Side) -> str:
-    """What is wrong, the file named as the source has it."""
+    """The error message, with the file's name in the source."""
     return str(error).replace(f"{side.results.parent}/", "")
 
 

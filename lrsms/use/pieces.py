@@ -49,7 +49,7 @@ class Recorded:
     frames: int
     pieces: tuple[Piece, ...]
     notes: tuple[str, ...]
-    """What its user may want to know of how it was read."""
+    """Remarks for the user on how the file was read."""
 
 
 def read(path: Path, task: Task, box: Box | None, longest: int) -> Recorded:
@@ -127,7 +127,7 @@ def _power(samples: np.ndarray) -> np.ndarray:
 
 
 def even_cuts(frames: int, longest: int) -> list[int]:
-    """Likewise of what is only seen, where no silence is known: into as few pieces of one length as can be."""
+    """The same for video without sound, where no silence is known: as few pieces of equal length as possible."""
     pieces = -(-frames // longest)
     return [round(frames * index / pieces) for index in range(1, pieces)]
 
@@ -144,7 +144,7 @@ def _piece(read: recording.Recording, begin: int, end: int) -> Piece:
 
 
 def _missing(path: Path, modalities: Sequence[Modality]) -> Modality | None:
-    """What of the modalities a file that FFmpeg can open does not hold; None where that is not what is wrong."""
+    """Names the modality that a file lacks although FFmpeg can open it; None if it lacks none."""
     import av
 
     try:

@@ -1,4 +1,4 @@
-"""From audio and video files to transcripts, by a trained run: read, cut, decoded in batches, timed by CTC."""
+"""Transcribes audio and video files with a trained run: files are cut, decoded in batches, and timed by CTC."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +97,7 @@ def _cut(rows: np.ndarray, pieces: Sequence[Piece]) -> list[np.ndarray]:
 
 
 def _batch(pieces: Sequence[Piece]) -> Batch:
-    """As ``batch.collate`` makes it of a prepared corpus: nothing is augmented, mouths are cropped in the middle."""
+    """A batch like those of ``batch.collate``, without augmentation; mouths are cropped in the middle."""
     longest = max(piece.frames for piece in pieces)
     waves: Tensor | None = None
     video: Tensor | None = None

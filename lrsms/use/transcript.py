@@ -1,4 +1,4 @@
-"""What was transcribed of a file, and how it is written: as text, as JSON with times, as subtitles (SRT)."""
+"""The transcript of a file, and its forms: text, JSON with times, and subtitles (SRT)."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Where transcripts go: to standard output, or to files of a folder, each whole or absent."""
+"""Writes transcripts to standard output, or to files in a folder; each file is whole or absent."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -75,7 +75,7 @@ def test_an_estimate_takes_every_phase_into_account(tmp_path):
     # Its checkpoints are as large as a dense model's, its final weights are not.
     assert warm.disk_mb == pytest.approx(dense.disk_mb - 4 * (dense.parameters - warm.parameters) / 1e6)
     (line,) = [line for line in estimate_table.sentences(result) if "dense for" in line]
-    assert line.startswith("A network that is dense for the first 50% of its steps, then low rank: params M is of what")
+    assert line.startswith("A network that is dense for the first 50% of its steps, then low rank: params M counts its")
 
 
 def test_a_step_time_file_without_the_other_phases_tells_no_hours(tmp_path):
@@ -102,8 +102,9 @@ def test_a_report_says_what_a_whole_training_takes(tmp_path):
     (said,) = describe_courses([experiment(None), experiment(PLAIN), experiment(WARM)], folders.steptimes)
     assert said == (
         "'encoder.feedforward-0.25-warmup-share0.5' is dense for the first 50% of its steps, then low rank; its"
-        " parameters, multiply-adds and step time are those of the network that it ends as. A step takes 100 ms for 50%"
-        " of the steps, then 60 ms for 50% of the steps: over a whole training 1.12 times as fast as the baseline's."
+        " parameters, multiply-adds and step time are those of the network at the end of training. A step takes 100 ms"
+        " for 50% of the steps, then 60 ms for 50% of the steps: over a whole training 1.12 times as fast as the"
+        " baseline's."
     )
     assert describe_courses([experiment(None), experiment(PLAIN)], folders.steptimes) == []
-    assert describe_courses([experiment(WARM)], tmp_path)[0].endswith("the network that it ends as.")
+    assert describe_courses([experiment(WARM)], tmp_path)[0].endswith("the network at the end of training.")

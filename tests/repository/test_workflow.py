@@ -189,7 +189,7 @@ def test_a_verb_that_fails_fails_its_job(study: Path) -> None:
 
 def test_another_order_of_decoders_shows_another_decoder_first(study: Path) -> None:
     edit(study, "config.yaml", "decoders:\n  greedy: {kind: greedy}\n", "decoders:\n")
-    edit(study, "config.yaml", "# What a scale has", "  greedy: {kind: greedy}\n# What a scale has")
+    edit(study, "config.yaml", "decoders_of:\n", "  greedy: {kind: greedy}\ndecoders_of:\n")
     assert planned(study) == {"aggregate": 1, "tables": 1, "figures": 1}
 
 

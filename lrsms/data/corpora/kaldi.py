@@ -75,7 +75,7 @@ def _parts(folder: Path, recordings: dict[str, Path]) -> dict[str, _Part]:
 
 
 def _table(path: Path) -> dict[str, str]:
-    """What stands behind the name in each line."""
+    """The text after the name in each line."""
     found: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
         name, _, rest = line.strip().partition(" ")

@@ -91,7 +91,7 @@ def _file(base: Path, where: str, recording: dict[str, Any]) -> Path:
 
 
 def _span(where: str, row: dict[str, Any], recording: dict[str, Any]) -> tuple[float, float] | None:
-    """What is meant of the recording, in seconds; None: all of it, but for less than a frame."""
+    """The part of the recording in seconds; None: all of it, up to less than a frame."""
     try:
         begin, end = float(row["start"]), float(row["start"]) + float(row["duration"])
         whole = float(recording.get("duration", "inf"))

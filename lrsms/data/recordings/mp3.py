@@ -31,7 +31,7 @@ def is_mp3(data: Bytes) -> bool:
 
 
 def ends(data: Bytes) -> Iterator[int]:
-    """Where each frame ends, the first that lies beyond the file being the last.
+    """The ends of frames, up to the first end that lies beyond the file.
 
     Raises:
         ValueError: a phrase: the frames are another number than the first says, or something else stands among them.

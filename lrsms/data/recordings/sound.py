@@ -131,7 +131,7 @@ def _track(path: Path) -> Sound:
 
 
 def _decoded(path: Path, sample_format: str) -> "tuple[np.ndarray, int, list[AudioFrame], float | None]":
-    """By FFmpeg: samples ``(C, S)`` of that format, their rate, the frames they came in, when the pictures begin."""
+    """Reads with FFmpeg: samples ``(C, S)`` of that format, their rate, their frames, and when the pictures begin."""
     import av
 
     with opened(path, "audio") as container:

@@ -60,7 +60,7 @@ def with_length(content: bytes) -> bytes:
 
 
 def _ends(data: Bytes) -> Iterator[int]:
-    """Where each part of the file ends by its own account, the first that lies beyond the file being the last.
+    """The ends of parts as the file states them, up to the first end that lies beyond the file.
 
     Raises:
         ValueError: what is wrong otherwise, as a phrase.

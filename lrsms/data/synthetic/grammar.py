@@ -48,7 +48,7 @@ class Grammar:
     shortest: int
     longest: int
     spellings: Mapping[str, str] = field(default_factory=dict)
-    """What the synthesizer is given for a word that it would say otherwise."""
+    """Texts for the synthesizer, for words that it would pronounce wrongly."""
 
     @property
     def num_derivations(self) -> int:

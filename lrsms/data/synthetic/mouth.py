@@ -32,7 +32,7 @@ class Mouth:
     u: np.ndarray
     """The same in half widths of the mouth: the corners are at -1 and 1."""
     middle: np.ndarray
-    """Where the closed lips would meet."""
+    """The place where the closed lips would meet."""
     upper_outer: np.ndarray
     upper_inner: np.ndarray
     lower_inner: np.ndarray

@@ -7,10 +7,10 @@ from lrsms.study.corpus import Unit
 from lrsms.study.files_as_values import METRICS as NAMES
 
 METRICS: dict[str, Metric] = {name: importlib.import_module(f"{__name__}.{name}").METRIC for name in NAMES}
-"""By the name of its file."""
+"""The metrics by the names of their files."""
 WORDS, CHARACTERS = METRICS["wer"], METRICS["cer"]
 FURTHER = {name: metric for name, metric in METRICS.items() if metric not in (WORDS, CHARACTERS)}
-"""What is shown beside the error rate that a study is judged by, with changes against the baseline."""
+"""The metrics that are shown in addition to the error rate by which a study is judged."""
 
 
 def metric_of(unit: Unit | None) -> Metric:
