@@ -8,7 +8,6 @@ from lrsms.record.run_files import losses_path
 from lrsms.study.decoding import Condition, Decoding
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import without
-from lrsms.study.run import Run
 
 KINDS = ("pdf", "png", "svg", "rst")
 """Endings of a figure's files; ``rst`` is its caption."""
@@ -27,6 +26,7 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
         decoding: decoders and conditions.
         losses: whether any run has them (see ``have_losses``).
     """
+    experiments = [experiment for experiment in experiments if not experiment.tuning]
     runs = [experiment.run for experiment in experiments]
     lowrank = [run.lowrank for run in runs if run.lowrank is not None]
     trained = any(experiment.trained for experiment in experiments)
@@ -35,8 +35,8 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
         "loss_by_ratio": trained and bool(lowrank) and losses,
         "wer_by_parameters": trained,
         "wer_by_steptime": trained,
-        "change_by_init": trained and _compares(runs, ("lowrank.init",), REFERENCE_INIT, "init"),
-        "change_by_mapping": trained and _compares(runs, _MAPPING, REFERENCE_MAPPING, "mapping"),
+        "change_by_init": trained and _compares(experiments, ("lowrank.init",), REFERENCE_INIT, "init"),
+        "change_by_mapping": trained and _compares(experiments, _MAPPING, REFERENCE_MAPPING, "mapping"),
         "wer_by_snr": trained and bool(noise_curves(shown_conditions(decoding))),
         "ranks_by_depth": trained and any(one.mapping != REFERENCE_MAPPING for one in lowrank),
         "spectra": trained,
@@ -58,7 +58,7 @@ def have_losses(experiments: Iterable[Experiment], decoding: Decoding, records: 
         records: folder of the runs' records.
         pending: whether a run that is not recorded yet counts, since it will have them.
     """
-    scores = [records / one.name / decoding.scores for one in experiments if one.trained]
+    scores = [records / one.name / decoding.scores for one in experiments if one.trained and one.stage == "compared"]
     return any(losses_path(path).is_file() or (pending and not path.is_file()) for path in scores)
 
 
@@ -92,11 +92,11 @@ def noise_curves(conditions: Mapping[str, Condition]) -> dict[str, list[tuple[fl
     return found
 
 
-def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:
-    """Whether two runs differ in these fields of ``lowrank`` only, and one has the reference."""
+def _compares(experiments: Sequence[Experiment], fields: Sequence[str], reference: str, name: str) -> bool:
+    """Whether two runs differ in these fields of ``lowrank``, or nuisance fields, only; and one has the reference."""
     levels: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        if run.lowrank is not None:
-            level = getattr(run.lowrank, name)
-            levels[without(run, fields)].add(reference if level == reference else "another")
+    for one in experiments:
+        if one.run.lowrank is not None:
+            level = getattr(one.run.lowrank, name)
+            levels[without(one.run, (*fields, *one.nuisance))].add(reference if level == reference else "another")
     return any(len(found) > 1 for found in levels.values())
