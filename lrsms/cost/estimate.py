@@ -227,7 +227,7 @@ class _Times:
         """Takes the step time files that were measured on this device."""
         for experiment in experiments:
             content = _read(self.folders.steptimes / f"{experiment.steptime}.json")
-            if self._is_here(content) and (medians := _phase_medians(content, experiment.run)):
+            if self._is_here(content) and (medians := phase_medians(content, experiment.run)):
                 self.steps[_shape(experiment.run)] = mean_over_phases(experiment.run, medians), "step time"
 
     def measure(self, runs: Iterable[Run]) -> None:
@@ -255,7 +255,7 @@ class _Times:
         return same_threads and content.get("device") == self.name
 
 
-def _phase_medians(content: Mapping[str, Any], run: Run) -> list[float]:
+def phase_medians(content: Mapping[str, Any], run: Run) -> list[float]:
     """Milliseconds of a step in each phase of a run's training, from a step time file; empty where it lacks any."""
     try:
         medians = [phase["median_ms"] for phase in content["phases"]] if run.num_phases > 1 else [content["median_ms"]]

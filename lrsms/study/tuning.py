@@ -96,11 +96,13 @@ def staged(
         if not own[0].nuisance or len(values) == 1:
             compared += own
             continue
-        trying += [_at(own[0], value, seed, "tuning") for value in values for seed in tune.seeds]
-        trying += [_at(own[0], value, seed, "extension") for value in now.added for seed in tune.seeds]
+        for value in values:
+            trying += _at(own[0], value, tune.seeds, "tuning")
+        for value in now.added:
+            trying += _at(own[0], value, tune.seeds, "extension")
         chosen = now.chosen or values[(len(values) - 1) // 2]
-        stage: Stage = "open" if now.chosen is None else "compared"
-        compared += [_at(own[0], chosen, seed, stage) for seed in dict.fromkeys(one.run.seed for one in own)]
+        seeds = list(dict.fromkeys(one.run.seed for one in own))
+        compared += _at(own[0], chosen, seeds, "open" if now.chosen is None else "compared")
     return [*trying, *compared]
 
 
@@ -140,17 +142,18 @@ def next_values(
     return values
 
 
-def _at(experiment: "Experiment", value: Mapping[str, Any], seed: int, stage: Stage) -> "Experiment":
-    """The same cell at a value of its nuisance fields and a seed."""
+def _at(experiment: "Experiment", value: Mapping[str, Any], seeds: Sequence[int], stage: Stage) -> "list[Experiment]":
+    """The same cell at a value of its nuisance fields, with these seeds."""
     content = experiment.run.model_dump(mode="json", exclude_none=True)
-    run = parse(Run, overlay(content, {**value, "seed": seed}, "tune"), f"'{experiment.cell}' at {dict(value)}")
+    run = parse(Run, overlay(content, value, "tune"), f"'{experiment.cell}' at {dict(value)}")
     own = {name: value_of(run, name) for name in experiment.nuisance}
-    return dataclasses.replace(experiment, run=run, axes=experiment.axes | own, nuisance=own, stage=stage)
+    same = dataclasses.replace(experiment, axes=experiment.axes | own, nuisance=own, stage=stage)
+    return [dataclasses.replace(same, run=run.model_copy(update={"seed": seed})) for seed in seeds]
 
 
 def _is_allowed(experiment: "Experiment", value: Mapping[str, Any]) -> bool:
     try:
-        _at(experiment, value, experiment.run.seed, "extension")
+        _at(experiment, value, [experiment.run.seed], "extension")
     except ValueError:
         return False
     return True

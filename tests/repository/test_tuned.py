@@ -26,7 +26,7 @@ NUM_TRIED = 3
 
 
 def recorded(folder: Path, seed: int) -> list[str]:
-    return sorted(path.parent.name for path in folder.glob(f"results/records/*-s{seed}-*/scores-*.csv.gz"))
+    return sorted({path.parent.name for path in folder.glob(f"results/records/*-s{seed}-*/scores-*.csv.gz")})
 
 
 def run(folder: Path, *more: str) -> str:
@@ -44,7 +44,9 @@ def test_one_call_tunes_and_compares_and_goes_on_where_it_was_killed(tmp_path: P
     assert "stage 1 of 2, tuning: 0 of 2 runs are recorded (seed 0); 0 of 1 cells have their value" in said
     assert "stage 2 of 2, at the value that was best on validation in each cell: 0 of 1 runs are recorded" in said
 
-    killed = subprocess.Popen(COMMAND, cwd=tmp_path, start_new_session=True, stdout=-3, stderr=-3)
+    killed = subprocess.Popen(
+        COMMAND, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 300
     while not recorded(tmp_path, 0) and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
