@@ -79,7 +79,7 @@ def _sentence(found: "Control", budget: str) -> str:
 
 def _comment(found: "Control", budget: str) -> list[str]:
     if budget == "time":
-        each = f"{found.like_step:.4g} of the baseline's each; these take {found.step:.4g} of them, {found.source}"
+        each = f"{found.like_step:.4g} times the baseline's time; these take {found.step:.4g} times it, {found.source}"
     else:
         each = f"{found.like_step:.6g} each; these take {found.step:.6g} each, {found.source}"
     text = (

@@ -88,6 +88,24 @@ def test_a_control_may_not_have_fewer_steps_than_snapshots(tmp_path):
         equal("multiply-adds", own["dense"], few, tmp_path, tmp_path)
 
 
+ALL = [(f"{scale}-{task}", "multiply-adds") for scale in ("demo", "tiny", "mini") for task in ("asr", "vsr", "avsr")]
+ALL += [(f"tiny-{task}", "time") for task in ("asr", "vsr", "avsr")]
+
+
+@pytest.mark.parametrize(
+    ("preset", "budget"), [ALL[3], ALL[-3], *(pytest.param(*one, marks=pytest.mark.slow) for one in ALL)]
+)
+def test_the_numbers_in_the_study_of_budgets_are_those_that_are_solved(tmp_path, preset, budget):
+    scale, task = preset.split("-")
+    asked = shipped_project().model_copy(update={"study": "budget", "task": task, "scale": scale})
+    experiments = expand.load(asked, SHIPPED)
+    lowrank = next(one for one in experiments if one.run.lowrank and one.run.train.steps == one.baseline.train.steps)
+    dense = next(one for one in experiments if one.cell == "dense")
+    found = equal(budget, lowrank, dense, ROOT / "results/steptime", tmp_path)
+    assert found.is_among(experiments) and found.steps > found.like_steps
+    assert len({one.cell for one in experiments}) == 2 + sum(one[0] == preset for one in ALL)
+
+
 TEXT = """# What is asked
 question: Why?   # indeed
 grids:
