@@ -147,12 +147,13 @@ def _read(record: Path, project: Project) -> pd.DataFrame:
 
 
 def _hours(experiments: list[Experiment], diverged: tuple[str, ...], records: Path) -> float:
-    """Of all runs that are to be compared and not recorded, as the cell's other runs took."""
-    total = 0.0
+    """Of all runs that are to be compared and not recorded, as the cell's other runs took; else as all others did."""
+    total, usual = 0.0, hours_of([one for one in experiments if not one.open], records)
     for cell in dict.fromkeys(one.cell for one in experiments):
         own = [one for one in experiments if one.cell == cell]
         pending = [one for one in own if not one.tuning and (one.open or not (records / one.name / OUTCOME).is_file())]
-        total += 0.0 if cell in diverged else len(pending) * hours_of([one for one in own if not one.open], records)
+        each = hours_of([one for one in own if not one.open], records) or usual
+        total += 0.0 if cell in diverged else len(pending) * each
     return total
 
 
