@@ -46,6 +46,7 @@ class CellCost:
             at the rate of a smaller step measured now.
         disk_mb: megabytes of one run's checkpoints and weights.
         course: how the network changes during training, in words; empty where it does not.
+        tuning: whether they only choose the value of their nuisance fields.
     """
 
     cell: str
@@ -59,6 +60,7 @@ class CellCost:
     source: Source | None
     disk_mb: float
     course: str = ""
+    tuning: bool = False
 
     @property
     def pending(self) -> int:
@@ -86,15 +88,19 @@ class Estimate:
     cells: tuple[CellCost, ...]
     corpora: Mapping[str, float | None]
 
-    def totals(self) -> dict[str, Any]:
-        """Sums over the study. Hours count the runs still to be done; None where the time of any is unknown."""
-        pending = [cell for cell in self.cells if cell.pending]
+    def totals(self, tuning: bool | None = None) -> dict[str, Any]:
+        """Sums over the study, or over those of its runs that choose (``tuning``), or that are compared.
+
+        Hours are of what is still to be done, None where a part of it is unknown.
+        """
+        cells = [cell for cell in self.cells if tuning in (None, cell.tuning)]
+        pending = [cell for cell in cells if cell.pending]
         hours = None
         if all(cell.hours is not None for cell in pending):
             hours = sum(cell.pending * (cell.hours or 0.0) for cell in pending)
         return {
-            "runs": sum(len(cell.runs) for cell in self.cells),
-            "recorded": sum(cell.recorded for cell in self.cells),
+            "runs": sum(len(cell.runs) for cell in cells),
+            "recorded": sum(cell.recorded for cell in cells),
             "hours": hours,
             "gpu_hours": hours if self.on_gpu else 0.0,
             "disk_mb": sum(cell.pending * cell.disk_mb for cell in pending),
@@ -130,9 +136,9 @@ def estimate(
         ValueError: one line: a target matches nothing, a rank leaves [1, full], or a prepared corpus is not whole.
     """
     counter = _Parameters()
-    cells: dict[tuple[str, str], list[Experiment]] = {}
+    cells: dict[str, list[Experiment]] = {}
     for experiment in experiments:
-        cells.setdefault((experiment.cell, repr(experiment.nuisance)), []).append(experiment)
+        cells.setdefault(experiment.label, []).append(experiment)
     scores = decoding.scores
     recorded = {e.name for e in experiments if _is_done(e, scores, folders)}
     times = _Times(folders, device)
@@ -142,25 +148,25 @@ def estimate(
     preset = counter.count(experiments[0].baseline)
     lengths: dict[str, list[int] | None] = {}
     costs = []
-    for members in cells.values():
+    for label, members in cells.items():
         first = members[0]
         parameters = counter.count(first.run)
         steps = _num_steps(first.run, folders.corpora, lengths) if first.trained else None
         step_ms, hours, source = times.of_cell(members, steps)
-        label = " ".join([first.cell, *(f"{name.split('.')[-1]}={value}" for name, value in first.nuisance.items())])
         done = sum(e.name in recorded for e in members)
         disk = counter.on_disk(first.run) * 4 / 1e6 if first.trained else 0.0
         course = first.run.method.describe() if first.trained else ""
         names = tuple(e.name for e in members)
         fewer = preset / parameters
-        costs.append(CellCost(label, names, done, parameters, fewer, steps, step_ms, hours, source, disk, course))
+        sizes = (parameters, fewer, steps, step_ms, hours, source, disk)
+        costs.append(CellCost(label, names, done, *sizes, course, first.tuning))
     trains = any(e.trained for e in experiments)
     prepared = [first.run.prepared for first, *_ in cells.values() if first.trained]
     if prepared:
         task = experiments[0].run.task
         prepared += [prepared_tests(corpus, task) for corpus in (decoding.corpora or {}).values()]
-    sizes = {name: _megabytes(folders.corpora / name) for name in dict.fromkeys(prepared)}
-    return Estimate(device_name(device), torch.get_num_threads(), device.type == "cuda", trains, tuple(costs), sizes)
+    corpora = {name: _megabytes(folders.corpora / name) for name in dict.fromkeys(prepared)}
+    return Estimate(device_name(device), torch.get_num_threads(), device.type == "cuda", trains, tuple(costs), corpora)
 
 
 class _Parameters:
@@ -224,7 +230,7 @@ class _Times:
         """Takes the step time files that were measured on this device."""
         for experiment in experiments:
             content = _read(self.folders.steptimes / f"{experiment.steptime}.json")
-            if self._is_here(content) and (medians := _phase_medians(content, experiment.run)):
+            if self._is_here(content) and (medians := phase_medians(content, experiment.run)):
                 self.steps[_shape(experiment.run)] = mean_over_phases(experiment.run, medians), "step time"
 
     def measure(self, runs: Iterable[Run]) -> None:
@@ -252,7 +258,7 @@ class _Times:
         return same_threads and content.get("device") == self.name
 
 
-def _phase_medians(content: Mapping[str, Any], run: Run) -> list[float]:
+def phase_medians(content: Mapping[str, Any], run: Run) -> list[float]:
     """Milliseconds of a step in each phase of training, from a step time file; empty if the file lacks one."""
     try:
         medians = [phase["median_ms"] for phase in content["phases"]] if run.num_phases > 1 else [content["median_ms"]]
@@ -267,6 +273,8 @@ def _shape(run: Run) -> str:
 
 
 def _is_done(experiment: Experiment, scores: str, folders: Folders) -> bool:
+    if experiment.open:
+        return False
     if experiment.trained:
         return (folders.records / experiment.name / scores).is_file()
     return (folders.steptimes / f"{experiment.steptime}.json").is_file()

@@ -13,8 +13,15 @@ from lrsms.cost.estimate import Estimate
 UNKNOWN = "-"
 
 
-def show(result: Estimate, as_json: bool, cards: Mapping[str, OnCard] | None = None) -> None:
-    """Prints an estimate as a table with its totals, or as JSON; and for each cell the cost of a run on a large GPU."""
+def show(result: Estimate, as_json: bool, cards: Mapping[str, OnCard] | None = None, extend: int = 0) -> None:
+    """Prints an estimate as a table with its totals, or as JSON; and for each cell the cost of a run on a large GPU.
+
+    Args:
+        result: the estimate.
+        as_json: whether it is printed as JSON.
+        cards: costs on a large GPU, by cell.
+        extend: largest number of values that tuning may add to a cell.
+    """
     cards = cards or {}
     if as_json:
         also = {"on_card": {cell: asdict(found) for cell, found in cards.items()}} if cards else {}
@@ -51,7 +58,7 @@ def show(result: Estimate, as_json: bool, cards: Mapping[str, OnCard] | None = N
         )
     console.print(table)
     console.print()
-    for line in [*sentences(result), *card_sentences(cards)]:
+    for line in [*sentences(result), *stage_sentences(result, extend), *card_sentences(cards)]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -84,6 +91,23 @@ def sentences(result: Estimate) -> list[str]:
     if any(cell.source == "extrapolated" for cell in result.cells):
         lines.append("Extrapolated: multiply-adds at the rate of a smaller step measured here, not a step measured.")
     return lines
+
+
+def stage_sentences(result: Estimate, extend: int) -> list[str]:
+    """What each of the two stages takes of a study that tunes."""
+    if not any(cell.tuning for cell in result.cells):
+        return []
+
+    def said(tuning: bool) -> str:
+        totals = result.totals(tuning)
+        time = "time unknown" if totals["hours"] is None else f"{totals['hours']:,.1f} hours"
+        return f"{totals['runs']} runs, {totals['recorded']} done, to do: {time}"
+
+    more = f" A cell that is best at the last of its values tries more of them, at most {extend}." if extend else ""
+    return [
+        f"Stage 1, tuning, which chooses on validation: {said(True)}.{more}",
+        f"Stage 2, at the values chosen, compared: {said(False)}.",
+    ]
 
 
 def card_sentences(cards: Mapping[str, OnCard]) -> list[str]:

@@ -51,7 +51,7 @@ def next_step(
     cells = by_cell(experiments)
     now = {cell: len({one.run.seed for one in own}) for cell, own in cells.items()}
     kinds = {cell: len(own) // now[cell] for cell, own in cells.items()}
-    hours = {cell: _hours(own, records) for cell, own in cells.items()}
+    hours = {cell: hours_of(own, records) for cell, own in cells.items()}
 
     def takes(wanted: Mapping[str, int]) -> tuple[int, float]:
         """Runs and hours that still have to be added."""
@@ -85,7 +85,8 @@ def _wanted(outcome: Outcome) -> dict[str, int]:
     return {} if look is None else dict.fromkeys(outcome.cells, look.seeds)
 
 
-def _hours(experiments: Sequence[Experiment], records: Path) -> float:
+def hours_of(experiments: Sequence[Experiment], records: Path) -> float:
+    """Median hours of training of those that are recorded; 0 where none says so."""
     known = [seconds for one in experiments if (seconds := _seconds(one, records)) is not None]
     return median(known) / 3600 if known else 0.0
 

@@ -80,7 +80,8 @@ def aggregate(
 
     A run without a record, or not yet decoded in this way, has rows with the status ``missing`` and no numbers. If the
     study names nuisance fields, the rows are those of the values chosen on the valid split, and ``nuisance.csv`` lists
-    every value. If it trains nothing, a run has one row without a decoder, with the content of its step time file.
+    every value. Runs that only choose have no rows. If the study trains nothing, a run has one row without a decoder,
+    with the content of its step time file.
 
     Args:
         experiments: the study's runs, in its order.
@@ -93,7 +94,7 @@ def aggregate(
         ValueError: one line: a record is malformed, belongs to another configuration, was decoded on other utterances,
             or belongs to a run that was resumed wrongly (see ``lrsms.record.resumed``); or records have different data.
     """
-    about_data = comparable.compare(experiments, records, decoding.scores)
+    about_data = comparable.compare([one for one in experiments if not one.open], records, decoding.scores)
     baselines = _baselines(experiments)
     steps = {name: read_steptime(steptimes / f"{name}.json") for name in dict.fromkeys(e.steptime for e in experiments)}
     keys = _keys(decoding)
@@ -109,7 +110,7 @@ def aggregate(
         if not experiment.trained:
             rows.append(described | read_counts(steptimes / f"{experiment.steptime}.json"))
             continue
-        record = read_record(records / name, experiment.run, decoding)
+        record = None if experiment.open else read_record(records / name, experiment.run, decoding)
         if record is None:
             rows += [described | _tested(decoding, key) | {"status": "missing"} for key in keys]
             continue
@@ -131,11 +132,8 @@ def aggregate(
         ]
     runs = _table(rows, experiments)
     speakers = utterances.by_unit(edits) if utterances else pd.DataFrame(columns=SPEAKERS)
-    candidates = []
-    if any(experiment.nuisance for experiment in experiments):
-        candidates = nuisance.choose(experiments, runs, decoding)
-        runs = nuisance.keep(runs, candidates)
-        speakers = speakers[speakers["run"].isin(runs["run"])]
+    candidates, runs = nuisance.judged(experiments, runs, decoding)
+    speakers = speakers[speakers["run"].isin(runs["run"])]
     nuisance.write(candidates, decoding, folder)
     _remark(others.warnings(), about_data, describe_courses(experiments, steptimes), folder)
     _write(runs, folder / "runs.csv")
@@ -232,6 +230,7 @@ def _describe(experiment: Experiment, baseline: str) -> dict[str, Any]:
     run = experiment.run
     row = {"run": experiment.name, "cell": experiment.cell, "baseline": baseline, "seed": run.seed}
     row |= {field: as_text(value) for field, value in experiment.axes.items() if _has_column(experiment, field)}
+    row |= dict.fromkeys(experiment.nuisance, nuisance.UNDECIDED) if experiment.open else {}
     if (metric := metric_of_unit(run.corpus.unit)) != WORDS:
         row[METRIC] = metric.short
     return row | factored.Factored.of(run.lowrank).columns()

@@ -66,7 +66,7 @@ def described(entry: Entry, records: Path, steptimes: Path) -> list[str]:
         record, steptime = records / experiment.name, steptimes / f"{experiment.steptime}.json"
         path = record / OUTCOME if experiment.trained else steptime
         goal = record / entry.project.decoding.scores if experiment.trained else steptime
-        if goal.is_file():
+        if goal.is_file() and not experiment.open:
             done += 1
             found.append(read_json(path, "restore it, or run again"))
     origins = [origin for outcome in found if isinstance(origin := outcome.get("provenance"), dict)]

@@ -16,11 +16,13 @@ from pydantic import Field
 from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import parse_yaml, read_yaml
 from lrsms.study.config_files import load_corpus, named
-from lrsms.study.fields import describe, difference, overlay, value_of, without
+from lrsms.study.fields import as_text, describe, difference, overlay, short_name, value_of, without
 from lrsms.study.more_seeds import with_more_seeds
+from lrsms.study.nuisance import check_fields, check_seeds
 from lrsms.study.project import Project
 from lrsms.study.run import Run
 from lrsms.study.testsets import check_test_corpora
+from lrsms.study.tuning import Stage, Tune, multiples, staged
 
 CONFIG_FOLDER = Path("workflow/config")
 MOST_RUNS = 10_000
@@ -40,6 +42,8 @@ class Study(Frozen):
     """Further grids over one preset only, ``<scale>-<task>``: for what depends on its dimensions."""
     nuisance: tuple[str, ...] = ()
     """Axes whose best value on the valid split is chosen for each cell, before cells are compared."""
+    tune: Tune | None = None
+    """Choose it with seeds of their own, and train the other seeds at the chosen value only; None: train them all."""
     training: bool = True
     """False: nothing is trained; training steps are timed, and parameters and multiply-adds are counted."""
 
@@ -56,6 +60,7 @@ class Experiment:
         axes: the fields that this study varies and their values in this run, the seed left out.
         nuisance: the axes whose best value is chosen for each cell.
         trained: whether the study trains the run; otherwise it only times the training step.
+        stage: what the run is for; other than ``compared`` only in a study that tunes.
     """
 
     run: Run
@@ -64,6 +69,25 @@ class Experiment:
     axes: dict[str, Any]
     nuisance: dict[str, Any] = dataclasses.field(default_factory=dict)
     trained: bool = True
+    stage: Stage = "compared"
+
+    @property
+    def tuning(self) -> bool:
+        """Whether the run only helps to choose the value of the nuisance fields; it is in no comparison."""
+        return self.stage in ("tuning", "extension")
+
+    @property
+    def open(self) -> bool:
+        """Whether that value is not chosen yet: the run stands for one to come, and is never trained."""
+        return self.stage == "open"
+
+    @property
+    def label(self) -> str:
+        """The cell, at which value of its nuisance fields; and, where it is not compared, what the run is for."""
+        if self.open:
+            return f"{self.cell} (best {', '.join(map(short_name, self.nuisance))})"
+        at = " ".join([self.cell, *(f"{short_name(name)}={as_text(value)}" for name, value in self.nuisance.items())])
+        return f"{at} (tuning)" if self.tuning else at
 
     @cached_property
     def digest(self) -> str:
@@ -119,8 +143,7 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
     Raises:
         ValueError: one line that names the file, the key or the value that is wrong, and what would be right.
     """
-    path = named(folder / "studies", project.study, "study")
-    study = parse(Study, read_yaml(path), str(path))
+    path, study = load_study(project.study, folder)
     preset_path, preset = load_preset(f"{project.scale}-{project.task}", folder)
     base = {"scale": project.scale, "task": project.task, "corpus": load_corpus(project.corpus, folder).model_dump()}
     base |= preset
@@ -129,9 +152,13 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
         raise ValueError(f"{preset_path}: 'lowrank' is set, but a preset is the dense baseline; move it to a study")
     _check_scales(project, folder)
     check_test_corpora(project.decoding, baseline)
-    grids = _numbered_grids(study, preset_path.stem, path, folder)
+    grids = {
+        where: multiples(grid, study.tune, baseline, where)
+        for where, grid in _numbered_grids(study, preset_path.stem, path, folder).items()
+    }
     varied = list(dict.fromkeys(name for grid in grids.values() for name in _fields(grid) if name != "seed"))
-    _check_nuisance(study, project, path)
+    everywhere = [*study.grids, *(grid for grids in study.presets.values() for grid in grids)]
+    check_fields(study, (name for grid in everywhere for name in _fields(grid)), project.decoding, project.task, path)
     experiments: dict[str, Experiment] = {}
     for where, grid in grids.items():
         for point in _points(grid, where):
@@ -146,8 +173,16 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
                 raise ValueError(f"{path}: its grids make more runs than the {MOST_RUNS} that a study has at most")
     found = list(experiments.values())
     _check_names(found)
-    _check_seeds(found, path)
-    return with_more_seeds(found, project.seeds, path) if isinstance(project.seeds, dict) else found
+    check_seeds(found, path)
+    if isinstance(project.seeds, dict):
+        found = with_more_seeds(found, project.seeds, path)
+    return staged(found, study.tune, project.tuned or {}, path) if study.tune is not None else found
+
+
+def load_study(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, Study]:
+    """The path and content of ``studies/<name>.yaml``."""
+    path = named(folder / "studies", name, "study")
+    return path, parse(Study, read_yaml(path), str(path))
 
 
 def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str, Any]]:
@@ -195,23 +230,6 @@ def _numbered_grids(study: Study, preset: str, path: Path, folder: Path) -> dict
     return grids | {f"{path}: presets.{preset} grid {n}": grid for n, grid in enumerate(own, start=1)}
 
 
-def _check_nuisance(study: Study, project: Project, path: Path) -> None:
-    everywhere = [*study.grids, *(grid for grids in study.presets.values() for grid in grids)]
-    varied = list(dict.fromkeys(name for grid in everywhere for name in _fields(grid) if name != "seed"))
-    for name in study.nuisance:
-        if name not in varied:
-            near = get_close_matches(name, varied, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"varied: {', '.join(varied) or 'none'}"
-            raise ValueError(f"{path}: 'nuisance' names '{name}', which no grid varies; {hint}")
-    if study.nuisance and not study.training:
-        raise ValueError(f"{path}: 'nuisance' needs training, but 'training' is false")
-    if study.nuisance and not any(c.split == "valid" for c in project.decoding.conditions.values()):
-        raise ValueError(
-            f"{path}: 'nuisance' chooses on the valid split, but no condition in 'conditions.{project.task}' uses it;"
-            " add valid: {split: valid}"
-        )
-
-
 def _check_scales(project: Project, folder: Path) -> None:
     """Refuses decoders of an unknown scale, which nothing would use."""
     scales = sorted({path.stem.rpartition("-")[0] for path in (folder / "presets").glob("*-*.yaml")})
@@ -220,27 +238,6 @@ def _check_scales(project: Project, folder: Path) -> None:
             near = get_close_matches(scale, scales, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(scales)}"
             raise ValueError(f"'decoders_of' names '{scale}', a scale without presets in {folder / 'presets'}; {hint}")
-
-
-def _check_seeds(experiments: list[Experiment], path: Path) -> None:
-    """Checks that the values of a nuisance field are compared on the same seeds."""
-    seeds: dict[str, dict[str, set[int]]] = {}
-    for experiment in experiments:
-        if experiment.nuisance:
-            value = ", ".join(f"{name} {value}" for name, value in experiment.nuisance.items())
-            seeds.setdefault(experiment.cell, {}).setdefault(value, set()).add(experiment.run.seed)
-    for cell, by_value in seeds.items():
-        (first, expected), *others = by_value.items()
-        for value, found in others:
-            if found != expected:
-                raise ValueError(
-                    f"{path}: cell '{cell}' has seeds {_listed(expected)} with {first} but {_listed(found)} with"
-                    f" {value}; 'nuisance' compares values on the same seeds"
-                )
-
-
-def _listed(seeds: set[int]) -> str:
-    return ", ".join(map(str, sorted(seeds)))
 
 
 def _points(grid: Mapping[str, Any], where: str) -> list[dict[str, Any]]:

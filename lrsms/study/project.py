@@ -9,6 +9,7 @@ from lrsms.study.bounds import Name
 from lrsms.study.corpus import Corpus
 from lrsms.study.decoding import Conditions, Decoders, Decoding
 from lrsms.study.run import MODALITIES, Task
+from lrsms.study.tuning import Tuned
 
 
 class Project(Frozen):
@@ -30,6 +31,8 @@ class Project(Frozen):
     seeds: Literal["adaptive"] | dict[str, Annotated[int, Field(ge=1, le=1000)]] | None = None
     """None: the seeds of the study. ``adaptive``: more seeds, look by look, where a claim is undecided. A mapping holds
     what has been added so far: the number of seeds of each cell that has more than the study says."""
+    tuned: dict[str, Tuned] | None = None
+    """Of a study that tunes, by cell: what its records say. None: they have not been asked yet."""
     budget: Annotated[float, Field(gt=0)] | None = None
     """Hours of training that added seeds may take; None: no limit."""
 

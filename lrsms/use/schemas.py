@@ -18,11 +18,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from lrsms.base.files import write_atomically
 from lrsms.execution import local
-from lrsms.study import corpus, decoding, expand, project, run
+from lrsms.study import corpus, decoding, expand, project, run, tuning
 
 FOLDER = Path("workflow/schemas")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_MODULES = (corpus, decoding, run, expand, project, local)
+_MODULES = (corpus, decoding, run, tuning, expand, project, local)
 _OF_A_PRESET = ("tokenizer", "model", "train", "seed", "init_from")
 
 
@@ -84,7 +84,7 @@ def _study() -> dict[str, Any]:
         if name.split(".")[0] not in expand.SETTINGS
     }
     grid = {"type": "object", "properties": axes, "additionalProperties": {"type": "array"}}
-    content["$defs"] = {"Grid": grid}
+    content["$defs"]["Grid"] = grid
     grids = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Grid"}}
     content["properties"]["grids"] |= grids
     content["properties"]["presets"] |= {"additionalProperties": grids}

@@ -77,7 +77,7 @@ def plan(options: argparse.Namespace) -> None:
         from lrsms.cost.estimate import Folders, estimate
         from lrsms.cost.estimate_table import show as show_estimate
 
-        project, experiments = asked_study(options)
+        project, experiments, tuning = asked_study(options)
     finally:
         gc.enable()
     folders = Folders(options.records, options.steptimes, options.corpora)
@@ -88,7 +88,7 @@ def plan(options: argparse.Namespace) -> None:
     if options.speech is not None:
         firsts = {experiment.cell: experiment.run for experiment in reversed(experiments) if experiment.trained}
         cards = {cell: on_card(run, options.speech) for cell, run in reversed(firsts.items())}
-    show_estimate(result, options.json, cards)
+    show_estimate(result, options.json, cards, tuning.extend if tuning else 0)
 
 
 def params(options: argparse.Namespace) -> None:

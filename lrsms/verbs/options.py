@@ -3,7 +3,7 @@
 import argparse
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,8 @@ from lrsms.study.testsets import with_test_corpora
 
 if TYPE_CHECKING:
     import torch
+
+    from lrsms.report.tuning import Tuning
 
 
 class Verb(Protocol):
@@ -96,8 +98,12 @@ def read_project(text: str, config_folder: Path) -> Project:
     return with_test_corpora(parse(Project, parse_yaml(text, "--project"), "--project"), config_folder)
 
 
-def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Experiment]]:
+def asked_study(
+    options: argparse.Namespace,
+) -> tuple[Project, Sequence[expand.Experiment], "Tuning | None"]:
     """The project with the study, scale, task and corpus of the command line, and the study's runs.
+
+    The last one is what tuning has come to, by the records there are; None where the study does not tune.
 
     Raises:
         ValueError: one line: the project, the study, or a file that it names is missing or malformed.
@@ -106,7 +112,14 @@ def asked_study(options: argparse.Namespace) -> tuple[Project, list[expand.Exper
     changes = {key: value for key, value in asked.items() if value is not None}
     content = read_project(options.project, options.config_folder).model_dump(mode="json", exclude_none=True) | changes
     project = parse(Project, content, options.project)
-    return project, expand.load(project, options.config_folder)
+    experiments = expand.load(project, options.config_folder)
+    if not any(experiment.tuning for experiment in experiments):
+        return project, experiments, None
+    from lrsms.report.tuning import look
+
+    tuning = look(project, options.config_folder, options.records)
+    assert tuning is not None, "its runs say that it tunes"
+    return project, tuning.experiments, tuning
 
 
 def corpus_root(project: Project, corpus: Corpus) -> Path | None:

@@ -1,6 +1,7 @@
 """Verbs that make tables, verdicts, figures and pages from records, and show how far a study is."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,10 @@ def status(options: argparse.Namespace) -> None:
     """Says whether each run of a study is done, running, failed, diverged or missing, and why."""
     from lrsms.watch.status import show as show_status
 
-    project, experiments = asked_study(options)
+    project, experiments, tuning = asked_study(options)
     show_status(_statuses(project, experiments, options), options.json)
+    if tuning is not None and not options.json:
+        say(tuning)
 
 
 def partial(options: argparse.Namespace) -> None:
@@ -145,8 +148,8 @@ def pages(options: argparse.Namespace) -> None:
 
     project = read_project(options.project, options.config_folder)
     question = read_yaml(named(options.config_folder / "studies", project.study, "study")).get("question", "")
-    experiments = expand.load(project, options.config_folder)
-    if not (options.folder / "runs.csv").is_file():
+    experiments = [one for one in expand.load(project, options.config_folder) if one.stage == "compared"]
+    if not (options.folder / "runs.csv").is_file() or not experiments:
         done = sum((options.records / e.name / project.decoding.scores).is_file() for e in experiments if e.trained)
         trained = sum(e.trained for e in experiments)
         raise ValueError(
@@ -209,7 +212,7 @@ def _aggregate(
     write_atomically(selection, "".join(f"{experiment.name}\n" for experiment in experiments).encode())
 
 
-def _statuses(project: Project, experiments: list[Experiment], options: argparse.Namespace) -> "list[Status]":
+def _statuses(project: Project, experiments: Sequence[Experiment], options: argparse.Namespace) -> "list[Status]":
     from lrsms.watch.status import Folders, study_status
 
     folders = Folders(options.records, options.runs, options.corpora, options.logs)

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lrsms.base.strict import parse
 from lrsms.base.terminal import say
@@ -28,6 +29,9 @@ from lrsms.verbs.options import (
     require_gpus,
     with_project,
 )
+
+if TYPE_CHECKING:
+    from lrsms.watch.kept_results import Goal
 
 RESULTS = Path("results")
 
@@ -241,8 +245,11 @@ def reference(options: argparse.Namespace) -> None:
     from lrsms.report.results import folder_name
     from lrsms.watch.kept_results import keep, load, pack, work_through
 
-    goals = load(options.list, _project_of_lists(options), options.config_folder)
-    failed = work_through(goals, options.seconds, options.snakemake)
+    def asked() -> "list[Goal]":
+        return load(options.list, _project_of_lists(options), options.config_folder)
+
+    failed = work_through(asked, options.seconds, options.snakemake)
+    goals = asked()
     keep(goals, RESULTS)
     if options.pack is not None:
         pack(goals, RESULTS, options.pack)
@@ -260,8 +267,11 @@ def work(options: argparse.Namespace) -> None:
 
     began = time.monotonic()
     device = chosen_device(options)
-    goals = load(options.list, _project_of_lists(options), options.config_folder)
-    worker.prepare_corpora(goals, RESULTS, options.prepare_threads, babble_recording)
+
+    def asked() -> "list[Goal]":
+        return load(options.list, _project_of_lists(options), options.config_folder)
+
+    worker.prepare_corpora(asked(), RESULTS, options.prepare_threads, babble_recording)
     left = options.seconds - (time.monotonic() - began)
     whole = True
     if options.workers > 1:
@@ -272,8 +282,9 @@ def work(options: argparse.Namespace) -> None:
     else:
         with interrupt.stop_on_signals() as stop:
             one = worker.Worker(device, worker.until(left, stop), RESULTS, options.graphs)
-            one.work_through(goals)
+            one.work_through(asked)
             whole = not one.failed
+    goals = asked()
     keep(goals, RESULTS)
     if options.pack is not None:
         pack(goals, RESULTS, options.pack)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,10 @@ from lrsms.base.yamlfile import read_yaml
 from lrsms.report.claims import BY_TARGET, SMALLER, Selection
 from lrsms.report.results import FILE as PROJECT
 from lrsms.report.results import folder_name, save_project
+from lrsms.report.tuning import known
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
-from lrsms.study.fields import value_of
+from lrsms.study.fields import value_of, without
 from lrsms.study.project import Project
 from lrsms.study.run import Name, Task
 
@@ -78,6 +79,8 @@ class Goal:
 def load(name: str, project: Project, folder: Path) -> list[Goal]:
     """The goals of one list of ``reference.yaml``.
 
+    Of a study that tunes, these are the runs that choose, and the runs at the values that are chosen by now.
+
     Args:
         name: of the list.
         project: decoders, conditions and roots.
@@ -97,19 +100,21 @@ def load(name: str, project: Project, folder: Path) -> list[Goal]:
         where = f"{path}: {name}, entry {number}"
         entry = parse(Entry, content, where)
         asked = project.model_copy(update=entry.model_dump(include={"study", "task", "scale", "corpus"}))
+        asked = known(asked, folder, Path("results/records"))
         experiments = _chosen(entry, expand.load(asked, folder), where)
         trained = tuple(e for e in experiments if e.trained)
         scores = [Path("results/records") / e.name / asked.decoding.scores for e in trained]
-        timed = dict.fromkeys(Path("results/steptime") / f"{e.steptime}.json" for e in experiments if entry.timed)
+        compared = [e for e in experiments if entry.timed and not e.tuning]
+        timed = dict.fromkeys(Path("results/steptime") / f"{e.steptime}.json" for e in compared)
         goals.append(Goal(asked, (*scores, *timed), trained))
     return goals
 
 
-def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]) -> list[Goal]:
+def work_through(goals: Callable[[], Sequence[Goal]], seconds: float, arguments: Sequence[str]) -> list[Goal]:
     """Makes the missing files, in order, until the time is over.
 
     Args:
-        goals: from ``load``.
+        goals: calls ``load``: once runs that choose are recorded, a study that tunes has more to be made.
         seconds: for all of them.
         arguments: of Snakemake, such as ``--cores 16``.
 
@@ -118,14 +123,23 @@ def work_through(goals: Sequence[Goal], seconds: float, arguments: Sequence[str]
     """
     deadline = time.monotonic() + seconds
     failed = []
-    for goal in goals:
-        if goal.missing and deadline - time.monotonic() > _SHORTEST:
-            chosen = {key: getattr(goal.project, key) for key in ("study", "task", "scale", "corpus", "roots")}
-            settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
-            command = [sys.executable, "-m", "snakemake", *map(str, goal.missing), *arguments, "--config", *settings]
-            if not _run_until(deadline, command):
+    for number in range(len(goals())):
+        tried: list[Path] = []
+        while (goal := goals()[number]).missing != tried and deadline - time.monotonic() > _SHORTEST:
+            tried = goal.missing
+            if tried and not _run_until(deadline, _command(goal, arguments)):
                 failed.append(goal)
+                break
     return failed
+
+
+def _command(goal: Goal, arguments: Sequence[str]) -> list[str]:
+    """Snakemake for the missing files of a goal, told what tuning has come to, so that it makes these alone."""
+    project = goal.project
+    chosen = {key: getattr(project, key) for key in ("study", "task", "scale", "corpus", "roots")}
+    chosen |= project.model_dump(mode="json", include={"tuned"}, exclude_none=True)
+    settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
+    return [sys.executable, "-m", "snakemake", *map(str, goal.missing), *arguments, "--config", *settings]
 
 
 def keep(goals: Sequence[Goal], results: Path) -> None:
@@ -158,7 +172,7 @@ def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list
     """The experiments of an entry, in the order of its selections."""
     found = list(experiments)
     if entry.cells is not None:
-        found = [e for e in experiments if e.run.model_copy(update={"seed": e.baseline.seed}) == e.baseline]
+        found = [e for e in experiments if without(e.run, e.nuisance) == without(e.baseline, e.nuisance)]
         for selection in entry.cells:
             cells = [e for e in experiments if all(_has(e, *item) for item in selection.items())]
             if not cells:
@@ -166,11 +180,11 @@ def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list
                 raise ValueError(f"{where}: study '{entry.study}' has no cell with {wanted}")
             found += cells
     if entry.seeds is not None:
-        found = [e for e in found if e.run.seed in entry.seeds]
+        found = [e for e in found if e.tuning or e.run.seed in entry.seeds]
     if not found:
         raise ValueError(f"{where}: study '{entry.study}' has no run with these seeds")
     # Seed by seed: one seed of every cell already makes a useful table.
-    return sorted({e.name: e for e in found}.values(), key=lambda e: e.run.seed)
+    return sorted({e.name: e for e in found if not e.open}.values(), key=lambda e: e.run.seed)
 
 
 def _has(experiment: Experiment, field: str, wanted: object) -> bool:

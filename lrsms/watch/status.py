@@ -32,6 +32,7 @@ STATES: tuple[State, ...] = get_args(State)
 QUIET_SECONDS = 120.0
 """A job whose log has not changed for longer than this is not running."""
 
+_OPEN = "waits for tuning"
 _TAIL = 16_384
 _ERROR = re.compile(r"^error: (?P<text>.+)$", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last)"
@@ -55,7 +56,7 @@ class Status:
 
     Attributes:
         run: its name.
-        cell: what it varies.
+        cell: what it varies, and what it is for where it is not compared.
         seed: its seed.
         state: ``done`` (recorded), ``running``, ``failed``, ``diverged`` or ``missing`` (nothing is wrong: it has not
             started, or waits for its next job).
@@ -94,6 +95,9 @@ def study_status(experiments: Sequence[Experiment], decoding: Decoding, folders:
     found = []
     for experiment in experiments:
         if not experiment.trained:
+            continue
+        if experiment.open:
+            found.append(Status(experiment.name, experiment.label, experiment.run.seed, "missing", note=_OPEN))
             continue
         status = _status(experiment, decoding, folders)
         if status.state == "missing":
@@ -149,7 +153,7 @@ def _status(experiment: Experiment, decoding: Decoding, folders: Folders) -> Sta
     name, record, folder = experiment.name, folders.records / experiment.name, folders.runs / experiment.name
 
     def status(state: State, **fields: Any) -> Status:
-        return Status(name, experiment.cell, experiment.run.seed, state, **fields)
+        return Status(name, experiment.label, experiment.run.seed, state, **fields)
 
     if (record / decoding.scores).is_file():
         outcome = _outcome(record / OUTCOME)

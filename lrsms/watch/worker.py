@@ -59,12 +59,16 @@ class Worker:
     graphs: bool = False
     failed: dict[str, str] = field(default_factory=dict)
 
-    def work_through(self, goals: Sequence[Goal]) -> None:
-        """Makes what is missing, in order; a run that fails does not keep the others from being made."""
+    def work_through(self, goals: Callable[[], Sequence[Goal]]) -> None:
+        """Makes what is missing, in order; a run that fails does not keep the others from being made.
+
+        Args:
+            goals: says what there is to be made by now: a study that tunes has more once runs that choose are recorded.
+        """
         passed = -1
         while passed != 0:  # once more, as long as there was something: another worker may have left a run unfinished
             passed = 0
-            for goal in goals:
+            for goal in goals():
                 for experiment in goal.experiments:
                     if self.stop():
                         return

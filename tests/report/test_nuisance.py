@@ -92,12 +92,17 @@ def test_the_last_decoder_chooses(make):
     assert set(table["decoder"]) == {"beam"} and set(table["conditions"]) == {"valid"}
 
 
-def test_the_mean_over_seeds_chooses_and_the_first_of_equals_wins(make):
+def test_the_mean_over_seeds_chooses_and_of_equals_the_one_nearest_to_the_middle(make):
     edits = {0.001: (2, 4), 0.002: (1, 5), 0.004: (0, 7)}
     recorded = [(experiment(lr, None, seed), scores(e, 0)) for lr in RATES for seed, e in enumerate(edits[lr], 1)]
     summary, table = make(recorded)
-    assert chosen(table) == ["0.001"]
+    assert chosen(table) == ["0.002"]
     assert (summary.cells[0].seeds, summary.cells[0].finished) == (2, 2)
+
+
+def test_of_two_that_are_as_near_to_the_middle_the_smaller_wins(make):
+    _, table = make([(experiment(lr), scores(edits, 0)) for lr, edits in zip(RATES[:2], (3, 3), strict=True)])
+    assert chosen(table) == ["0.001"]
 
 
 def test_diverged_values_are_passed_over_and_said(make):

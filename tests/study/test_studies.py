@@ -33,9 +33,9 @@ SCALES, TASKS = ("demo", "tiny", "mini", "paper"), ("asr", "vsr", "avsr")
 EVERYWHERE = list(itertools.product(SCALES, TASKS))
 
 
-def load(name, scale, task):
+def load(name, scale, task, **more):
     base = read_yaml(SHIPPED / "config.yaml")
-    changes = {"study": name, "scale": scale, "task": task, "corpus": "commands"}
+    changes = {"study": name, "scale": scale, "task": task, "corpus": "commands"} | more
     return expand.load(parse(Project, base | changes, "config.yaml"), SHIPPED)
 
 
@@ -67,7 +67,8 @@ def test_every_cell_has_three_seeds_and_every_study_its_dense_baseline(name):
     experiments = load(name, "tiny", "avsr")
     seeds = {}
     for experiment in experiments:
-        seeds.setdefault(experiment.cell, []).append(experiment.run.seed)
+        if not experiment.tuning:
+            seeds.setdefault(experiment.cell, []).append(experiment.run.seed)
     assert "dense" in seeds
     assert all(found == ([1, 2, 3] if experiments[0].trained else [1]) for found in seeds.values())
 
@@ -76,7 +77,7 @@ def test_the_dense_baseline_and_other_common_runs_are_one_run_in_every_study():
     loaded = {name: load(name, "mini", "asr") for name in PAPER if name not in UNTRAINED}
     names = [{e.name for e in experiments} for experiments in loaded.values()]
     shared = set.intersection(*names)
-    assert {e.name for e in loaded["init"] if e.cell == "dense"} == shared
+    assert {e.name for e in loaded["init"] if e.cell == "dense" and not e.tuning} == shared
     assert len(shared) == 3
     by_digest = {e.run.digest: e.name for experiments in loaded.values() for e in experiments}
     assert len(by_digest) == len(set.union(*names)) < sum(map(len, names))
@@ -159,15 +160,18 @@ def test_mappings_compare_at_equal_parameters(task):
 
 def test_optimizers_are_compared_at_the_same_learning_rates_dense_and_low_rank():
     """Those of AdamW at the preset's learning rate are the runs of `lrsms`."""
-    experiments = load("optimizer", "tiny", "asr")
+    lowest = load("optimizer", "tiny", "asr")
     cells = {}
-    for experiment in experiments:
-        cells.setdefault(experiment.cell, set()).add((experiment.run.train.lr, experiment.run.seed))
+    for experiment in lowest:
+        if experiment.tuning:
+            cells.setdefault(experiment.cell, set()).add((experiment.run.train.lr, experiment.run.seed))
+    chosen = {cell: {"chosen": {"train.lr": 2e-3}} for cell in cells}
+    experiments = [one for one in load("optimizer", "tiny", "asr", tuned=chosen) if not one.tuning]
     lowrank = "encoder.attention+encoder.feedforward+decoder.self_attention+decoder.cross_attention+decoder.feedforward"
     lowrank += "-0.25-linear-slope0.5"
     assert set(cells) == {"dense", "optimizermuon", lowrank, f"{lowrank}-optimizermuon"}
     assert {frozenset(found) for found in cells.values()} == {
-        frozenset(itertools.product((5e-4, 1e-3, 2e-3, 4e-3), (1, 2, 3)))
+        frozenset(itertools.product((1e-3, 2e-3, 4e-3, 8e-3), (0,)))
     }
     digests = {e.digest for e in experiments}
     known = [e for e in load("lrsms", "tiny", "asr") if e.run.model == e.baseline.model]
@@ -202,9 +206,10 @@ def test_the_arena_compares_all_at_equal_parameters_and_learning_rates(scale, ta
     cells, tried = {}, {}
     for experiment in experiments:
         cells[experiment.cell] = experiment.run
-        tried.setdefault(experiment.cell, set()).add((experiment.run.train.lr, experiment.run.seed))
-    assert {frozenset(each) for each in tried.values()} == {frozenset(itertools.product((1e-3, 2e-3, 4e-3), (1, 2, 3)))}
+        tried.setdefault(experiment.cell, set()).add((experiment.run.train.lr, experiment.tuning))
     preset = experiments[0].baseline
+    multiples = {(factor * preset.train.lr, True) for factor in (0.5, 1, 2, 4)}
+    assert all({one for one in each if one[1]} == multiples for each in tried.values())
     full = [run for run in cells.values() if run.lowrank is None and run.model == preset.model]
     small = [run for run in cells.values() if run not in full]
     assert len(full) == 2 and {run.train.optimizer for run in cells.values()} == {None, "muon", "spectron", "lora_muon"}
@@ -221,5 +226,6 @@ def test_the_arena_compares_all_at_equal_parameters_and_learning_rates(scale, ta
 
 
 def test_the_arena_shares_its_runs_with_other_studies():
-    arena, optimizer = ({e.digest for e in load(name, "tiny", "asr")} for name in ("arena", "optimizer"))
-    assert len(arena & optimizer) == 3 * 3 * 3, "dense under two optimizers and LR-SMS, at three learning rates"
+    own = (load(name, "tiny", "asr") for name in ("arena", "optimizer"))
+    arena, optimizer = ({one.digest for one in experiments if one.tuning} for experiments in own)
+    assert len(arena & optimizer) == 3 * 4, "dense under two optimizers and LR-SMS, at four learning rates"

@@ -45,14 +45,14 @@ def weights(goal: Goal) -> dict[str, bytes]:
 def test_runs_made_in_one_process_are_those_that_are_made_alone(goals: list[Goal], tmp_path: Path) -> None:
     (goal,) = goals
     worker = Worker(CPU, never)
-    worker.work_through(goals)
+    worker.work_through(lambda: goals)
     assert not goal.missing and not worker.failed
     together = weights(goal)
     last = goal.experiments[-1]
     alone = Worker(CPU, never, results=tmp_path / "alone")
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone/corpora").symlink_to(tmp_path / "results/corpora")
-    alone.work_through([replace(goal, experiments=(last,))])
+    alone.work_through(lambda: [replace(goal, experiments=(last,))])
     assert (tmp_path / "alone/runs" / last.name / "weights.safetensors").read_bytes() == together[last.name]
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     assert before == ("highest", True)  # decoding's arithmetic is not training's
@@ -63,12 +63,12 @@ def test_what_is_recorded_held_or_failing_does_not_keep_the_others_from_being_ma
     first, second = goal.experiments
     worker = Worker(CPU, never)
     with only_one(Path("results/runs") / first.name):
-        worker.work_through(goals)
+        worker.work_through(lambda: goals)
     assert [path.parent.name for path in goal.missing] == [first.name]
     (Path("results/runs") / first.name / "config.json").write_text("{}")
     trained = weights(replace(goal, experiments=(second,)))
     with pytest.warns(UserWarning, match=first.name):
-        worker.work_through(goals)
+        worker.work_through(lambda: goals)
     assert list(worker.failed) == [first.name] and "\n" not in worker.failed[first.name]
     assert weights(replace(goal, experiments=(second,))) == trained
 
@@ -76,10 +76,10 @@ def test_what_is_recorded_held_or_failing_does_not_keep_the_others_from_being_ma
 def test_a_worker_whose_time_is_up_leaves_a_checkpoint_and_the_next_goes_on(goals: list[Goal]) -> None:
     (goal,) = goals
     asked = iter([False] * 4)
-    Worker(CPU, lambda: next(asked, True)).work_through(goals)
+    Worker(CPU, lambda: next(asked, True)).work_through(lambda: goals)
     assert len(goal.missing) == 2
     assert list(Path("results/runs").glob("*/checkpoints/*"))
-    Worker(CPU, never).work_through(goals)
+    Worker(CPU, never).work_through(lambda: goals)
     assert not goal.missing
     outcome = json.loads((Path("results/runs") / goal.experiments[0].name / "run.json").read_text())
     assert len(outcome["sessions"]) == 2

@@ -22,10 +22,10 @@ from lrsms.study import testsets
 from lrsms.study.project import Project
 
 WHERE = "workflow/config/config.yaml or --config"
-# The verb adaptive runs Snakemake once for each look. It gives the seeds of the look here.
-LOOK = os.environ.get("LRSMS_SEEDS")
-if LOOK is not None:
-    config["seeds"] = json.loads(LOOK)
+# A pass of a study that grows by its own results, which the verb stages has begun, is told what it has grown to.
+GROWN = os.environ.get("LRSMS_GROWN")
+if GROWN is not None:
+    config |= json.loads(GROWN)
 try:
     EXECUTION = local.load(config, studies.CONFIG_FOLDER, WHERE)
     asked = strict.parse(Project, local.without(config), WHERE)
@@ -61,14 +61,6 @@ if not PROJECT_FILE.is_file() or PROJECT_FILE.read_text(encoding="utf-8") != PRO
     write_atomically(PROJECT_FILE, PROJECT_JSON.encode())
 STUDY = results.folder_name(PROJECT)
 
-# For adaptive seeds, the verb runs this workflow again for each look, with the seeds of that look.
-if PROJECT.seeds == "adaptive" and workflow.is_main_process:
-    once = ["--once"] if {"-n", "--dry-run", "--dryrun"} & set(sys.argv) else []
-    command = [sys.executable, "-m", "lrsms", "adaptive", "--project", str(PROJECT_FILE), *once]
-    sys.exit(subprocess.run([*command, "--snakemake", *sys.argv[1:]]).returncode)
-RESULTS = f"results/{STUDY}"
-FIGURES = f"figures/{STUDY}"
-
 
 # What conditions are tested on that name a corpus of their own: no part of what runs are.
 TESTS = [f"results/corpora/{name}/corpus.json" for name in testsets.prepared_folders(PROJECT)]
@@ -79,19 +71,46 @@ def scores(name):
     return f"results/records/{name}/{DECODING.scores}"
 
 
-# The runs, the decoding and the claims of the study's results; another choice has another file.
+# Targets for which nothing is trained, decoded or timed, though runs of the study may be missing.
+FROM_RECORDS = {"pages", "regenerate"}
+
+# Some studies grow: their values are tuned first, or their seeds are added look by look. The verb runs this Snakemake
+# again, pass by pass, with what is to be run then.
+TUNES = any(experiment.tuning for experiment in EXPERIMENTS.values())
+if (PROJECT.seeds == "adaptive" or (TUNES and PROJECT.tuned is None)) and workflow.is_main_process:
+    once = ["--once"] if {"-n", "--dry-run", "--dryrun", *FROM_RECORDS} & set(sys.argv) else []
+    command = [sys.executable, "-m", "lrsms", "stages", "--project", str(PROJECT_FILE), *once]
+    sys.exit(subprocess.run([*command, "--snakemake", *sys.argv[1:]]).returncode)
+
+# A recorded run is done. It is no rule's output any more, so that nothing upstream can ask for it again: neither files
+# that were deleted nor a corpus that is prepared anew.
+PENDING = [
+    name
+    for name, experiment in EXPERIMENTS.items()
+    if experiment.trained and not experiment.open and not Path(scores(name)).is_file()
+]
+
+# While some of these choose, nothing else is done.
+TUNING = any(EXPERIMENTS[name].tuning for name in PENDING)
+
+RESULTS = f"results/{STUDY}"
+FIGURES = f"figures/{STUDY}"
+
+
+# Which runs, which decoding and which claims the study's results are made from: another choice has another file.
 TRAINS = any(experiment.trained for experiment in EXPERIMENTS.values())
 NUISANCE = any(experiment.nuisance for experiment in EXPERIMENTS.values())
 SELECTION = f"{RESULTS}/{results.selection_name(PROJECT, list(EXPERIMENTS.values()), CLAIMS)}"
 
-# A recorded run is done. It is no longer the output of a rule, so nothing can start it again: neither deleted files nor
-# a corpus that was prepared again.
-PENDING = [name for name, experiment in EXPERIMENTS.items() if experiment.trained and not Path(scores(name)).is_file()]
-# It has only digests, or nothing while no run is recorded, because Snakemake matches it with every file of every job.
-DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
+# What the jobs of runs make: first of those that choose; and then of those that are compared.
+RECORDED = [scores(name) for name, experiment in EXPERIMENTS.items() if experiment.tuning]
+if not TUNING:
+    COMPARED = {name: experiment for name, experiment in EXPERIMENTS.items() if experiment.stage == "compared"}
+    RECORDED += [scores(name) for name, experiment in COMPARED.items() if experiment.trained]
+    RECORDED += sorted({f"results/steptime/{experiment.steptime}.json" for experiment in COMPARED.values()})
 
-# For these targets nothing is trained, decoded or timed, even if runs of the study are missing.
-FROM_RECORDS = {"pages", "regenerate"}
+# Digests only, and none at all while nothing is recorded: Snakemake scans this expression for every file of every job.
+DIGESTS = "|".join(name.rpartition("-")[2] for name in PENDING) or "none"
 
 
 def from_records():

@@ -1,10 +1,6 @@
 # From records to tables and figures: no GPU, no checkpoint, no audio.
-RECORDED = [scores(name) for name, experiment in EXPERIMENTS.items() if experiment.trained] + sorted(
-    {f"results/steptime/{experiment.steptime}.json" for experiment in EXPERIMENTS.values()}
-)
 LOSSES = names.have_losses(EXPERIMENTS.values(), DECODING, Path("results/records"), pending=True)
 FIGURE_NAMES = names.figure_names(list(EXPERIMENTS.values()), DECODING, LOSSES)
-PAGES = f"results/pages/{STUDY}"
 
 
 rule aggregate:
@@ -101,47 +97,6 @@ rule figures:
         "python -m lrsms figures $(dirname {input.runs:q}) {params.folder:q} 2>&1 | tee {log:q}"
 
 
-# Other pages of the report, for the runs that exist. The rule needs no run, so an unfinished study has a report too. It
-# is called by name, and forced: make report.
-rule pages:
-    output:
-        report(
-            f"{PAGES}/table.html",
-            category="2 Tables",
-            labels={"table": STUDY},
-            caption="../report/table.rst",
-        ),
-        report(
-            directory(f"{PAGES}/plans"),
-            patterns=["{run}.html"],
-            category="4 Plan",
-            labels=lambda wildcards: {"cell": EXPERIMENTS[wildcards.run].cell},
-        ),
-        report(
-            f"{PAGES}/provenance.html",
-            category="5 Provenance",
-            labels={"provenance": STUDY},
-            caption="../report/provenance.rst",
-        ),
-        report(
-            directory(f"{PAGES}/runs"),
-            patterns=["{run}.html"],
-            category="6 Runs",
-            labels=run_labels,
-        ),
-        summary=f"{PAGES}/summary.rst",
-    log:
-        f"results/logs/pages-{STUDY}.log",
-    conda:
-        "../envs/lrsms.yaml"
-    params:
-        project=project_file,
-        folder=RESULTS,
-    shell:
-        "python -m lrsms pages --project {params.project:q} {params.folder:q} $(dirname {output.summary:q})"
-        " 2>&1 | tee {log:q}"
-
-
 # Prints the table, as wide as the terminal, and the folder of the figures. It is called by name.
 rule show:
     input:
@@ -156,14 +111,3 @@ rule show:
     shell:
         "python -m lrsms show $(dirname {input.table:q}) {input.table:q} {params.figures:q} 2> {log:q}"
         " || {{ cat {log:q} >&2; exit 1; }}"
-
-
-# Makes every committed study again from the records alone, without any run. It declares no output, so it works each
-# time it is called.
-rule regenerate:
-    log:
-        "results/logs/regenerate.log",
-    conda:
-        "../envs/lrsms.yaml"
-    shell:
-        "python -m lrsms regenerate 2>&1 | tee {log:q}"

@@ -28,6 +28,7 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
         decoding: decoders and conditions.
         losses: whether any run has them (see ``have_losses``).
     """
+    experiments = [experiment for experiment in experiments if not experiment.tuning]
     runs = [experiment.run for experiment in experiments]
     lowrank = [run.lowrank for run in runs if run.lowrank is not None]
     on_axis = any(not isinstance(one.ratio, dict) for one in lowrank)
@@ -38,8 +39,8 @@ def figure_names(experiments: Sequence[Experiment], decoding: Decoding, losses: 
         "wer_by_parameters": trained,
         "wer_by_steptime": trained,
         "wer_by_cost": trained and len({_way(run) for run in runs}) > 1,
-        "change_by_init": trained and _compares(runs, ("lowrank.init",), REFERENCE_INIT, "init"),
-        "change_by_mapping": trained and _compares(runs, _MAPPING, REFERENCE_MAPPING, "mapping"),
+        "change_by_init": trained and _compares(experiments, ("lowrank.init",), REFERENCE_INIT, "init"),
+        "change_by_mapping": trained and _compares(experiments, _MAPPING, REFERENCE_MAPPING, "mapping"),
         "wer_by_snr": trained and bool(noise_curves(shown_conditions(decoding))),
         "ranks_by_depth": trained and any(one.mapping != REFERENCE_MAPPING for one in lowrank),
         "spectra": trained,
@@ -61,7 +62,7 @@ def have_losses(experiments: Iterable[Experiment], decoding: Decoding, records: 
         records: folder of the runs' records.
         pending: whether a run that is not recorded yet counts, since it will have them.
     """
-    scores = [records / one.name / decoding.scores for one in experiments if one.trained]
+    scores = [records / one.name / decoding.scores for one in experiments if one.trained and one.stage == "compared"]
     return any(losses_path(path).is_file() or (pending and not path.is_file()) for path in scores)
 
 
@@ -102,11 +103,12 @@ def _way(run: Run) -> tuple[type[Method], str | None]:
     return type(run.method), run.train.optimizer
 
 
-def _compares(runs: Sequence[Run], fields: Sequence[str], reference: str, name: str) -> bool:
-    """Whether two runs of one ratio differ only in these fields of ``lowrank``, and one has the reference value."""
+def _compares(experiments: Sequence[Experiment], fields: Sequence[str], reference: str, name: str) -> bool:
+    """Whether two runs of one ratio differ only in these fields of ``lowrank``, or in nuisance fields, and one has the
+    reference value."""
     levels: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        if run.lowrank is not None and not isinstance(run.lowrank.ratio, dict):
-            level = getattr(run.lowrank, name)
-            levels[without(run, fields)].add(reference if level == reference else "another")
+    for one in experiments:
+        if one.run.lowrank is not None and not isinstance(one.run.lowrank.ratio, dict):
+            level = getattr(one.run.lowrank, name)
+            levels[without(one.run, (*fields, *one.nuisance))].add(reference if level == reference else "another")
     return any(len(found) > 1 for found in levels.values())
