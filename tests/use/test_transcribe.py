@@ -183,3 +183,17 @@ def test_a_run_that_sees_refuses_what_has_no_pictures_and_reads_what_has(
     status, out, err = transcribe(film, "--corpora", corpora, "--format", "json", run=folder)
     assert status == 0, err
     assert json.loads(out)["seconds"] > 0.5
+
+
+def test_it_leaves_the_arithmetic_of_the_process_as_it_was(transcribe, files, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        status, *_ = transcribe(next(iter(files.values())))
+        assert status == 0
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("high", True)
+    finally:
+        torch.set_float32_matmul_precision(before)
