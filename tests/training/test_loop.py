@@ -106,8 +106,8 @@ def test_a_model_that_changes_in_training_without_its_plan_is_refused(make_run, 
     run = make_run(train__steps=2, train__snapshots=1, train__average=1)
     folder = make_folder(run)
 
-    def changing(run, size, phase):
-        model, _ = build_model(run, size, phase)
+    def changing(run, size, phase, weights):
+        model, _ = build_model(run, size, phase, weights)
         factorised = make_plan(model, LowRank(targets=("encoder.attention",), ratio=0.5))
         factorize(model, factorised, "spectral", "default", 1)
         return model, make_plan(build_model(run, size)[0], None)
