@@ -16,9 +16,8 @@ HOSTILE = "</script><img src=x> |not|_ `a`_ \\ \"&'"
 TABLE = Readable((Column("targets", ("dense", "*less*")), Column("WER", ("1.0", ""))), ("A note.",))
 PNG = bytes(range(256)) * 200
 CLAIMS = [
-    {"kind": "verdict", "claim": "F1", "verdict": "supported", "finding": HOSTILE},
-    {"kind": "sensitivity", "claim": "F1", "verdict": "", "finding": HOSTILE},
-    {"kind": "verdict", "claim": "F2", "verdict": "not run", "finding": "Feed-forward"},
+    {"claim": "F1", "verdict": "supported", "finding": HOSTILE},
+    {"claim": "F2", "verdict": "not run", "finding": "Feed-forward"},
 ]
 
 

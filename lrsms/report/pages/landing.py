@@ -32,15 +32,13 @@ def landing_rst(
 
     Args:
         title: the study's question.
-        claims: rows of ``claims.json``: kind, identifier, verdict and finding of each; empty where the study has none.
+        claims: rows of ``claims.json`` with a verdict: identifier, verdict and finding of each; empty if there are none.
         figure: the main figure as PNG; None where it is not drawn.
         table: the study's readable table.
         facts: how the results were made, as names and sentences.
     """
     heading = escape_rst(title)
-    # A claim has rows of other kinds, such as its other endpoints, which have no verdict.
-    judged = [claim for claim in claims if claim["kind"] == "verdict"]
-    stated = {str(claim["claim"]): (str(claim["verdict"]), str(claim["finding"])) for claim in judged}
+    stated = {str(claim["claim"]): (str(claim["verdict"]), str(claim["finding"])) for claim in claims}
     verdicts = [
         f"- **{escape_rst(f'{name} {verdict}')}**: {escape_rst(text)}" for name, (verdict, text) in stated.items()
     ]

@@ -74,7 +74,7 @@ def _claims(folder: Path) -> list[dict[str, Any]]:
         return []
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["claims"]
-        return [{key: row[key] for key in ("kind", "claim", "verdict", "finding")} for row in rows]
+        return [{key: row[key] for key in ("claim", "verdict", "finding")} for row in rows if row["verdict"]]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: not readable ({error}); delete it and run the study again") from None
 
