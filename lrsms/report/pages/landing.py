@@ -32,7 +32,7 @@ def landing_rst(
 
     Args:
         title: the study's question.
-        claims: rows of ``claims.json`` with a verdict: identifier, verdict and finding of each; empty if there are none.
+        claims: rows of ``claims.json`` with a verdict: identifier, verdict and finding of each; empty without claims.
         figure: the main figure as PNG; None where it is not drawn.
         table: the study's readable table.
         facts: how the results were made, as names and sentences.
