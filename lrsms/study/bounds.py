@@ -51,7 +51,9 @@ Kernel = Annotated[int, Field(ge=1, le=255)]
 Blocks = Annotated[int, Field(ge=1, le=1024)]
 """Of a block-diagonal matrix."""
 
-Steps = Annotated[int, Field(ge=0, le=100_000_000)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
+Length = Annotated[int, Field(ge=0, le=100_000_000)]
+"""Steps of a training; none decodes the weights as they are."""
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Frames = Annotated[int, Field(ge=1, le=10_000_000)]
 Groups = Annotated[int, Field(ge=1, le=10_000)]

@@ -147,7 +147,7 @@ class Noise(Frozen):
 class Train(Frozen):
     """How a model is trained. A frame is 640 samples (40 ms, 25 per second) everywhere."""
 
-    steps: bounds.Steps | None = None
+    steps: bounds.Length | None = None
     epochs: bounds.Epochs | None = None
     """Length of training: exactly one of ``steps`` and ``epochs``. 0 steps: imported weights are decoded as they are,
     or as the factors that they begin as."""
