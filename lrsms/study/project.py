@@ -1,8 +1,8 @@
 """The project: ``config.yaml`` with the settings of the command line."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lrsms.base.strict import Frozen
 from lrsms.study.bounds import Name
@@ -35,6 +35,18 @@ class Project(Frozen):
     """Of a study that tunes, by cell: what its records say. None: they have not been asked yet."""
     budget: Annotated[float, Field(gt=0)] | None = None
     """Hours of training that added seeds may take; None: no limit."""
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _numbers_may_be_text(cls, given: Any) -> Any:
+        """Snakemake's ``--config`` reads the numbers inside a mapping as text."""
+        if isinstance(given, dict):
+            if wrong := next((name for name, number in given.items() if not str(number).isdecimal()), None):
+                raise ValueError(f"has {given[wrong]!r} for '{wrong}'; give a number of seeds, such as {{dense: 6}}")
+            return {name: int(number) for name, number in given.items()}
+        if given not in (None, "adaptive"):
+            raise ValueError("must be 'adaptive', or the number of seeds of some cells, such as {dense: 6}")
+        return given
 
     @model_validator(mode="after")
     def _conditions_suit_their_task(self) -> Self:
