@@ -78,6 +78,8 @@ class Execution(Frozen):
     """Training on a GPU gives the same bits each time, and is slower."""
     portable: Switch = False
     """Processors use kernels that give the same numbers on all of them, and take two to three times as long."""
+    container: Word | None = None
+    """Image in which jobs run with ``--sdm apptainer``: a file, or an address such as ``docker://...``."""
     slurm_account: Word | None = None
     slurm_partition: Word | None = None
     slurm_extra: str | None = None

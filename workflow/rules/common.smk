@@ -49,8 +49,16 @@ if workflow.is_main_process and (said := holders.look()):
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # Jobs call the Python that runs Snakemake, even if its environment was not activated. Our prefix replaces Snakemake's,
-# so it must also set pipefail: a job must fail although its output goes through tee.
-if "conda" not in map(str, workflow.deployment_settings.deployment_method):
+# so it must also set pipefail: a job must fail although its output goes through tee. Conda and images have a Python.
+DEPLOYMENT = set(map(str, workflow.deployment_settings.deployment_method))
+if "apptainer" in DEPLOYMENT and EXECUTION.container is None:
+    sys.exit("error: --sdm apptainer needs an image: --config container=lrsms.sif (see workflow/envs/lrsms.def)")
+if EXECUTION.container is not None:
+
+    container: EXECUTION.container
+
+
+if not DEPLOYMENT & {"conda", "apptainer"}:
     shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and conditions
