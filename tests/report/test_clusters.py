@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import fabricate
 import numpy as np
@@ -16,7 +17,10 @@ from lrsms.report.clusters import bootstrap_rate, codes_of, noun
 from lrsms.report.samples import Sample, describe_samples
 from lrsms.report.summary import summarise
 from lrsms.statistics import stats
-from lrsms.study.expand import load_corpus
+from lrsms.study.config_files import load_corpus
+from lrsms.study.expand import CONFIG_FOLDER
+
+SHIPPED = Path(__file__).parents[2] / CONFIG_FOLDER
 
 NUM_VARIANTS, NUM_ACCENTS = 12, 4
 VOICES = [Voice(accent, variant).name for variant in VARIANTS[:NUM_VARIANTS] for accent in list(ACCENTS)[:NUM_ACCENTS]]
@@ -62,7 +66,7 @@ def test_what_is_resampled_is_called_by_its_name() -> None:
 
 
 def test_the_variant_of_a_voice_is_in_its_name() -> None:
-    for voices in voices_by_split(load_corpus("commands")).values():
+    for voices in voices_by_split(load_corpus("commands", SHIPPED)).values():
         assert variants_of(voice.name for voice in voices) == [voice.variant for voice in voices]
     for name in ("en-us_f1", "en-us_f1_160", "en-us_nobody_160_50", "fr_f1_160_50", "en-us_f1_160_x", ""):
         assert variants_of([name]) is None
