@@ -164,6 +164,7 @@ def test_new_axes_and_methods_are_runs(names) -> None:
     assert sum("soft_orthogonal" in name for name in names["soft_orthogonal"]) == 6
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_recipes_pass(copy: Path) -> None:
     tested = [command for title in RECIPES for command in commands(title) if "pytest" in command]
     files = [word for command in tested for word in command.split() if word.endswith(".py")]
