@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = pytest.mark.parametrize("examples", [100, pytest.param(10_000, marks=pytest.mark.slow)])
+EXAMPLES = pytest.mark.parametrize("examples", [100, pytest.param(3_000, marks=pytest.mark.slow)])
 SECONDS = 10
 
 # What trips readers: quotes, anchors, references, tags, signs, numbers that are none or have no end, paths that leave.

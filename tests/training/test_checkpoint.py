@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_the_checkpoints_that_are_there(tmp_path, monkeypatch
     assert len(names(tmp_path)) == len(kept)
 
 
-@pytest.mark.parametrize("examples", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [200, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_whatever_lies_there_is_a_checkpoint_or_one_line(tmp_path, examples):
     """Flipped, cut, swapped and invented notes and tensors, with hashes that fit them or do not."""
     save_checkpoint(tmp_path, make(1))
