@@ -22,8 +22,9 @@ CURVE = "curve.csv"
 """Losses and validation at the snapshots."""
 OUTCOME = "run.json"
 """How training ended."""
-SCORES = "scores-*.csv.gz"
-"""The pattern of all score tables of a record, one for each way of decoding; ``Decoding.scores`` is the name of one."""
+SCORES = f"scores-{8 * '[0-9a-f]'}.csv.gz"
+"""The pattern of all score tables of a record, one for each way of decoding; ``Decoding.scores`` is the name of one.
+It leaves out the losses beside a table (``losses_path``)."""
 
 
 def losses_path(path: Path) -> Path:

@@ -6,6 +6,7 @@ import fabricate
 import pytest
 
 from lrsms.__main__ import main
+from lrsms.record.losses import write_losses
 from lrsms.statistics.mapsswe import mapsswe
 from lrsms.use import difference
 
@@ -17,9 +18,9 @@ def sides(tmp_path):
     """Two records: a dense run and one of low rank, which makes more errors."""
     runs = fabricate.run(), fabricate.run({"targets": (fabricate.ATTENTION,), "ratio": 0.25})
     for number, (run, rate) in enumerate(zip(runs, (0.1, 0.2), strict=True)):
-        fabricate.record(
-            tmp_path / "records", fabricate.experiment(run), fabricate.scores(rate, number), manifest_hash="m"
-        )
+        scores = fabricate.scores(rate, number)
+        record = fabricate.record(tmp_path / "records", fabricate.experiment(run), scores, manifest_hash="m")
+        write_losses(record / fabricate.DECODING.scores, fabricate.losses(scores))
     return [difference.load(tmp_path / "records" / fabricate.experiment(run).name) for run in runs]
 
 
@@ -52,7 +53,7 @@ def test_counts_are_those_of_the_tables(sides, tmp_path):
 
 def test_words_are_known_where_records_keep_them(sides, tmp_path):
     a, b = sides
-    (table,) = a.record.glob("scores-*.csv.gz")
+    table = a.record / fabricate.DECODING.scores
     rows = fabricate.scores(0.1, 0)
     row = rows[(rows["decoder"] == "beam") & (rows["condition"] == "test") & (rows["substitutions"] > 0)].iloc[0]
     reference = "one two one four five six"

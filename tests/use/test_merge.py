@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lrsms.__main__ import main
+from lrsms.record.losses import write_losses
 from lrsms.report import aggregate
 from lrsms.use.incoming import bring
 from lrsms.use.merge import merge
@@ -36,6 +37,7 @@ def lab(folder: Path, study, seeds=(1, 2), **run_json) -> Path:
             record = fabricate.record(folder / "results/records", experiment, scores, **run_json)
             content = gzip.decompress((record / SCORES).read_bytes())
             (record / SCORES).write_bytes(gzip.compress(content, mtime=0))  # as lrsms writes them
+            write_losses(record / SCORES, fabricate.losses(scores))
     return folder
 
 
@@ -82,7 +84,7 @@ def test_an_archive_of_reference_pack_is_taken(tmp_path, study, monkeypatch):
 
     source = lab(tmp_path / "a", study, [1])
     monkeypatch.chdir(source)
-    tables = tuple(sorted(Path("results/records").glob("*/scores-*.csv.gz")))
+    tables = tuple(sorted(Path("results/records").glob(f"*/{SCORES}")))
     pack([Goal(shipped_project(), tables)], Path("results"), tmp_path / "a.tar.gz")
     take(tmp_path / "a.tar.gz", into=tmp_path / "here")
     assert snapshot(tmp_path / "here/results/records") == snapshot(source / "results/records")
