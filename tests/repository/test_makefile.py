@@ -52,7 +52,9 @@ def test_clean_says_what_it_removes_and_what_stays_before_it_does(tmp_path: Path
         (tmp_path / "results/runs" / run / "weights.safetensors").write_bytes(bytes(1000))
     (tmp_path / "results/records/one").mkdir(parents=True)
     for flag in (["--dry-run"], []):
-        done = subprocess.run(["make", "clean", *flag], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["make", "--no-print-directory", "clean", *flag], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
     *said, removal = done.stdout.splitlines()
     assert removal == "rm -rf results/runs results/corpora results/logs .snakemake"
     assert [line.split("\t")[1] for line in said if "\t" in line] == [
