@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from lrsms.base.files import read_json
-from lrsms.record.run_files import OUTCOME
+from lrsms.report.hours import hours_of, seconds_of
 from lrsms.report.outcomes import Outcome
 from lrsms.statistics import looks
 from lrsms.study.expand import Experiment
@@ -74,7 +72,7 @@ def next_step(
 def spent(experiments: Sequence[Experiment], planned: Sequence[Experiment], records: Path) -> float:
     """Training hours of the recorded runs that were added to those of the study's file."""
     own = {one.name for one in planned}
-    return sum(_seconds(one, records) or 0.0 for one in experiments if one.name not in own) / 3600
+    return sum(seconds_of(one, records) or 0.0 for one in experiments if one.name not in own) / 3600
 
 
 def _wanted(outcome: Outcome) -> dict[str, int]:
@@ -83,17 +81,3 @@ def _wanted(outcome: Outcome) -> dict[str, int]:
         return {}
     look = looks.next_look(looks.plan(outcome.claim.looks), outcome.seeds)
     return {} if look is None else dict.fromkeys(outcome.cells, look.seeds)
-
-
-def hours_of(experiments: Sequence[Experiment], records: Path) -> float:
-    """Median hours of training of those that are recorded; 0 where none says so."""
-    known = [seconds for one in experiments if (seconds := _seconds(one, records)) is not None]
-    return median(known) / 3600 if known else 0.0
-
-
-def _seconds(experiment: Experiment, records: Path) -> float | None:
-    path = records / experiment.name / OUTCOME
-    if not path.is_file():
-        return None
-    seconds = read_json(path, "restore it, or run again").get("seconds")
-    return float(seconds) if isinstance(seconds, int | float) else None

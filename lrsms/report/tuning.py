@@ -12,7 +12,7 @@ import pandas as pd
 from lrsms.base.files import read_json
 from lrsms.record.run_files import OUTCOME
 from lrsms.record.score import EDITS, read_scores
-from lrsms.report.adaptive import hours_of
+from lrsms.report.hours import hours_of
 from lrsms.report.nuisance import Candidate, choose
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
