@@ -165,10 +165,11 @@ def test_records_that_were_packed_make_the_same_tables_elsewhere(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_slice_ends_in_time_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    scratch_project(tmp_path, LISTS, preset=PRESET.replace("steps: 4,", "steps: 1000000,"))
+    lists = LISTS.replace("seeds: [1]", "seeds: [1], timed: false")  # to time a step takes long on a busy machine
+    scratch_project(tmp_path, lists, preset=PRESET.replace("steps: 4,", "steps: 1000000,"))
     steps = []
     for _ in range(2):
-        assert reference(tmp_path, "--seconds", "60") in [f"scratch-asr-test-small: {n} of 4" for n in range(3)]
+        assert reference(tmp_path, "--seconds", "60") == "scratch-asr-test-small: 0 of 2"
         assert not list(tmp_path.glob("results/runs/*/run.json"))
         logs = [path.read_text().splitlines() for path in sorted(tmp_path.glob("results/runs/*/metrics.jsonl"))]
         steps.append([json.loads(lines[-1])["step"] for lines in logs])
