@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from lrsms.base.hints import did_you_mean
 from lrsms.methods.ranks import ranks_over_depth
 from lrsms.study.files_as_values import PLAIN
 from lrsms.study.lowrank import LowRank
@@ -197,9 +197,8 @@ def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
     for target in targets:
         if not any(_matches(matrix, target) for matrix in matrices):
             known = sorted({handle for matrix in matrices for handle in _handles(matrix).values()})
-            near = get_close_matches(target, known, n=1)
             roles = sorted({matrix.role for matrix in matrices if matrix.role != matrix.name})
-            hint = f"did you mean '{near[0]}'?" if near else f"roles: {', '.join(roles)}"
+            hint = did_you_mean(target, known, f"roles: {', '.join(roles)}")
             raise ValueError(f"'lowrank.targets': '{target}' matches no matrix; {hint}")
 
     for target in targets:

@@ -8,10 +8,10 @@ made from ``runs.csv``, ``speakers.csv`` and ``learning.csv``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from math import isnan, nan
 from pathlib import Path
 
+from lrsms.base.hints import did_you_mean
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate, comparison, loss_changes
@@ -263,8 +263,7 @@ class _Judge:
         ):
             for name in names:
                 if name not in known:
-                    near = get_close_matches(name, known, n=1)
-                    hint = f"did you mean '{near[0]}'?" if near else f"tested: {', '.join(dict.fromkeys(known))}."
+                    hint = did_you_mean(name, known, f"tested: {', '.join(dict.fromkeys(known))}.")
                     return f"Missing: {what} '{name}', which the claim names and the project does not test; {hint}"
         return ""
 

@@ -1,8 +1,8 @@
 """Selects cells of a study by the values of their fields, and pairs of cells that differ only in named fields."""
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 
+from lrsms.base.hints import did_you_mean
 from lrsms.report.cells import Cell
 from lrsms.report.claims import BY_TARGET, SMALLER, Selection, Value
 from lrsms.report.factored import joined
@@ -18,8 +18,7 @@ def select(selection: Selection, cells: Sequence[Cell], where: str) -> list[Cell
     known = list(cells[0].fields)
     for field in selection:
         if field not in known:
-            near = get_close_matches(field, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"varied: {', '.join(known)}"
+            hint = did_you_mean(field, known, f"varied: {', '.join(known)}")
             raise ValueError(f"{where} names '{field}', which the study does not vary; {hint}")
     preset = next((cell for cell in cells if not cell.baseline), cells[0])
     found = [cell for cell in cells if all(_has(cell, *item, preset) for item in selection.items())]
@@ -28,8 +27,7 @@ def select(selection: Selection, cells: Sequence[Cell], where: str) -> list[Cell
     for field, value in selection.items():
         if not any(_has(cell, field, value, preset) for cell in cells):
             values = [text for text in dict.fromkeys(cell.fields[field] for cell in cells) if text]
-            near = get_close_matches(_text(value), values, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"values: {', '.join(values) or 'none'}"
+            hint = did_you_mean(_text(value), values, f"values: {', '.join(values) or 'none'}")
             raise ValueError(f"{where} matches no cell: no '{field}' is '{_text(value)}'; {hint}")
     wanted = ", ".join(f"{field} {_text(value)}" for field, value in selection.items())
     raise ValueError(f"{where} matches no cell: none has {wanted} at once")

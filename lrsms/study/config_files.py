@@ -1,9 +1,9 @@
 """Files of ``workflow/config`` by their names."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from lrsms.base.hints import did_you_mean
 from lrsms.base.strict import parse
 from lrsms.base.yamlfile import read_yaml, where_to_run
 from lrsms.study.corpus import KINDS, Synthetic
@@ -21,8 +21,7 @@ def load_corpus(name: str, folder: Path) -> Any:
     if kind == "held_out" and isinstance(content.get("of"), str):
         content["of"] = _rendered(content["of"], folder, path)
     if not isinstance(kind, str) or kind not in KINDS:
-        near = get_close_matches(str(kind), KINDS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(KINDS)}"
+        hint = did_you_mean(str(kind), KINDS, f"known: {', '.join(KINDS)}")
         raise ValueError(f"{path}: 'kind' is {kind!r}; {hint}")
     return parse(KINDS[kind], {"name": name, **content}, str(path))
 
@@ -34,8 +33,7 @@ def named(folder: Path, name: str, what: str) -> Path:
         raise ValueError(f"{folder}: no such folder{where_to_run(folder)}")
     if not path.is_file():
         names = sorted(p.stem for p in folder.glob("*.yaml"))
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+        hint = did_you_mean(name, names, f"known: {', '.join(names) or 'none'}")
         raise ValueError(f"no {what} '{name}' in {folder}; {hint}")
     return path
 

@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from lrsms.base.hints import did_you_mean
 from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import parse_yaml, read_yaml
 from lrsms.study.config_files import load_corpus, named
@@ -235,8 +235,7 @@ def _check_scales(project: Project, folder: Path) -> None:
     scales = sorted({path.stem.rpartition("-")[0] for path in (folder / "presets").glob("*-*.yaml")})
     for scale in project.decoders_of:
         if scale not in scales:
-            near = get_close_matches(scale, scales, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(scales)}"
+            hint = did_you_mean(scale, scales, f"known: {', '.join(scales)}")
             raise ValueError(f"'decoders_of' names '{scale}', a scale without presets in {folder / 'presets'}; {hint}")
 
 

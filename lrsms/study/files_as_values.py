@@ -8,11 +8,11 @@ PyTorch only when the method acts.
 import ast
 import importlib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args
 
+from lrsms.base.hints import did_you_mean
 from lrsms.study.method import Method
 
 _PACKAGE = Path(__file__).parents[1]
@@ -64,8 +64,7 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
 
     def known(name: str) -> str:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+            hint = did_you_mean(name, names, f"known: {', '.join(names)}")
             raise ValueError(f"there is no '{name}'; {hint}")
         return name
 
@@ -87,8 +86,7 @@ def own_options(optimizer: str, given: Mapping[str, float | None]) -> dict[str, 
     differing: dict[str, float] = {}
     for name, value in given.items():
         if name not in options:
-            near = get_close_matches(name, options, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(options) or 'none'}"
+            hint = did_you_mean(name, options, f"it has {', '.join(options) or 'none'}")
             raise ValueError(f"optimizer '{optimizer}' has no option '{name}'; {hint}")
         default, least, greatest = options[name]
         if value is None:

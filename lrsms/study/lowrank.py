@@ -1,7 +1,6 @@
 """Low rank as a part of a run: the matrices, their ranks, how the factors start, and the method."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from lrsms.base.hints import did_you_mean
 from lrsms.base.strict import Frozen, canonical_json
 from lrsms.study.files_as_values import INITS, PLAIN, AnyMethod, discards_matrix, named_method, one_of
 from lrsms.study.method import Method
@@ -95,8 +95,7 @@ class LowRank(Frozen):
         targets: Sequence[str] = info.data["targets"]
         for name in given:
             if name not in targets:
-                near = get_close_matches(name, targets, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"targets: {', '.join(targets)}"
+                hint = did_you_mean(name, targets, f"targets: {', '.join(targets)}")
                 raise ValueError(f"has a value for '{name}', which is not one of 'targets'; {hint}")
         if absent := [target for target in targets if target not in given]:
             raise ValueError(f"has no value for target '{absent[0]}'; give one for each of 'targets'")

@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lrsms.base.hints import did_you_mean
 
 if TYPE_CHECKING:
     from lrsms.study.expand import Experiment
@@ -24,8 +25,7 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
     cells = by_cell(experiments)
     for name in seeds:
         if name not in cells:
-            near = get_close_matches(name, cells, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "see the labels of its table"
+            hint = did_you_mean(name, cells, "see the labels of its table")
             raise ValueError(f"{where}: 'seeds' names cell '{name}', which the study does not have; {hint}")
     for name, wanted in seeds.items():
         own = cells[name]

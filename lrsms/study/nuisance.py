@@ -1,10 +1,10 @@
 """What a study that names nuisance fields must have: values to choose from, and a split to choose on."""
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lrsms.base.hints import did_you_mean
 from lrsms.study.decoding import Decoding
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ def check_fields(study: "Study", varied: Iterable[str], decoding: Decoding, task
     )
     for name in study.nuisance:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"varied: {', '.join(known) or 'none'}"
+            hint = did_you_mean(name, known, f"varied: {', '.join(known) or 'none'}")
             raise ValueError(f"{path}: 'nuisance' names '{name}', which no grid varies; {hint}")
     if study.tune is not None:
         _check_tuning(study, path)

@@ -7,12 +7,12 @@ rate on validation gets the study's seeds. Where that is the last of the values 
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from lrsms.base.hints import did_you_mean
 from lrsms.base.strict import Frozen, parse
 from lrsms.study.bounds import Seed
 from lrsms.study.fields import overlay, value_of
@@ -172,6 +172,5 @@ def _check(cells: Mapping[str, Sequence["Experiment"]], tune: Tune, tuned: Mappi
         )
     for name in tuned:
         if name not in cells:
-            near = get_close_matches(name, cells, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "see the labels of its table"
+            hint = did_you_mean(name, cells, "see the labels of its table")
             raise ValueError(f"{where}: 'tuned' names cell '{name}', which the study does not have; {hint}")

@@ -3,9 +3,9 @@
 import argparse
 import textwrap
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from lrsms.base.hints import did_you_mean
 from lrsms.base.terminal import say
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
@@ -63,8 +63,7 @@ def _cell(experiments: Sequence[Experiment], name: str) -> list[Experiment]:
     found = [one for one in experiments if one.cell == name]
     if not found:
         cells = dict.fromkeys(one.cell for one in experiments)
-        near = get_close_matches(name, cells, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(cells)}"
+        hint = did_you_mean(name, cells, f"it has: {', '.join(cells)}")
         raise ValueError(f"the study has no cell '{name}'; {hint}")
     return found
 

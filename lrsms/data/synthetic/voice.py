@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from lrsms.base.hints import did_you_mean
 
 ACCENTS = {
     "en-us": "en-US",
@@ -50,8 +51,7 @@ class Voice:
     def __post_init__(self) -> None:
         for kind, name, known in (("accent", self.accent, ACCENTS), ("variant", self.variant, VARIANTS)):
             if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+                hint = did_you_mean(name, known, f"known: {', '.join(known)}")
                 raise ValueError(f"voice: unknown {kind} '{name}'; {hint}")
         for kind, value, low, high in (
             ("rate", self.rate, 80, 450),
