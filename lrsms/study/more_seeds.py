@@ -1,7 +1,7 @@
 """More seeds of some cells of a study than its file says: what looks have added."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,7 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
         ValueError: one line: the study has no such cell.
     """
     cells = by_cell(experiments)
-    for name in seeds:
-        if name not in cells:
-            hint = did_you_mean(name, cells, "see the labels of its table")
-            raise ValueError(f"{where}: 'seeds' names cell '{name}', which the study does not have; {hint}")
+    refuse_unknown_cells(seeds, cells, f"{where}: 'seeds'")
     for name, wanted in seeds.items():
         own = cells[name]
         known = {one.run.seed for one in own}
@@ -34,6 +31,18 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
         kinds = [one for one in own if one.run.seed == max(known)]
         own += [dataclasses.replace(one, run=one.run.model_copy(update={"seed": n})) for n in added for one in kinds]
     return [experiment for own in cells.values() for experiment in own]
+
+
+def refuse_unknown_cells(names: Iterable[str], cells: Collection[str], where: str) -> None:
+    """Refuses names of cells that a study does not have.
+
+    Raises:
+        ValueError: one line that begins with ``where``.
+    """
+    for name in names:
+        if name not in cells:
+            hint = did_you_mean(name, cells, "see the labels of its table")
+            raise ValueError(f"{where} names cell '{name}', which the study does not have; {hint}")
 
 
 def by_cell(experiments: Sequence["Experiment"]) -> "dict[str, list[Experiment]]":

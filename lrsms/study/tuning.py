@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from lrsms.base.hints import did_you_mean
 from lrsms.base.strict import Frozen, parse
 from lrsms.study.bounds import Seed
 from lrsms.study.fields import overlay, value_of
+from lrsms.study.more_seeds import by_cell, refuse_unknown_cells
 from lrsms.study.run import Run
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ def staged(
     Raises:
         ValueError: one line: seeds for tuning are among the study's, or there is no such cell.
     """
-    cells: dict[str, list[Experiment]] = {}
-    for experiment in experiments:
-        cells.setdefault(experiment.cell, []).append(experiment)
+    cells = by_cell(experiments)
     _check(cells, tune, tuned, where)
     trying, compared = [], []
     for cell, own in cells.items():
@@ -170,7 +168,4 @@ def _check(cells: Mapping[str, Sequence["Experiment"]], tune: Tune, tuned: Mappi
             f"{where}: 'tune.seeds' has {max(tune.seeds)}, but seeds for tuning must be below those of the grids"
             f" ({least} and above), which are never used to choose; write a smaller one, such as {least - 1}"
         )
-    for name in tuned:
-        if name not in cells:
-            hint = did_you_mean(name, cells, "see the labels of its table")
-            raise ValueError(f"{where}: 'tuned' names cell '{name}', which the study does not have; {hint}")
+    refuse_unknown_cells(tuned, cells, f"{where}: 'tuned'")
