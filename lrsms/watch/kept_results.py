@@ -123,13 +123,17 @@ def work_through(goals: Callable[[], Sequence[Goal]], seconds: float, arguments:
     """
     deadline = time.monotonic() + seconds
     failed = []
-    for number in range(len(goals())):
+    now = goals()
+    for number in range(len(now)):
         tried: list[Path] = []
-        while (goal := goals()[number]).missing != tried and deadline - time.monotonic() > _SHORTEST:
+        while now[number].missing != tried and deadline - time.monotonic() > _SHORTEST:
+            goal = now[number]
             tried = goal.missing
-            if tried and not _run_until(deadline, _command(goal, arguments)):
+            if not _run_until(deadline, _command(goal, arguments)):
                 failed.append(goal)
                 break
+            if goal.project.tuned is not None:  # to load a list takes seconds
+                now = goals()
     return failed
 
 
