@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -243,18 +244,10 @@ def steptime(options: argparse.Namespace) -> None:
 def reference(options: argparse.Namespace) -> None:
     """Makes the results of a list in reference.yaml, for a limited time; the next call continues."""
     from lrsms.report.results import folder_name
-    from lrsms.watch.kept_results import keep, load, pack, work_through
+    from lrsms.watch.kept_results import work_through
 
-    def asked() -> "list[Goal]":
-        return load(options.list, _project_of_lists(options), options.config_folder)
-
-    failed = work_through(asked, options.seconds, options.snakemake)
-    goals = asked()
-    keep(goals, RESULTS)
-    if options.pack is not None:
-        pack(goals, RESULTS, options.pack)
-    for goal in goals:
-        say(goal)
+    failed = work_through(partial(_goals, options), options.seconds, options.snakemake)
+    _keep(options)
     if failed:
         names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
         raise ValueError(f"{names}: the workflow failed before the time was over; its output above says why")
@@ -263,14 +256,9 @@ def reference(options: argparse.Namespace) -> None:
 def work(options: argparse.Namespace) -> None:
     """Makes the results of a list in reference.yaml without Snakemake: each process takes one run after another."""
     from lrsms.watch import worker
-    from lrsms.watch.kept_results import keep, load, pack
 
     began = time.monotonic()
-    device = chosen_device(options)
-
-    def asked() -> "list[Goal]":
-        return load(options.list, _project_of_lists(options), options.config_folder)
-
+    device, asked = chosen_device(options), partial(_goals, options)
     worker.prepare_corpora(asked(), RESULTS, options.prepare_threads, babble_recording)
     left = options.seconds - (time.monotonic() - began)
     whole = True
@@ -284,14 +272,28 @@ def work(options: argparse.Namespace) -> None:
             one = worker.Worker(device, worker.until(left, stop), RESULTS, options.graphs)
             one.work_through(asked)
             whole = not one.failed
-    goals = asked()
+    _keep(options)
+    if not whole:
+        raise ValueError(f"{options.list}: some runs could not be made; the lines above say why")
+
+
+def _goals(options: argparse.Namespace) -> "list[Goal]":
+    """What the list asks for now; a study that tunes asks for more once the runs that choose are recorded."""
+    from lrsms.watch.kept_results import load
+
+    return load(options.list, _project_of_lists(options), options.config_folder)
+
+
+def _keep(options: argparse.Namespace) -> None:
+    """Keeps the studies of the list that are finished, packs the results if asked, and says how far each entry is."""
+    from lrsms.watch.kept_results import keep, pack
+
+    goals = _goals(options)
     keep(goals, RESULTS)
     if options.pack is not None:
         pack(goals, RESULTS, options.pack)
     for goal in goals:
         say(goal)
-    if not whole:
-        raise ValueError(f"{options.list}: some runs could not be made; the lines above say why")
 
 
 def _project_of_lists(options: argparse.Namespace) -> Project:
