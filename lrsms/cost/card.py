@@ -6,9 +6,9 @@ By its data sheet, an H100 multiplies bfloat16 matrices at 989 TFLOP/s (SXM, den
 
 from dataclasses import dataclass
 
+from lrsms.cost.counts import FORWARD_AND_BACKWARD, mean_multiply_adds_per_second
 from lrsms.cost.memory import device_memory_mb
 from lrsms.cost.random_data import FRAMES
-from lrsms.cost.rate import FORWARD_AND_BACKWARD, mean_multiply_adds_per_second
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
 

@@ -9,8 +9,8 @@ import torch
 
 from lrsms.base.kernels import arithmetic
 from lrsms.cost.ceiling import ceiling
+from lrsms.cost.counts import FORWARD_AND_BACKWARD
 from lrsms.cost.random_data import FRAMES
-from lrsms.cost.rate import FORWARD_AND_BACKWARD
 from lrsms.cost.roofline import Device, break_even, layers_seconds, run_layers, update_seconds
 from lrsms.cost.steptime import TrainingStep, in_turns, parts_of
 from lrsms.methods.build import build_structure

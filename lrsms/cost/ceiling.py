@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lrsms.base.strict import canonical_json, parse
+from lrsms.cost.counts import multiply_adds_per_step
 from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
-from lrsms.cost.rate import multiply_adds_per_step
 from lrsms.cost.roofline import update_bytes
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import inputs_without_memory

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lrsms.base.files import read_json
+from lrsms.cost.counts import mean_over_phases, multiply_adds_per_step
 from lrsms.cost.estimate import phase_medians
-from lrsms.cost.rate import mean_over_phases, multiply_adds_per_step
 from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.study.expand import Experiment, step_shape
 from lrsms.study.fields import difference, overlay

@@ -11,8 +11,9 @@ import torch
 
 from lrsms.base.devices import device_name
 from lrsms.base.strict import canonical_json
+from lrsms.cost.counts import mean_over_phases
 from lrsms.cost.random_data import vocabulary
-from lrsms.cost.rate import mean_over_phases, measure_steps
+from lrsms.cost.rate import measure_steps
 from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.methods.build import build_structure
 from lrsms.methods.plan import make_plan

@@ -5,32 +5,25 @@ step over this rate are its time. Such a time is labelled extrapolated, since a 
 work.
 """
 
-import math
 import statistics
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from lrsms.base.devices import timed
 from lrsms.base.progress import progress
-from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
+from lrsms.cost.counts import mean_over_phases, multiply_adds_per_step
+from lrsms.cost.random_data import FRAMES
 from lrsms.cost.steptime import TrainingStep
-from lrsms.methods.build import build_structure
-from lrsms.methods.operations import multiply_adds_per_second
-from lrsms.models.recognizer import Recognizer
-from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
-from lrsms.training.optimizer import update_cost
 
 SECONDS = 20.0
 """Seconds that the measurement of one shape may take, about."""
 STEPS = 3
 """Number of timed steps, after one step of warm-up."""
-FORWARD_AND_BACKWARD = 3
-"""Multiply-adds of a training step over those of its forward pass; each of the two gradients costs as much again."""
 
 
 @dataclass(frozen=True)
@@ -81,39 +74,6 @@ def measure_steps(runs: Mapping[str, Run], device: torch.device, seconds: float 
             stacklevel=2,
         )
     return result
-
-
-def multiply_adds_per_step(run: Run) -> float:
-    """Multiply-adds of a whole training step on full groups of utterances of ``FRAMES`` frames, its update included.
-
-    Where the network changes during training, this is the mean over its steps.
-    """
-    per_second = mean_multiply_adds_per_second(run, min(FRAMES, run.train.group_frames))
-    updates = [update_cost(run.train, structure).multiply_adds for structure in _structures(run)]
-    seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
-    return FORWARD_AND_BACKWARD * per_second * seconds + mean_over_phases(run, updates)
-
-
-def mean_multiply_adds_per_second(run: Run, frames: int) -> float:
-    """Multiply-adds of one forward pass per second of speech, in utterances of this many frames.
-
-    Where the network changes during training, this is the mean over its steps.
-    """
-    tokens = num_tokens(run)
-    of_phases = [multiply_adds_per_second(run, structure, frames, tokens) for structure in _structures(run)]
-    return mean_over_phases(run, of_phases)
-
-
-def mean_over_phases(run: Run, values: Sequence[float]) -> float:
-    """The mean over all steps of a training of a quantity that has one value in each phase."""
-    if len(values) == 1:
-        return values[0]
-    return math.fsum(share * value for share, value in zip(run.method.phase_shares, values, strict=True))
-
-
-def _structures(run: Run) -> list[Recognizer]:
-    """The network of each phase of the training, on the meta device."""
-    return [build_structure(run, vocabulary(run), phase)[0] for phase in range(run.num_phases)]
 
 
 def _parts(run: Run) -> list[Run]:

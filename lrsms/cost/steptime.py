@@ -12,6 +12,7 @@ from torch import Tensor
 from lrsms.base.devices import device_name, peak_memory_mb, synchronise, timed
 from lrsms.base.progress import progress
 from lrsms.base.provenance import provenance
+from lrsms.cost.ceiling import ceiling
 from lrsms.cost.random_data import FRAMES, num_tokens, random_batch, vocabulary
 from lrsms.data.batch import network_inputs
 from lrsms.methods.build import build_structure
@@ -50,7 +51,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     Returns:
         The content of the measurement's file: milliseconds of every step of both, in pairs. If the run is the baseline
         itself, there is no second time. Peak memory is that of the run alone, over all of its phases; None on a CPU,
-        which does not count its memory.
+        which does not count its memory. ``ceiling``, counted, is how many times faster the run could be at most.
     """
     same = step_shape(run) == step_shape(baseline)
     for phase in range(run.num_phases - 1):
@@ -86,6 +87,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "provenance": provenance(),
+        "ceiling": None if same else ceiling(run, baseline),
     }
 
 

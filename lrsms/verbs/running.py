@@ -228,17 +228,13 @@ def score(options: argparse.Namespace) -> None:
 def steptime(options: argparse.Namespace) -> None:
     """Times a run's training step beside the dense baseline's, and counts how much faster it could be at most."""
     from lrsms.base.files import write_json
-    from lrsms.cost.ceiling import ceiling
     from lrsms.cost.steptime import step_time
 
     experiments = expand.load(read_project(options.project, options.config_folder), options.config_folder)
     experiment = next((e for e in experiments if e.steptime == options.output.stem), None)
     if experiment is None:
         raise ValueError(f"no run of this study has a step time called {options.output.stem}")
-    run, baseline = experiment.run, experiment.reference
-    measured = step_time(run, baseline, chosen_device(options), options.seconds)
-    most = None if measured["baseline"] else ceiling(run, baseline)
-    write_json(options.output, measured | {"ceiling": most})
+    write_json(options.output, step_time(experiment.run, experiment.reference, chosen_device(options), options.seconds))
 
 
 def reference(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from scratch import ROOT, shipped_project
 
 from lrsms.__main__ import main
 from lrsms.cost.controls import equal
-from lrsms.cost.rate import multiply_adds_per_step
+from lrsms.cost.counts import multiply_adds_per_step
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
 from lrsms.study.insert import with_grid

@@ -7,7 +7,7 @@ import torch
 from small import small_run
 
 from lrsms.base.devices import device_name
-from lrsms.cost import estimate, estimate_table, rate
+from lrsms.cost import counts, estimate, estimate_table, rate
 from lrsms.cost.estimate import Folders
 from lrsms.cost.random_data import NUM_CHARACTERS
 from lrsms.data.prepare import SUMMARY
@@ -186,12 +186,12 @@ def test_a_whole_step_is_measured_where_it_is_quick():
 def test_slow_steps_are_worked_out_from_multiply_adds_and_said(monkeypatch):
     """A machine of 1e9 multiply-adds per second: the small group is timed, the steps of minutes are not."""
     runs = {name: experiment(groups_per_step=groups).run for name, groups in {"few": 4, "many": 100_000}.items()}
-    work = {name: rate.multiply_adds_per_step(run) for name, run in runs.items()}
+    work = {name: counts.multiply_adds_per_step(run) for name, run in runs.items()}
     timed = []
 
     def time_it(run, device, seconds):
         timed.append(run)
-        return rate.multiply_adds_per_step(run) / 1e6
+        return counts.multiply_adds_per_step(run) / 1e6
 
     monkeypatch.setattr(rate, "_time", time_it)
     with pytest.warns(UserWarning, match="a training step would take up to .* s here: times are extrapolated"):
@@ -202,14 +202,14 @@ def test_slow_steps_are_worked_out_from_multiply_adds_and_said(monkeypatch):
 
 
 def test_the_work_of_a_step_grows_with_its_frames():
-    one, two = (rate.multiply_adds_per_step(experiment(groups_per_step=n).run) for n in (1, 2))
+    one, two = (counts.multiply_adds_per_step(experiment(groups_per_step=n).run) for n in (1, 2))
     assert two == 2 * one
-    assert rate.multiply_adds_per_step(small_run(LOWRANK[1])) < rate.multiply_adds_per_step(small_run())
+    assert counts.multiply_adds_per_step(small_run(LOWRANK[1])) < counts.multiply_adds_per_step(small_run())
 
 
 def test_muons_products_are_work_that_does_not_grow_with_the_frames():
     adamw, one, two = (
-        rate.multiply_adds_per_step(experiment(groups_per_step=number, optimizer=name).run)
+        counts.multiply_adds_per_step(experiment(groups_per_step=number, optimizer=name).run)
         for number, name in ((1, None), (1, "muon"), (2, "muon"))
     )
     assert two - one == pytest.approx(adamw) and one - adamw > 0

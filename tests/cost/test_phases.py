@@ -7,7 +7,7 @@ import torch
 from small import SIZE, small_run
 
 from lrsms.base.devices import device_name
-from lrsms.cost import estimate, estimate_table, rate
+from lrsms.cost import counts, estimate, estimate_table
 from lrsms.cost.memory import device_memory_mb
 from lrsms.cost.params import show_parameters
 from lrsms.cost.steptime import TrainingStep, step_time
@@ -59,10 +59,10 @@ def test_a_training_step_has_the_network_of_its_phase():
 
 
 def test_multiply_adds_of_training_are_the_mean_over_its_steps():
-    of = {name: rate.multiply_adds_per_step(small_run(low)) for name, low in (("d", None), ("p", PLAIN), ("w", WARM))}
+    of = {name: counts.multiply_adds_per_step(small_run(low)) for name, low in (("d", None), ("p", PLAIN), ("w", WARM))}
     assert of["w"] == pytest.approx((of["d"] + of["p"]) / 2)
-    assert rate.mean_over_phases(small_run(WARM), [3.0, 1.0]) == 2.0
-    assert rate.mean_over_phases(small_run(PLAIN), [3.0]) == 3.0
+    assert counts.mean_over_phases(small_run(WARM), [3.0, 1.0]) == 2.0
+    assert counts.mean_over_phases(small_run(PLAIN), [3.0]) == 3.0
 
 
 def test_an_estimate_takes_every_phase_into_account(tmp_path):
