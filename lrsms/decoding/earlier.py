@@ -18,10 +18,11 @@ from lrsms.record import hypotheses
 from lrsms.record.bonus import Choice, load_choices
 from lrsms.record.decoding_times import load_times
 from lrsms.record.losses import Loss, load_losses
+from lrsms.record.run_files import beside
 from lrsms.record.tested import ScoredOn, load_tests
 from lrsms.study.decoding import Decoding
 
-_SUFFIX = ".decoding.json"
+_NOTE = "decoding.json"
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Earlier:
 
 def note(output: Path, decoding: Decoding) -> None:
     """Writes how hypotheses are made beside them."""
-    write_json(_note_of(output), decoding.model_dump(mode="json", exclude_none=True))
+    write_json(beside(output, _NOTE), decoding.model_dump(mode="json", exclude_none=True))
 
 
 def take(
@@ -67,9 +68,9 @@ def take(
         about: device and threads now.
     """
     found = Earlier()
-    notes = sorted(folder.glob(f"hypotheses-*{_SUFFIX}"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
+    notes = sorted(folder.glob(f"hypotheses-*.{_NOTE}"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
     for path in notes:
-        made = path.with_name(f"{path.name.removesuffix(_SUFFIX)}.jsonl")
+        made = beside(path, "jsonl")
         if made.name == output.name or not made.is_file():
             continue
         try:
@@ -117,7 +118,3 @@ def _add(
     if all(times.get(key) == value for key, value in about.items()):
         found.times |= {name: one for name, one in times["conditions"].items() if name in new}
     found.choices = choices
-
-
-def _note_of(path: Path) -> Path:
-    return path.with_name(f"{path.name.split('.')[0]}{_SUFFIX}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lrsms.base.files import read_json, write_json
+from lrsms.record.run_files import beside
 from lrsms.study.decoding import Decoding
 
 _REMEDY = "restore it, or delete the score table beside it to decode again"
@@ -36,7 +37,7 @@ class Choice:
 
 def bonus_path(path: Path) -> Path:
     """The path of the choices that belong to hypotheses or to a score table."""
-    return path.with_name(f"{path.name.split('.')[0]}.bonus.json")
+    return beside(path, "bonus.json")
 
 
 def write_choices(path: Path, choices: Mapping[str, Choice]) -> None:

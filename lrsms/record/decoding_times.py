@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from lrsms.base.files import read_json
+from lrsms.record.run_files import beside
 
 _REMEDY = "restore it, or delete it to do without"
 
 
 def times_path(path: Path) -> Path:
     """The path of the times that belong to hypotheses or to a score table."""
-    return path.with_name(f"{path.name.split('.')[0]}.times.json")
+    return beside(path, "times.json")
 
 
 def load_times(scores: Path) -> dict[str, Any]:

@@ -27,9 +27,14 @@ SCORES = f"scores-{8 * '[0-9a-f]'}.csv.gz"
 It leaves out the losses beside a table (``losses_path``)."""
 
 
+def beside(path: Path, ending: str) -> Path:
+    """The file that belongs to hypotheses or to a score table: it has their name and another ending."""
+    return path.with_name(f"{path.name.split('.')[0]}.{ending}")
+
+
 def losses_path(path: Path) -> Path:
     """The file of losses that belongs to hypotheses or to a score table."""
-    return path.with_name(f"{path.name.split('.')[0]}.loss.csv.gz")
+    return beside(path, "loss.csv.gz")
 
 
 def run_title(folder: Path) -> str:

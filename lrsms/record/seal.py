@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lrsms.base.files import file_hash, read_json, write_json
-
-_SUFFIX = ".seal.json"
+from lrsms.record.run_files import beside
 
 
 def seal_path(path: Path) -> Path:
     """The path of the seal of hypotheses or of a score table."""
-    return path.with_name(f"{path.name.split('.')[0]}{_SUFFIX}")
+    return beside(path, "seal.json")
 
 
 def hash_of(path: Path) -> str | None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from lrsms.base.files import read_json, write_json
 from lrsms.record import leftout
+from lrsms.record.run_files import beside
 from lrsms.study.decoding import Decoding
 
 _REMEDY = "restore it, or delete the score table beside it to decode again"
@@ -40,7 +41,7 @@ class ScoredOn:
 
 def tests_path(path: Path) -> Path:
     """The path of the test sets that belong to hypotheses or to a score table."""
-    return path.with_name(f"{path.name.split('.')[0]}.tests.json")
+    return beside(path, "tests.json")
 
 
 def write_tests(path: Path, tested: Mapping[str, ScoredOn]) -> None:

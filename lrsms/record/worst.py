@@ -5,6 +5,7 @@ from heapq import nsmallest
 from pathlib import Path
 
 from lrsms.base.files import read_json, write_json
+from lrsms.record.run_files import beside
 from lrsms.record.score import Score, counted
 from lrsms.study.corpus import Unit
 
@@ -17,7 +18,7 @@ _REMEDY = "restore it, or delete it to do without"
 
 def worst_path(scores: Path) -> Path:
     """The path of the texts that belong to a score table."""
-    return scores.with_name(f"{scores.name.split('.')[0]}.worst.json")
+    return beside(scores, "worst.json")
 
 
 def badness(edits: int, words: int, id: str) -> tuple[int, int, str]:
