@@ -1,6 +1,5 @@
 """Writes ``results/FINDINGS.md``: the verdicts of all studies, above text that people wrote."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from lrsms.record.metrics import WORDS
 from lrsms.report import loss_changes
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome, with_holm
-from lrsms.report.readable import Column, Readable, as_p, markdown
+from lrsms.report.readable import Column, Readable, known_p, markdown
 from lrsms.report.verdict_table import converged, effects, excess, look, loss_column, reason, sample
 
 FILE = "FINDINGS.md"
@@ -44,7 +43,7 @@ def table(outcomes: Sequence[Outcome], claims: Mapping[str, Claim]) -> Readable:
         tested = [outcome for outcome in outcomes if outcome.id == name and outcome.verdict != "not run"]
         for alike in measured_once(tested):
             outcome, where = alike[0], place(*alike)
-            p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
+            p = known_p(outcome.p_holm)
             losses = [loss_changes.text(outcome.findings)] if with_losses else []
             found = (effects(outcome), excess(outcome), *losses, converged(outcome), p, sample(outcome))
             known = (text or "-" for text in (endpoint(outcome), look(outcome), *found))

@@ -1,5 +1,6 @@
 """A table for people, as Markdown and LaTeX: columns of text, with sentences below."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -83,3 +84,8 @@ def escape_markdown(text: str) -> str:
 def as_p(value: float) -> str:
     """A p with three decimals; a smaller one is shown as less than 0.001."""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def known_p(value: float) -> str:
+    """The same; empty where there is no p (NaN)."""
+    return "" if math.isnan(value) else as_p(value)

@@ -18,7 +18,7 @@ from lrsms.report import loss_changes
 from lrsms.report.claims import OF_RUNS, Rule
 from lrsms.report.finding import Finding
 from lrsms.report.outcomes import Outcome, Sensitivity
-from lrsms.report.readable import Column, Readable, as_p, latex, markdown
+from lrsms.report.readable import Column, Readable, known_p, latex, markdown
 from lrsms.report.samples import number, weigh_as
 from lrsms.statistics.convergence import most_likely_failures
 from lrsms.statistics.looks import as_percent
@@ -316,4 +316,4 @@ def _tested(outcome: Outcome) -> str:
 
 
 def _p(value: float) -> str:
-    return "-" if math.isnan(value) else as_p(value)
+    return known_p(value) or "-"

@@ -147,7 +147,7 @@ def pages(options: argparse.Namespace) -> None:
     from lrsms.report.pages.write import write
 
     project = read_project(options.project, options.config_folder)
-    question = read_yaml(named(options.config_folder / "studies", project.study, "study")).get("question", "")
+    _, study = expand.load_study(project.study, options.config_folder)
     experiments = [one for one in expand.load(project, options.config_folder) if one.stage == "compared"]
     if not (options.folder / "runs.csv").is_file() or not experiments:
         done = sum((options.records / e.name / project.decoding.scores).is_file() for e in experiments if e.trained)
@@ -157,7 +157,7 @@ def pages(options: argparse.Namespace) -> None:
             " run it to its end (make study), then ask for the report"
         )
     figures = options.figures / options.folder.name
-    write(options.folder, options.output, project, question, experiments, options.records, figures)
+    write(options.folder, options.output, project, study.question, experiments, options.records, figures)
 
 
 def regenerate(options: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrsms.base.yamlfile import read_yaml
 from lrsms.record.score import EDITS
 from lrsms.report import aggregate, outcomes
 from lrsms.report import claims as hypotheses
@@ -103,13 +102,13 @@ def read(folder: Path, claims: Mapping[str, Claim], config: Path) -> Study:
         ValueError: one line: a file is missing or malformed.
     """
     project = load_project(folder)
-    content = read_yaml(expand.named(config / "studies", project.study, "study"))
+    _, study = expand.load_study(project.study, config)
     rows = aggregate.read_runs(folder).drop_duplicates("run").to_dict("records")
     stated = hypotheses.claims_of(claims, project.study, project.task)
     return Study(
         folder=folder,
         project=project,
-        question=content.get("question", ""),
+        question=study.question,
         experiments=expand.load(project, config),
         outcomes=outcomes.verdicts(stated, folder, Place.of(project)),
         summary=summarise(folder),

@@ -1,13 +1,12 @@
 """The page of findings: each claim as it was stated, what each verdict rests on, and what people wrote."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lrsms.report.findings import FILE, MARK, endpoint, how, place
 from lrsms.report.outcomes import Outcome
-from lrsms.report.readable import as_p
+from lrsms.report.readable import known_p
 from lrsms.report.site.content import Study
 from lrsms.report.site.front import Tested, tests_table
 from lrsms.report.site.markdown import as_html
@@ -40,7 +39,7 @@ def parts(claims: Sequence[Tested], studies: Sequence[Study], results: Path) -> 
 def test_parts(*alike: Outcome, pages: Mapping[str, str]) -> dict[str, Any]:
     """One test: where, its verdict, its numbers by name, and the sentences below them."""
     outcome = alike[0]
-    p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
+    p = known_p(outcome.p_holm)
     numbers = {
         "effect": effects(outcome),
         "beyond margin": excess(outcome),

@@ -14,7 +14,7 @@ from lrsms.report.finding import Finding, Verdict
 from lrsms.report.findings import measured_once, place
 from lrsms.report.outcomes import Outcome
 from lrsms.report.pages.markup import Table
-from lrsms.report.readable import as_p
+from lrsms.report.readable import known_p
 from lrsms.report.samples import number
 from lrsms.report.site.content import Study
 from lrsms.report.site.intervals import Scale, axis, picture
@@ -101,7 +101,7 @@ def tests_table(claims: Sequence[Tested]) -> Table:
     for one in claims:
         for test in one.tests:
             outcome = test[0]
-            p = "" if math.isnan(outcome.p_holm) else as_p(outcome.p_holm)
+            p = known_p(outcome.p_holm)
             found = (effects(outcome), excess(outcome), converged(outcome), p, sample(outcome))
             where = (link(f"#{one.name}", one.name), place(*test), badge(outcome.verdict))
             rows.append((*where, *(text or NOTHING for text in found)))

@@ -76,6 +76,6 @@ def _environment() -> Environment:
         "badge": badge,
         "breaks": breaks,
         "kind": kind,
-        "address": lambda text: quote(text, safe="/.#+"),
+        "address": address,
     }
     return environment
