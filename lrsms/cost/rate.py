@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import torch
 
-from lrsms.base.devices import timed
 from lrsms.base.progress import progress
 from lrsms.cost.counts import mean_over_phases, multiply_adds_per_step
 from lrsms.cost.random_data import FRAMES
-from lrsms.cost.steptime import TrainingStep
+from lrsms.cost.steptime import TrainingStep, milliseconds
 from lrsms.study.run import Run
 
 SECONDS = 20.0
@@ -91,8 +90,8 @@ def _time(run: Run, device: torch.device, seconds: float) -> float:
 
 def _time_phase(run: Run, phase: int, device: torch.device, seconds: float) -> float:
     step = TrainingStep(run, device, phase=phase)
-    times = [timed(step, device)]
+    times = [milliseconds(step, device)]
     began = time.monotonic()
     while len(times) < 1 + STEPS and time.monotonic() - began < seconds:
-        times.append(timed(step, device))
+        times.append(milliseconds(step, device))
     return statistics.median(times[1:] or times)

@@ -32,6 +32,8 @@ PATIENCE = 8
 """On a machine whose times vary too much, measuring ends after this many times the given seconds."""
 
 
+MOST_GROUPS = 4
+"""A step of more groups is timed by so many of them: groups of one size take the same time, whichever they are."""
 PARTS = ("data", "forward", "backward", "optimizer")
 """Parts of a training step: the work on a loaded batch before the network, and the three passes."""
 PARTS_STEPS = 5
@@ -40,10 +42,11 @@ PARTS_STEPS = 5
 def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
     """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
 
-    Random utterances fill each group to ``train.group_frames``. Steps of both take turns. After warm-up, each is timed
-    with the device synchronised, for about ``seconds``. If the speed-up is not yet known to within ``PRECISION``,
-    measuring goes on until it is, or until ``PATIENCE`` is over. The parts of a step are timed separately, since
-    waiting for the device between them slows a step.
+    Random utterances fill each group to ``train.group_frames``. Of a step of more than ``MOST_GROUPS`` groups, only so
+    many are computed; their time is multiplied, that of the update is not. Steps of both take turns. After warm-up,
+    each is timed with the device synchronised, for about ``seconds``. If the speed-up is not yet known to within
+    ``PRECISION``, measuring goes on until it is, or until ``PATIENCE`` is over. The parts of a step are timed
+    separately, since waiting for the device between them slows a step.
 
     Where the network changes during training, ``run_ms`` is the time of the last phase. ``phases`` then holds the time
     of a step in each phase, and the share of the training that the phase takes.
@@ -82,6 +85,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
         "peak_memory_mb": memory,
         "shape": step_shape(run),
         "frames": run.train.group_frames * run.train.groups_per_step,
+        "timed_groups": len(first.batches),
         "precision": run.train.precision,
         "mode": "eager",
         "device": device_name(device),
@@ -112,10 +116,20 @@ def in_turns(
         ):
             order = range(len(steps)) if len(times[0]) % 2 == 0 else reversed(range(len(steps)))
             for index in order:  # each goes first in turn
-                times[index].append(timed(steps[index], device))
+                times[index].append(milliseconds(steps[index], device))
             if (elapsed := time.monotonic() - began) < seconds:
                 show(int(elapsed), round(seconds))
     return times
+
+
+def milliseconds(step: Callable[[], object], device: torch.device) -> float:
+    """Milliseconds of a whole step; where only some of its groups are computed, theirs count for all."""
+    if not isinstance(step, TrainingStep) or len(step.batches) == step.run.train.groups_per_step:
+        return timed(step, device)
+    found: dict[str, Tensor] = {}
+    groups = timed(lambda: found.update(step.losses()), device)
+    update = timed(partial(step.update, found), device)
+    return groups * step.run.train.groups_per_step / len(step.batches) + update
 
 
 def _is_narrow(times: Sequence[Sequence[float]]) -> bool:
@@ -153,6 +167,9 @@ class TrainingStep:
         run: the run to train.
         device: the device.
         phase: the phase of training, where the network changes; None: the last.
+
+    Attributes:
+        batches: its groups, at most ``MOST_GROUPS``.
     """
 
     def __init__(self, run: Run, device: torch.device, phase: int | None = None) -> None:
@@ -161,11 +178,16 @@ class TrainingStep:
         self.num_tokens = num_tokens(run)
         self.model, self.plan = network(run, device, phase)
         self.optimizer = make_optimizer(run.train, self.model, run.method)
-        self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(run.train.groups_per_step)]
+        num_groups = min(run.train.groups_per_step, MOST_GROUPS)
+        self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(num_groups)]
 
     def __call__(self) -> None:
-        """Takes a step."""
-        self.update(accumulate(self.model, self.run, self.batches, 0, self.device))
+        """Takes a step on these groups."""
+        self.update(self.losses())
+
+    def losses(self) -> dict[str, Tensor]:
+        """Adds up the gradients of the groups."""
+        return accumulate(self.model, self.run, self.batches, 0, self.device)
 
     def update(self, losses: Mapping[str, Tensor]) -> None:
         """Clips the gradients, reads the losses, moves the weights and ends the step."""
@@ -176,6 +198,7 @@ class TrainingStep:
 def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
     """Median milliseconds of each of a step's ``PARTS``; the device is synchronised between them."""
     run, model = step.run, step.model
+    scale = run.train.groups_per_step / len(step.batches)
     spent: list[dict[str, float]] = []
     for _ in range(PARTS_STEPS):
         sums = dict.fromkeys(PARTS, 0.0)
@@ -187,6 +210,7 @@ def parts_of(step: TrainingStep, device: torch.device) -> dict[str, float]:
             sums["data"] += data
             sums["forward"] += (time.perf_counter() - began) * 1e3 - data  # it begins with the same
             sums["backward"] += timed(loss.backward, device)
+        sums = {part: scale * value for part, value in sums.items()}
         sums["optimizer"] = timed(partial(step.update, {"loss": loss.detach()}), device)
         spent.append(sums)
     return {part: statistics.median(sums[part] for sums in spent) for part in PARTS}

@@ -4,13 +4,16 @@ It accepts only what ``pack`` puts in: files of records, step times and notes of
 Every member is checked before anything is written, and an existing file that differs is never overwritten.
 """
 
+import json
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from lrsms.base.files import write_atomically
+from lrsms.base.files import write_atomically, write_json
+from lrsms.study.more_seeds import most_seeds
 
 _RUN, _FILE = r"[A-Za-z0-9][A-Za-z0-9_.+-]*", r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:(?:loss\.)?csv\.gz|[a-z_]+\.json)"
@@ -35,20 +38,39 @@ def unpack(archive: Path, root: Path) -> list[Path]:
 
     Raises:
         ValueError: one line: the archive cannot be read, or has a member that is not one of ours, is not a plain file,
-            is too large, or would change an existing file. Nothing is unpacked then.
+            is too large, or would change an existing file. Nothing is unpacked then. Only a project.json may change:
+            it grows by the seeds of the other one.
     """
     found: list[Path] = []
+    grown: dict[Path, dict[str, Any]] = {}
     for name, content in members(archive):
         path = root / name
         _refuse_links(path, root, archive)
         if not path.is_file():
             found.append(path)
-        elif path.read_bytes() != content:
-            raise ValueError(f"{archive}: '{name}' differs from the file that is here; move one of them away")
+        elif (known := path.read_bytes()) != content:
+            more = _with_seeds(known, content) if path.name == "project.json" else None
+            if more is None:
+                raise ValueError(f"{archive}: '{name}' differs from the file that is here; move one of them away")
+            grown[path] = more
     for name, content in members(archive):
         if root / name in found:
             write_atomically(root / name, content)
+    for path, project in grown.items():
+        write_json(path, project)
     return found
+
+
+def _with_seeds(known: bytes, other: bytes) -> dict[str, Any] | None:
+    """A project.json with the seeds of both; None if they differ in anything else."""
+    try:
+        here, there = json.loads(known), json.loads(other)
+        seeds = most_seeds(here.pop("seeds", None), there.pop("seeds", None))
+    except (ValueError, AttributeError):
+        return None
+    if here != there:
+        return None
+    return here | ({"seeds": seeds} if seeds else {})
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:

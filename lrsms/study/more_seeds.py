@@ -33,6 +33,15 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
     return [experiment for own in cells.values() for experiment in own]
 
 
+def most_seeds(*given: Mapping[str, int] | str | None) -> dict[str, int] | None:
+    """What several projects' ``seeds`` have in common: the largest number of each cell; None if no cell has more."""
+    found: dict[str, int] = {}
+    for seeds in given:
+        if isinstance(seeds, Mapping):
+            found |= {cell: max(number, found.get(cell, 0)) for cell, number in seeds.items()}
+    return found or None
+
+
 def refuse_unknown_cells(names: Iterable[str], cells: Collection[str], where: str) -> None:
     """Refuses names of cells that a study does not have.
 

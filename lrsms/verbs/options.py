@@ -58,6 +58,20 @@ def on_device() -> argparse.ArgumentParser:
     return parser
 
 
+def on_list() -> argparse.ArgumentParser:
+    """A list of results that are kept: which, for how long, and where their recordings and their archive lie."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("list", help="a list in workflow/config/reference.yaml")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="time limit; unfinished runs wait for the next call"
+    )
+    parser.add_argument("--roots", help="folders of recorded corpora, such as '{grid_s1: /data/grid_s1}'")
+    parser.add_argument(
+        "--pack", type=Path, metavar="FILE.tar.gz", help="archive to write, of all results that exist at the end"
+    )
+    return parser
+
+
 def on_corpora() -> argparse.ArgumentParser:
     """``--corpora``."""
     return _options(("--corpora", Path("results/corpora"), "prepared corpora"))

@@ -24,6 +24,7 @@ from lrsms.verbs.options import (
     given_root,
     on_corpora,
     on_device,
+    on_list,
     on_records,
     on_starts,
     read_project,
@@ -76,15 +77,7 @@ def add(verb: Verb) -> None:
     added.add_argument("output", type=Path, help="measurement to write; its name is the one that the study's runs use")
     added.add_argument("--seconds", type=float, default=5.0, help="time to measure, about")
 
-    added = verb(reference)
-    added.add_argument("list", help="a list in workflow/config/reference.yaml")
-    added.add_argument(
-        "--seconds", type=float, default=float("inf"), help="time limit; unfinished runs wait for the next call"
-    )
-    added.add_argument("--roots", help="folders of recorded corpora, such as '{grid_s1: /data/grid_s1}'")
-    added.add_argument(
-        "--pack", type=Path, metavar="FILE.tar.gz", help="archive to write, of all results that exist at the end"
-    )
+    added = verb(reference, on_list())
     added.add_argument(
         "--snakemake",
         nargs=argparse.REMAINDER,
@@ -92,17 +85,11 @@ def add(verb: Verb) -> None:
         help="its options, such as --cores all; this option comes last",
     )
 
-    added = verb(work, on_device())
-    added.add_argument("list", help="a list in workflow/config/reference.yaml")
-    added.add_argument(
-        "--seconds", type=float, default=float("inf"), help="time limit; unfinished runs wait for the next call"
-    )
+    added = verb(work, on_list(), on_device())
     added.add_argument("--workers", type=int, default=1, help="processes that share the list, and the device")
+    help = "measure step times too, each for about so long, before runs are trained; for one worker only"
+    added.add_argument("--timed", type=float, metavar="SECONDS", help=help)
     added.add_argument("--prepare-threads", type=int, default=4, help="recordings read, or faces drawn, at a time")
-    added.add_argument("--roots", help="folders of recorded corpora, such as '{grid_s1: /data/grid_s1}'")
-    added.add_argument(
-        "--pack", type=Path, metavar="FILE.tar.gz", help="archive to write, of all results that exist at the end"
-    )
     added.add_argument("--graphs", action="store_true", help="run steps as CUDA graphs: fewer launches, the same runs")
 
     added = verb(unpack)
@@ -253,6 +240,8 @@ def work(options: argparse.Namespace) -> None:
     """Makes the results of a list in reference.yaml without Snakemake: each process takes one run after another."""
     from lrsms.watch import worker
 
+    if options.timed is not None and options.workers > 1:
+        raise ValueError(f"--timed needs the device for itself, but --workers is {options.workers}; make it 1")
     began = time.monotonic()
     device, asked = chosen_device(options), partial(_goals, options)
     worker.prepare_corpora(asked(), RESULTS, options.prepare_threads, babble_recording)
@@ -265,7 +254,7 @@ def work(options: argparse.Namespace) -> None:
         whole = worker.several(options.workers, [*arguments, *(["--graphs"] if options.graphs else [])], left)
     else:
         with interrupt.stop_on_signals() as stop:
-            one = worker.Worker(device, worker.until(left, stop), RESULTS, options.graphs)
+            one = worker.Worker(device, worker.until(left, stop), RESULTS, options.graphs, options.timed)
             one.work_through(asked)
             whole = not one.failed
     _keep(options)

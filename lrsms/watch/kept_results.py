@@ -16,16 +16,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from lrsms.base.strict import Frozen, parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.report.claims import BY_TARGET, SMALLER, Selection
 from lrsms.report.results import FILE as PROJECT
-from lrsms.report.results import folder_name, save_project
+from lrsms.report.results import folder_name, load_project, save_project
 from lrsms.report.tuning import known
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import value_of, without
+from lrsms.study.more_seeds import most_seeds
 from lrsms.study.project import Project
 from lrsms.study.run import Name, Task
 
@@ -48,6 +52,8 @@ class Entry(Frozen):
     """The cells whose fields have these values (as in ``claims.yaml``), beside the dense baseline; None: all."""
     seeds: tuple[int, ...] | None = None
     """None: all."""
+    num_seeds: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """So many seeds of each of these cells, where the study has fewer; None: those of the study."""
     timed: bool = True
     """False: their step times are not asked for, which need a device to themselves."""
 
@@ -60,11 +66,13 @@ class Goal:
         project: the project with the entry's study.
         files: score tables and step times.
         experiments: those that are trained.
+        timed: those whose step times are asked for, each step time once.
     """
 
     project: Project
     files: tuple[Path, ...]
     experiments: tuple[Experiment, ...] = ()
+    timed: tuple[Experiment, ...] = ()
 
     @property
     def missing(self) -> list[Path]:
@@ -102,11 +110,15 @@ def load(name: str, project: Project, folder: Path) -> list[Goal]:
         asked = project.model_copy(update=entry.model_dump(include={"study", "task", "scale", "corpus"}))
         asked = known(asked, folder, Path("results/records"))
         experiments = _chosen(entry, expand.load(asked, folder), where)
+        if entry.num_seeds is not None:
+            seeds = {e.cell: entry.num_seeds for e in experiments}
+            asked = asked.model_copy(update={"seeds": seeds})
+            experiments = _chosen(entry, expand.load(asked, folder), where)
         trained = tuple(e for e in experiments if e.trained)
         scores = [Path("results/records") / e.name / asked.decoding.scores for e in trained]
-        compared = [e for e in experiments if entry.timed and not e.tuning]
-        timed = dict.fromkeys(Path("results/steptime") / f"{e.steptime}.json" for e in compared)
-        goals.append(Goal(asked, (*scores, *timed), trained))
+        timed = {e.steptime: e for e in experiments if entry.timed and not e.tuning}
+        steptimes = [Path("results/steptime") / f"{name}.json" for name in timed]
+        goals.append(Goal(asked, (*scores, *steptimes), trained, tuple(timed.values())))
     return goals
 
 
@@ -147,12 +159,18 @@ def _command(goal: Goal, arguments: Sequence[str]) -> list[str]:
 
 
 def keep(goals: Sequence[Goal], results: Path) -> None:
-    """Writes project.json into the folder of each finished study, so that ``regenerate`` makes its tables."""
+    """Writes project.json into the folder of each finished study, so that ``regenerate`` makes its tables.
+
+    Seeds that it has of earlier goals stay.
+    """
     for goal in goals:
         if not goal.missing:
-            folder = results / folder_name(goal.project)
+            folder, project = results / folder_name(goal.project), goal.project
             folder.mkdir(parents=True, exist_ok=True)
-            save_project(goal.project, folder)
+            if (folder / PROJECT).is_file():
+                seeds = most_seeds(load_project(folder).seeds, project.seeds)
+                project = project.model_copy(update={"seeds": seeds})
+            save_project(project, folder)
 
 
 def pack(goals: Sequence[Goal], results: Path, archive: Path) -> None:

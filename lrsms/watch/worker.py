@@ -3,7 +3,8 @@
 A process of its own for every job, as the workflow has it, starts PyTorch and a GPU anew each time: two starts of ten
 or twenty seconds for a run of a minute. And a machine that is lent for ten minutes may have no Snakemake. A worker
 leaves the same files at the same places, so that the workflow goes on from them. Several workers may share a list, and
-a device: each takes the first run that is neither done nor held by another.
+a device: each takes the first run that is neither done nor held by another. A worker that has the device to itself also
+measures step times.
 """
 
 import subprocess
@@ -20,6 +21,8 @@ import torch
 from lrsms.base.devices import forget_peak_memory
 from lrsms.base.files import Held, only_one, write_json
 from lrsms.base.terminal import say
+from lrsms.cost.case import free
+from lrsms.cost.steptime import step_time
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import SUMMARY, Prepared
 from lrsms.data.testsets import prepare_tests
@@ -50,6 +53,7 @@ class Worker:
         stop: whether to end early, with a checkpoint.
         results: the folder that the workflow's ``results`` is.
         graphs: whether training steps are CUDA graphs.
+        seconds_a_step_time: for each step time, about; None: none are measured, since others use the device too.
         failed: by name of the run, in a line, why it could not be done.
     """
 
@@ -57,6 +61,7 @@ class Worker:
     stop: Stop
     results: Path = Path("results")
     graphs: bool = False
+    seconds_a_step_time: float | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
     def work_through(self, goals: Callable[[], Sequence[Goal]]) -> None:
@@ -69,10 +74,25 @@ class Worker:
         while passed != 0:  # once more, as long as there was something: another worker may have left a run unfinished
             passed = 0
             for goal in goals():
+                for experiment in goal.timed if self.seconds_a_step_time is not None else ():
+                    if self.stop():
+                        return
+                    self._time(experiment)
                 for experiment in goal.experiments:
                     if self.stop():
                         return
                     passed += self._attempt(goal.project, experiment)
+
+    def _time(self, experiment: Experiment) -> None:
+        """Measures the step time of a run, if it was not measured before."""
+        path = self.results / "steptime" / f"{experiment.steptime}.json"
+        if path.is_file() or self.seconds_a_step_time is None:
+            return
+        began = time.monotonic()
+        content = step_time(experiment.run, experiment.reference, self.device, self.seconds_a_step_time)
+        free(self.device)
+        write_json(path, content)
+        say(f"{path.stem}: {content['median_ms']:.0f} ms a step, measured in {time.monotonic() - began:.0f} s")
 
     def _attempt(self, project: Project, experiment: Experiment) -> int:
         """1 if the run was done now; 0 if it was done before, is held by another, or has failed."""

@@ -120,5 +120,17 @@ def test_a_step_of_a_model_of_audio_and_video_is_timed_too():
     assert timed(TrainingStep(small_run(LOWRANK, **AUDIOVISUAL), CPU), CPU) > 0
 
 
+@pytest.mark.parametrize(("num_groups", "computed"), [(2, 2), (12, 4)])
+def test_a_step_of_many_groups_is_timed_by_a_few_of_them(monkeypatch, num_groups, computed):
+    """By a clock that every group moves on by 3 ms, and every update by 5 ms."""
+    train = small_run().train.model_copy(update={"groups_per_step": num_groups})
+    step, now = TrainingStep(small_run().model_copy(update={"train": train}), CPU), [0.0]
+    monkeypatch.setattr(TrainingStep, "losses", lambda self: now.append(now[-1] + 3e-3 * len(self.batches)) or {})
+    monkeypatch.setattr(TrainingStep, "update", lambda _self, _losses: now.append(now[-1] + 5e-3))
+    monkeypatch.setattr("lrsms.base.devices.time.perf_counter", lambda: now[-1])
+    assert len(step.batches) == computed
+    assert steptime.milliseconds(step, CPU) == pytest.approx(3 * num_groups + 5)
+
+
 def test_times_are_milliseconds():
     assert 20 <= timed(lambda: time.sleep(0.02), CPU) < 20_000  # microseconds would be more
