@@ -186,9 +186,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for task in options.tasks:
             figures += compare(options.path.resolve(), task, frames, device, options.seconds)
+            publish(options.output, "compare_auto_avsr", question, figures, device, options.small)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    publish(options.output, "compare_auto_avsr", question, figures, device, options.small)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from lrsms.methods.plan import Matrix
 from lrsms.models.recognizer import Recognizer, reset_buffers
 from lrsms.study.expand import step_shape
 from lrsms.study.run import Run
+from lrsms.training.graphs import use_graphs
 from lrsms.training.optimizer import make_optimizer
 from lrsms.training.step import accumulate, clip_and_read, group_losses, take_step
 
@@ -39,7 +40,7 @@ PARTS = ("data", "forward", "backward", "optimizer")
 PARTS_STEPS = 5
 
 
-def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> dict[str, Any]:
+def step_time(run: Run, baseline: Run, device: torch.device, seconds: float, graphs: bool = False) -> dict[str, Any]:
     """Times whole training steps (features, forward, backward, clipping, optimizer) of a run and of its baseline.
 
     Random utterances fill each group to ``train.group_frames``. Of a step of more than ``MOST_GROUPS`` groups, only so
@@ -51,6 +52,13 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     Where the network changes during training, ``run_ms`` is the time of the last phase. ``phases`` then holds the time
     of a step in each phase, and the share of the training that the phase takes.
 
+    Args:
+        run: the run to time.
+        baseline: the run that it is compared with.
+        device: the device.
+        seconds: to measure, about.
+        graphs: whether encoders and decoder run as CUDA graphs (``training.graphs``), where the device has them.
+
     Returns:
         The content of the measurement's file: milliseconds of every step of both, in pairs. If the run is the baseline
         itself, there is no second time. Peak memory is that of the run alone, over all of its phases; None on a CPU,
@@ -58,12 +66,12 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
     """
     same = step_shape(run) == step_shape(baseline)
     for phase in range(run.num_phases - 1):
-        TrainingStep(run, device, phase=phase)()  # freed at once; the device remembers the peak
-    first = TrainingStep(run, device)
+        TrainingStep(run, device, phase, graphs)()  # freed at once; the device remembers the peak
+    first = TrainingStep(run, device, graphs=graphs)
     first()
     memory = peak_memory_mb(device) if device.type == "cuda" else None
-    steps = [first] if same else [TrainingStep(baseline, device), first]
-    earlier = [TrainingStep(run, device, phase=phase) for phase in range(run.num_phases - 1)]
+    steps = [first] if same else [TrainingStep(baseline, device, graphs=graphs), first]
+    earlier = [TrainingStep(run, device, phase, graphs) for phase in range(run.num_phases - 1)]
     times = in_turns([*steps, *earlier], device, seconds, PATIENCE * seconds)
     parts = [parts_of(step, device) for step in steps]
     phases = {}
@@ -87,7 +95,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float) -> 
         "frames": run.train.group_frames * run.train.groups_per_step,
         "timed_groups": len(first.batches),
         "precision": run.train.precision,
-        "mode": "eager",
+        "mode": first.mode,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "provenance": provenance(),
@@ -167,17 +175,20 @@ class TrainingStep:
         run: the run to train.
         device: the device.
         phase: the phase of training, where the network changes; None: the last.
+        graphs: whether encoders and decoder run as CUDA graphs, where the device has them.
 
     Attributes:
+        mode: eager or graphs.
         batches: its groups, at most ``MOST_GROUPS``.
     """
 
-    def __init__(self, run: Run, device: torch.device, phase: int | None = None) -> None:
+    def __init__(self, run: Run, device: torch.device, phase: int | None = None, graphs: bool = False) -> None:
         self.run, self.device = run, device
         self.size = vocabulary(run)
         self.num_tokens = num_tokens(run)
         self.model, self.plan = network(run, device, phase)
         self.optimizer = make_optimizer(run.train, self.model, run.method)
+        self.mode = "graphs" if graphs and use_graphs(self.model, device) else "eager"
         num_groups = min(run.train.groups_per_step, MOST_GROUPS)
         self.batches = [random_batch(run, self.size, self.num_tokens) for _ in range(num_groups)]
 

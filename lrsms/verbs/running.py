@@ -76,6 +76,7 @@ def add(verb: Verb) -> None:
     added = verb(steptime, with_project(), on_device(), workflow=True)
     added.add_argument("output", type=Path, help="measurement to write; its name is the one that the study's runs use")
     added.add_argument("--seconds", type=float, default=5.0, help="time to measure, about")
+    added.add_argument("--graphs", action="store_true", help="time steps that run as CUDA graphs, as --graphs trains")
 
     added = verb(reference, on_list())
     added.add_argument(
@@ -221,7 +222,9 @@ def steptime(options: argparse.Namespace) -> None:
     experiment = next((e for e in experiments if e.steptime == options.output.stem), None)
     if experiment is None:
         raise ValueError(f"no run of this study has a step time called {options.output.stem}")
-    write_json(options.output, step_time(experiment.run, experiment.reference, chosen_device(options), options.seconds))
+    device = chosen_device(options)
+    content = step_time(experiment.run, experiment.reference, device, options.seconds, options.graphs)
+    write_json(options.output, content)
 
 
 def reference(options: argparse.Namespace) -> None:

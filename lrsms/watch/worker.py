@@ -89,7 +89,7 @@ class Worker:
         if path.is_file() or self.seconds_a_step_time is None:
             return
         began = time.monotonic()
-        content = step_time(experiment.run, experiment.reference, self.device, self.seconds_a_step_time)
+        content = step_time(experiment.run, experiment.reference, self.device, self.seconds_a_step_time, self.graphs)
         free(self.device)
         write_json(path, content)
         say(f"{path.stem}: {content['median_ms']:.0f} ms a step, measured in {time.monotonic() - began:.0f} s")

@@ -227,6 +227,11 @@ def train_options():
     return " ".join(f"--{name}" for name in ("graphs", "deterministic") if getattr(EXECUTION, name))
 
 
+def steptime_options():
+    """Options of ``steptime``: what is timed is a step as it is executed here."""
+    return "--graphs" if EXECUTION.graphs else ""
+
+
 def run_labels(wildcards):
     """Labels by which readers find a run's page in the report."""
     experiment = EXPERIMENTS[wildcards.run]

@@ -96,6 +96,7 @@ rule steptime:
         project=project_file,
         device=device,
         threads=verb_threads("steptime"),
+        options=steptime_options(),
     shell:
         "python -m lrsms steptime --project {params.project:q} --threads {params.threads} --device {params.device}"
-        " {output:q} 2>&1 | tee {log:q}"
+        " {params.options} {output:q} 2>&1 | tee {log:q}"
