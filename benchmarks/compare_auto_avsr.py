@@ -10,7 +10,7 @@ import argparse
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.__main__ import publish
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, write
 from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.base.yamlfile import read_yaml
 from lrsms.cost.case import Row, free, variant
@@ -120,11 +120,10 @@ def their_model(path: Path, task: str, size: int) -> nn.Module:
     raise ValueError(f"{path}: E2E({', '.join(parameters)}) is of another version; known: the main branch, tag v1.0.0")
 
 
-def compare(path: Path, task: str, frames: int, device: torch.device, seconds: float) -> list[Figure]:
+def compare(path: Path, task: str, frames: int, device: torch.device, seconds: float) -> Iterator[Figure]:
     """Times their step and ours, one setting after another. Their network is made once, since that takes long."""
     preset = preset_run(f"paper-{task}")
     settings = ON_GPU if device.type == "cuda" else ON_CPU
-    figures: list[Figure] = []
     theirs: TheirStep | None = None
     for setting in settings:
         run = variant(preset, Row(f"paper-{task}", frames, setting.ours, setting.mode, None))
@@ -134,10 +133,9 @@ def compare(path: Path, task: str, frames: int, device: torch.device, seconds: f
         theirs.precision = setting.theirs
         name = f"paper-{task}, {frames} frames: our steps ({setting.ours}, {setting.mode}) in one of Auto-AVSR's"
         aim = AIM if setting == ON_GPU[2] else ""
-        figures += _in_turns(f"{name} ({setting.theirs})", aim, theirs, ours, setting, seconds)
+        yield from _in_turns(f"{name} ({setting.theirs})", aim, theirs, ours, setting, seconds)
         del ours
         free(device)
-    return figures
 
 
 def _in_turns(
@@ -150,7 +148,7 @@ def _in_turns(
             if setting.mode == "graphs":
                 use_graphs(ours.model, device)
             their_ms, our_ms = in_turns(steps, device, seconds)
-    except RuntimeError as error:  # their code is not written for autocast
+    except (RuntimeError, TypeError) as error:  # their code is not written for autocast
         return [Figure(name, None, "x", aim, {"why_not": str(error).strip().splitlines()[0]})]
     ratio, interval = median_ratio(their_ms, our_ms)
     details = {
@@ -185,8 +183,10 @@ def main(arguments: list[str] | None = None) -> None:
     figures: list[Figure] = []
     try:
         for task in options.tasks:
-            figures += compare(options.path.resolve(), task, frames, device, options.seconds)
-            publish(options.output, "compare_auto_avsr", question, figures, device, options.small)
+            for figure in compare(options.path.resolve(), task, frames, device, options.seconds):
+                figures.append(figure)
+                write(options.output, "compare_auto_avsr", question, figures, device, options.small)  # time may be up
+        publish(options.output, "compare_auto_avsr", question, figures, device, options.small)
     except ValueError as error:
         sys.exit(f"error: {error}")
 

@@ -4,6 +4,7 @@ The aims are for paper scale on a GPU, one for each precision. Low rank makes ma
 Where these are fast already, as in bfloat16, it can gain less. On a CPU, a small network shows that it works.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -24,12 +25,15 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
     if small:
         grid = replace(SMALL, presets=("demo-asr",), frames=(100,))
     runs = {name: preset_run(name) for name in grid.presets}
-    result = measure_grid(grid, runs, device, SECONDS)
-    largest = {
-        (row.preset, row.precision): row.frames for row in result.rows if MOST in grid.frames
-    }  # it is measured last
+    rows = measure_grid(grid, runs, device, SECONDS).rows
+    largest = {(row.preset, row.precision): row.frames for row in rows if MOST in grid.frames}  # it is measured last
+    return figures_of(rows, largest)
+
+
+def figures_of(rows: Sequence[Row], largest: Mapping[tuple[str, str], int | str]) -> list[Figure]:
+    """The figures of rows; where ``largest`` names a row's frames for its preset and precision, the device is full."""
     figures = []
-    for row in result.rows:
+    for row in rows:
         setting = f"{row.preset}, {row.frames} frames, {row.precision}, {row.mode}"
         name = "dense" if row.ratio is None else f"{row.ratio:g} kept"
         saturated = row.precision == "bfloat16" and largest.get((row.preset, row.precision)) == row.frames

@@ -109,5 +109,5 @@ def _git(*arguments: str) -> str | None:
 @cache
 def _unknown(root: Path, reason: str) -> None:
     """Warns, once, that a checkout cannot be read: results that name no commit cannot be traced."""
-    if (root / ".git").exists():
+    if (root / ".git").exists() and "LRSMS_COMMIT" not in os.environ:
         warnings.warn(f"records name no commit: git cannot read {root} ({reason})", stacklevel=2)

@@ -25,6 +25,7 @@ def read_steptime(path: Path) -> dict[str, Any]:
         _check_positive(path, {f"{key}.{index}": value for index, value in enumerate(content[key])})
     threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
     device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
+    device += ", CUDA graphs" if content.get("mode") == "graphs" else ""
     try:
         step = stats.median_iqr(content["run_ms"] or content["baseline_ms"]).median
         before = stats.median_iqr(content["baseline_ms"]).median

@@ -132,5 +132,11 @@ def test_a_step_of_many_groups_is_timed_by_a_few_of_them(monkeypatch, num_groups
     assert steptime.milliseconds(step, CPU) == pytest.approx(3 * num_groups + 5)
 
 
+def test_a_step_time_says_in_which_mode_it_was_measured():
+    with pytest.warns(UserWarning, match="CUDA graphs need a CUDA device"):
+        assert step_time(small_run(), small_run(), CPU, seconds=0, graphs=True)["mode"] == "eager"
+    assert steptime.step_time(small_run(), small_run(), CPU, seconds=0)["timed_groups"] == 2
+
+
 def test_times_are_milliseconds():
     assert 20 <= timed(lambda: time.sleep(0.02), CPU) < 20_000  # microseconds would be more

@@ -1,12 +1,14 @@
 """An archive of records unpacks to what was packed; one that holds anything else leaves nothing behind."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
 import pytest
 from scratch import shipped_project
 
+from lrsms.base.files import write_json
 from lrsms.record.archive import MOST_BYTES, unpack
 from lrsms.watch.kept_results import Goal, pack
 
@@ -51,6 +53,18 @@ def test_what_was_packed_is_unpacked_once_and_again(tmp_path: Path, monkeypatch:
     with pytest.raises(ValueError, match="differs from the file that is here; move one of them away"):
         unpack(Path("back.tar.gz"), tmp_path / "home")
     assert found[0].read_text() == "mine"
+
+
+def test_a_study_that_grew_elsewhere_grows_here(tmp_path: Path) -> None:
+    project = "results/lrsms-asr-tiny-commands/project.json"
+    here, there = {"study": "lrsms", "seeds": {"dense": 10, "a": 3}}, {"seeds": {"dense": 6, "b": 6}, "study": "lrsms"}
+    write_json(tmp_path / project, here)
+    given = archive(tmp_path / "a.tar.gz", {project: json.dumps(there).encode()})
+    assert unpack(given, tmp_path) == []
+    assert json.loads((tmp_path / project).read_text()) == {"study": "lrsms", "seeds": {"dense": 10, "a": 3, "b": 6}}
+    write_json(tmp_path / project, here | {"study": "other"})
+    with pytest.raises(ValueError, match="differs from the file that is here"):
+        unpack(given, tmp_path)
 
 
 @pytest.mark.parametrize(

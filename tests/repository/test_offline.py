@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,11 @@ def test_each_package_that_is_carried_has_a_pin() -> None:
     assert not {"av", "snakemake"} & set(names)
 
 
-@pytest.mark.parametrize("script", ["make-wheels", "lease", "measure", "setup"])
+@pytest.mark.parametrize("script", ["make-wheels", "lease", "measure", "setup", "share"])
 def test_scripts_are_shell_that_can_be_read(script: str) -> None:
     path = ROOT / "offline" / script
     subprocess.run(["bash", "-n", path], check=True)
-    assert script == "setup" or os.access(path, os.X_OK)
+    assert script in ("setup", "share") or os.access(path, os.X_OK)
 
 
 def test_verbs_and_files_that_scripts_name_are_there() -> None:
@@ -39,6 +40,35 @@ def test_verbs_and_files_that_scripts_name_are_there() -> None:
             help_ = subprocess.run([sys.executable, "-m", "lrsms", verb, "--help"], capture_output=True, text=True)
             assert help_.returncode == 0 and options <= set(re.findall(r"--[a-z-]+", help_.stdout)), (script, line)
         assert all((ROOT / path).exists() for path in re.findall(r"\btests/\S+\.py", text))
+
+
+@pytest.mark.parametrize(("change", "named"), [("", True), ("echo '# changed' >> lrsms/__init__.py", False)])
+def test_records_name_the_commit_whose_files_were_carried_and_no_other(
+    tmp_path: Path, change: str, named: bool
+) -> None:
+    """Where the history that travelled ends one commit earlier."""
+    (tmp_path / "lrsms").mkdir()
+    shutil.copytree(ROOT / "lrsms/base", tmp_path / "lrsms/base", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "offline", tmp_path / "offline")
+    (tmp_path / ".gitignore").write_text(".wheels/\n.site/\n__pycache__/\n")
+    python = tmp_path / "offline/python"
+    python.write_text(f'#!/bin/sh\n[ "$2" = pip ] || exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    commit = "git add -A && git -c user.name=a -c user.email=a@b.c commit -qm"
+    script = f"""
+git init -q && {commit} earlier && touch lrsms/__init__.py && {commit} later
+mkdir .wheels && git rev-parse HEAD > .wheels/commit && git rev-parse 'HEAD^{{tree}}' > .wheels/tree
+git reset -q HEAD~1; {change or ":"}
+. offline/setup
+exec offline/python -c "from lrsms.base.provenance import provenance as p; print(p()['commit'], p()['dirty'])"
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"PYTHON": str(python)}
+    done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    commit_carried = (tmp_path / ".wheels/commit").read_text().strip()
+    assert (done.stdout.strip() == f"{commit_carried} None") is named
+    assert named or done.stdout.strip() != commit_carried
 
 
 @pytest.mark.slow

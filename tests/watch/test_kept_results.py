@@ -5,15 +5,17 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scratch import PRESET, scratch_project, shipped_project
 
 from lrsms.__main__ import _parser
+from lrsms.report.results import folder_name, load_project
 from lrsms.study import expand
 from lrsms.watch import kept_results as reference_lists
-from lrsms.watch.kept_results import Goal, load, pack
+from lrsms.watch.kept_results import Goal, keep, load, pack
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "workflow/config"
@@ -30,7 +32,7 @@ def reference(folder: Path, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["cpu", "speech", "gpu", "lease"])
+@pytest.mark.parametrize("name", ["cpu", "speech", "gpu", "f6", "lease"])
 def test_every_entry_of_the_lists_has_runs(name: str) -> None:
     goals = load(name, shipped_project(), CONFIG)
     assert goals
@@ -50,6 +52,21 @@ def test_an_entry_is_the_dense_baseline_and_the_cells_it_names_seed_by_seed(tmp_
     assert [e.run.lowrank is None for e in chosen[:3]] == [True, False, True]
     assert chosen[2].run.model.dim < chosen[0].run.model.dim
     assert len([path for path in goal.files if path.parent.name == "steptime"]) == 3
+
+
+def test_an_entry_may_ask_for_more_seeds_and_what_is_kept_remembers_them(tmp_path: Path) -> None:
+    entry = "{study: scratch, task: asr, scale: test, corpus: small, timed: false, cells: [{lowrank.ratio: 0.5}]"
+    lists = f"own: [{entry}, num_seeds: 3}}, {entry}, num_seeds: 2}}, {entry}}}]"
+    config = scratch_project(tmp_path, lists)
+    goals = load("own", shipped_project(config), config)
+    seeds = [[e.run.seed for e in goal.experiments] for goal in goals]
+    assert seeds == [[1, 1, 2, 2, 3, 3], [1, 1, 2, 2], [1, 1]]
+    done = [replace(goal, files=()) for goal in goals]
+    for goal in done:  # whatever comes last, no seed is forgotten
+        keep([goal], tmp_path)
+    project = load_project(tmp_path / folder_name(goals[0].project))
+    assert project.seeds == {"dense": 3, "encoder.attention-0.5": 3}
+    assert len(expand.load(project, config)) == 6
 
 
 def test_an_entry_may_name_the_cell_of_a_ratio_for_each_target(tmp_path: Path) -> None:

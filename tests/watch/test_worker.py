@@ -85,6 +85,28 @@ def test_a_worker_whose_time_is_up_leaves_a_checkpoint_and_the_next_goes_on(goal
     assert len(outcome["sessions"]) == 2
 
 
+def test_a_worker_alone_measures_step_times_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = scratch_project(tmp_path, LISTS.replace(", timed: false", ""))
+    monkeypatch.chdir(tmp_path)
+    (goal,) = load("own", shipped_project(config), config)
+    timed = replace(goal, experiments=())
+    Worker(CPU, never).work_through(lambda: [timed])
+    assert goal.missing == list(goal.files), "others may use the device, so nothing was timed"
+    Worker(CPU, never, seconds_a_step_time=0.0).work_through(lambda: [timed])
+    paths = [path for path in goal.files if path.parent.name == "steptime"]
+    assert len(paths) == 2 and not set(paths) & set(goal.missing)
+    before = [path.read_bytes() for path in paths]
+    Worker(CPU, never, seconds_a_step_time=0.0).work_through(lambda: [timed])
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_step_times_are_refused_where_several_share_the_device() -> None:
+    command = [sys.executable, "-m", "lrsms", "work", "lease", "--workers", "2", "--timed", "1", "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: --timed needs the device for itself, but --workers is 2; make it 1\n"
+
+
 def test_time_is_up_a_little_before_the_end() -> None:
     assert until(1.0, never)() and not until(60.0, never)() and until(60.0, lambda: True)()
 
