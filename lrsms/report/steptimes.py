@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from lrsms.base.files import read_json
+from lrsms.record.setting import Setting
 from lrsms.report.validity.values import is_number
 from lrsms.statistics import stats
 
 _REMEDY = "delete it to make it again"
 CEILING = {"speedup_by_macs": "multiply_adds", "speedup_by_bytes": "bytes"}
 """Column -> what is counted of both networks; their quotient bounds the speed-up of a device that does nothing else."""
+_MODES = {"graphs": "CUDA graphs"}
 _MOST = 1e18
 """The largest number that a step time file may count or measure."""
 
@@ -25,7 +27,8 @@ def read_steptime(path: Path) -> dict[str, Any]:
         _check_positive(path, {f"{key}.{index}": value for index, value in enumerate(content[key])})
     threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
     device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
-    device += ", CUDA graphs" if content.get("mode") == "graphs" else ""
+    mode = Setting.of(read_json(path, _REMEDY)).mode
+    device += "" if mode == "eager" else f", {_MODES.get(mode, mode)}"
     try:
         step = stats.median_iqr(content["run_ms"] or content["baseline_ms"]).median
         before = stats.median_iqr(content["baseline_ms"]).median

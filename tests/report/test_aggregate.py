@@ -126,6 +126,9 @@ def test_step_times_become_medians_and_a_paired_ratio(tmp_path, study):
     assert (row["speedup"], row["speedup_low"], row["speedup_high"]) == (2, 2, 2)
     assert row["steptime_device"] == "CPU, 2 threads, 640 frames, float32"
     assert runs.loc[runs["run"] == study[0][0].name, "speedup"].isna().all()
+    fabricate.steptime(tmp_path / "steptime", study[0][1], mode="graphs", **times)
+    row = make(tmp_path, study[0])[0].set_index("run").loc[study[0][1].name].iloc[0]
+    assert row["steptime_device"] == "CPU, 2 threads, 640 frames, float32, CUDA graphs"
 
 
 def test_other_axes_become_columns_and_find_their_own_dense_model(tmp_path):
