@@ -16,10 +16,10 @@ from benchmarks.figure import Figure, write
 from lrsms.base.kernels import choose_kernels
 
 NOT_ONE = (
-    *("__main__", "figure", "index"),
+    *("__main__", "elsewhere", "figure", "index"),
     *("compare_auto_avsr", "compare_auto_avsr_import", "compare_auto_avsr_search"),
 )
-"""Modules that are no benchmark, and benchmarks that need a folder as an argument."""
+"""Modules that are no benchmark, and benchmarks that need a folder or files as arguments."""
 
 
 def main(arguments: list[str] | None = None) -> None:
