@@ -127,7 +127,7 @@ _TIMELESS: dict[str, Any] = {
     **dict.fromkeys(("scale", "corpus", "seed", "init_from"), True),
     "tokenizer": {"sha256"},
     "model": {"initialiser"},
-    "lowrank": {"init"},
+    "lowrank": {"init", "cut_by"},
     "train": _TIMELESS_TRAIN,
 }
 

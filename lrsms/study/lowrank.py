@@ -55,6 +55,9 @@ class LowRank(Frozen):
     method: Annotated[AnyMethod | None, Field(discriminator="name"), BeforeValidator(named_method)] = None
     """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
     that it has; None: plain low rank."""
+    cut_by: Literal["outputs"] | None = None
+    """What of the matrices of ``init_from`` the factors keep: None: the nearest matrix, by the truncated SVD;
+    ``outputs``: the matrix whose outputs on training speech are nearest (``training.cut``)."""
 
     @property
     def acting_method(self) -> Method:
@@ -84,6 +87,27 @@ class LowRank(Frozen):
             raise ValueError(
                 f"'lowrank.method' is '{self.acting_method}', whose factors would have nothing of the matrices of"
                 " 'init_from'; use another method"
+            )
+
+    def refuse_cut(self, begins_trained: bool) -> None:
+        """Refuses to cut by outputs what is not trained, or what the factors do not take over as it is.
+
+        Args:
+            begins_trained: whether the run has ``init_from``.
+
+        Raises:
+            ValueError: one line.
+        """
+        if self.cut_by is None:
+            return
+        if not begins_trained:
+            raise ValueError(
+                f"'lowrank.cut_by' is '{self.cut_by}', which is for the trained matrices of 'init_from'; remove it"
+            )
+        if self.init != "spectral" or self.method is not None:
+            raise ValueError(
+                f"'lowrank.cut_by' is '{self.cut_by}', whose matrices plain low rank takes over with init 'spectral'; "
+                "use these, without a method"
             )
 
     @field_validator("ratio")

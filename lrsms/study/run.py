@@ -253,8 +253,10 @@ class Run(Frozen):
             )
         if self.train.steps == 0 and self.init_from is None:
             raise ValueError("'train.steps' is 0, which is for weights of 'init_from': there is nothing to decode")
-        if self.init_from is not None and self.lowrank is not None:
-            self.lowrank.refuse_start()
+        if self.lowrank is not None:
+            if self.init_from is not None:
+                self.lowrank.refuse_start()
+            self.lowrank.refuse_cut(self.init_from is not None)
         if self.train.steps is not None:
             self.changes_at(self.train.steps)
         if self.train.noise is not None and "audio" not in self.model.modalities:

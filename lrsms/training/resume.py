@@ -13,6 +13,7 @@ from lrsms.record.resumed import refuse_wrongly_resumed
 from lrsms.record.start import STARTS
 from lrsms.study.run import Run
 from lrsms.training.checkpoint import Checkpoint, load_checkpoint
+from lrsms.training.cut import cut_by_outputs
 from lrsms.training.distributed import Ranks
 from lrsms.training.start import starting_weights
 from lrsms.training.state import State, restore
@@ -71,6 +72,8 @@ def resume(
     start, weights = None, None
     if checkpoint is None and run.init_from is not None:
         start, weights = starting_weights(run, prepared, starts)
+        if run.lowrank is not None and run.lowrank.cut_by is not None:
+            weights = cut_by_outputs(run, weights, prepared)
     state = State.at(run, prepared.tokenizer.size, ranks.device, step, total, graphs, weights)
     if checkpoint is None:
         return state, Begun(start=None if start is None else start.note())

@@ -1,16 +1,12 @@
 """Facts about the names of step times: what shares one, and what it is timed beside."""
 
-import itertools
 from pathlib import Path
 
 import fabricate
 from pydantic import create_model
 
-from lrsms.base.strict import parse
-from lrsms.base.yamlfile import read_yaml
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
-from lrsms.study.project import Project
 from lrsms.study.run import Run, Train
 
 SHIPPED = Path(__file__).parents[2] / expand.CONFIG_FOLDER
@@ -62,16 +58,6 @@ def test_each_optimizer_is_timed_by_itself_beside_the_baseline_with_its_own(load
     assert {e.reference.train.optimizer_options for e in experiments} == {None}
     before = load([{}, {"lowrank.ratio": [0.5]}])
     assert [e.steptime for e in before] == [experiments[0].steptime, experiments[3].steptime]
-
-
-def test_the_kept_step_times_have_the_names_that_studies_give_them():
-    names = set()
-    for task, study in itertools.product(("asr", "vsr", "avsr"), ("lrsms", "attention", "feedforward", "pair")):
-        content = read_yaml(SHIPPED / "config.yaml") | {"study": study, "task": task, "scale": "tiny"}
-        names |= {e.steptime for e in expand.load(parse(Project, content, "x"), SHIPPED)}
-    kept = {path.stem for path in (SHIPPED.parents[1] / "results/steptime").glob("*.json")}
-    kept = {name for name in kept if not name.startswith("demo-")}  # of make study
-    assert kept and kept <= names
 
 
 def test_what_is_left_out_of_a_step_time_are_fields():
