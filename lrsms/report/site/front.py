@@ -31,6 +31,7 @@ _ANSWERS = {
     "undecided": "It is not decided yet.",
     "not run": "It is not tested yet.",
 }
+_SO_FAR = {"supported": "Yes, wherever it is decided so far.", "contradicted": "No, wherever it is decided so far."}
 _MIXED = "It depends on where it was tested."
 
 
@@ -138,7 +139,10 @@ def levels(claims: Sequence[Tested]) -> str:
 def verdict_in_words(claims: Sequence[Tested]) -> str:
     """The answer to the question in one line."""
     verdicts = {test[0].verdict for one in headline(claims)[:1] for test in one.tests}
-    return _ANSWERS[verdicts.pop()] if len(verdicts) == 1 else _ANSWERS["not run"] if not verdicts else _MIXED
+    if len(verdicts) <= 1:
+        return _ANSWERS[verdicts.pop() if verdicts else "not run"]
+    decided = verdicts - {"undecided"}
+    return _SO_FAR[decided.pop()] if len(decided) == 1 else _MIXED
 
 
 def answer(claims: Sequence[Tested]) -> list[str]:
@@ -153,7 +157,7 @@ def answer(claims: Sequence[Tested]) -> list[str]:
     alike = [one for one in claims if not studies or one.claim.study in studies]
     if fewer := _values(alike, "fewer_parameters"):
         sentences.append(f"Counted: {_span(fewer)} times fewer parameters.")
-    if speeds := _values(alike, "faster"):
+    if speeds := _values(claims, "faster"):  # other studies time the same network in other settings
         sentences.append(f"Measured: a training step is {_span(speeds)} times as fast.")
     return sentences
 
@@ -183,11 +187,20 @@ def answer_table(claims: Sequence[Tested], studies: Sequence[Study]) -> Table:
         found = {finding.rule: finding for finding in outcome.findings}
         fewer = found["fewer_parameters"].value
         times = f"{fewer:.2f} times fewer" if math.isfinite(fewer) else NOTHING
+        claim = link(address(outcome.id), outcome.id)
         where, changed = link(study.page, study.place), _change(found["parity"])
         rates, speeds = _rates(study, outcome), _speeds(study, outcome)
-        rows.append((where, badge(outcome.verdict), rates, changed, times, speeds))
+        rows.append((claim, where, badge(outcome.verdict), rates, changed, times, speeds))
     metrics = " or ".join(dict.fromkeys(outcome.metric.short for outcome in outcomes))
-    headers = ("tested on", "on a par", f"{metrics} %", f"{metrics} change, points", "parameters", "training step")
+    headers = (
+        "claim",
+        "tested on",
+        "on a par",
+        f"{metrics} %",
+        f"{metrics} change, points",
+        "parameters",
+        "training step",
+    )
     return Table(headers, rows)
 
 
