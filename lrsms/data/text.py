@@ -234,7 +234,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def units_of(tokenizer: Tokenizer) -> list[str]:
-    """What each unit spells alone, from token 1 on."""
+    """The spelling of each unit by itself, from token 1 on."""
     return [tokenizer.decode([token]) for token in range(1, tokenizer.size - 1)]
 
 

@@ -115,7 +115,7 @@ def decode(
 
 
 def _tested(corpus: str, tests: Prepared) -> ScoredOn:
-    """What hypotheses note of a test set."""
+    """The note on a test set that hypotheses keep."""
     identity = tests.identity
     hashes = {key: str(identity[key]) for key in ("source_hash", "data_hash", "streams_hash")}
     return ScoredOn(corpus, **hashes, utterances=len(tests.items("test")), left_out=tests.left_out)

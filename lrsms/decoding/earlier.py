@@ -27,7 +27,7 @@ _NOTE = "decoding.json"
 
 @dataclass
 class Earlier:
-    """What holds.
+    """What an earlier decoding of a run has found, as far as it still holds.
 
     Attributes:
         conditions: that need not be decoded.

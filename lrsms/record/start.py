@@ -34,22 +34,22 @@ class Tokens(Frozen):
     """The tokenizer beside the weights."""
 
     file: Annotated[str, Field(pattern=r"^tokenizer\.[a-z.]+$")]
-    """Its name."""
+    """The name of its file."""
     sha256: Sha256
-    """Of its bytes."""
+    """The hash of its bytes."""
 
 
 class Source(Frozen):
-    """What weights were imported from."""
+    """The origin of imported weights."""
 
     kind: str
     """A few words."""
     name: str
-    """Of the file or folder."""
+    """The name of the file or folder."""
     sha256: Sha256
-    """Of the file that held the weights."""
+    """The hash of the file that held the weights."""
     tensors: int | None = None
-    """In a file of others."""
+    """The number of tensors in a file of others."""
 
 
 class About(Frozen):
@@ -59,10 +59,10 @@ class About(Frozen):
     model: Model
     """The network of the weights."""
     vocabulary: Annotated[int, Field(ge=3)]
-    """V."""
+    """The vocabulary size V."""
     parameters: int
     weights_hash: Sha256
-    """Of the file of weights."""
+    """The hash of the file of weights."""
     tokenizer: Tokens | None = None
     """None: it is unknown."""
     source: Source

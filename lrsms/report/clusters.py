@@ -33,7 +33,7 @@ def codes_of(names: Sequence[str] | npt.NDArray[Any]) -> Codes | None:
 
 
 def noun(names: Sequence[str] | npt.NDArray[Any], unit: str) -> str:
-    """What is resampled, of units that are called ``unit``."""
+    """The name of what is resampled, where units are called ``unit``."""
     return unit if codes_of(names) is None else "voice variant"
 
 

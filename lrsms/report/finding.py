@@ -105,7 +105,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class LossChange:
-    """What became of a test loss: shown beside an error rate, on the same seeds, units and conditions.
+    """The change of a test loss: shown beside an error rate, on the same seeds, units and conditions.
 
     Attributes:
         metric: the loss.

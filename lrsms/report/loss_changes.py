@@ -27,7 +27,7 @@ NOTE = (
 
 
 def of(rule: Rule, compared: Compared, threshold: Threshold) -> tuple[LossChange, ...]:
-    """What became of each loss that all compared runs have, as the rule compares; of rules of other numbers nothing."""
+    """The change of each loss that all compared runs have, as the rule compares it; empty for a rule of other numbers."""
     found = []
     for one in compared.losses:
         effect = _effect(rule, one, threshold)
@@ -62,7 +62,7 @@ def metrics_of(outcomes: Iterable["Outcome"]) -> list[Metric]:
 
 
 def numbers(finding: Finding, metrics: Sequence[Metric]) -> dict[str, float]:
-    """Of each loss of the table, its change and interval; NaN where a record lacks it."""
+    """The change and interval of each loss of the table; NaN where a record lacks it."""
     row: dict[str, float] = {}
     known = {one.metric.key: one for one in finding.losses}
     for metric in metrics:

@@ -219,7 +219,7 @@ def describe_choices(folder: Path, metric: Metric = WORDS) -> list[str]:
 
 
 def _describe_tuning(table: pd.DataFrame, tried: pd.Series) -> list[str]:
-    """What is remarkable of the choices of a study that tunes."""
+    """Sentences on choices that a reader must know of, in a study that tunes."""
 
     def listed(rows: pd.Series) -> str:
         return ", ".join(f"{cell} at {value}" for cell, value in zip(table["cell"][rows], tried[rows], strict=True))

@@ -27,7 +27,7 @@ class Project(Frozen):
     conditions: dict[Task, Conditions]
     """Test conditions by task: the tasks differ in modalities."""
     corpora: dict[Name, Corpus] = Field(default_factory=dict)
-    """The corpora that conditions name, as their files describe them; ``expand.with_test_corpora`` reads them."""
+    """The corpora that conditions name, as their files describe them; ``testsets.with_test_corpora`` reads them."""
     seeds: Literal["adaptive"] | dict[str, Annotated[int, Field(ge=1, le=1000)]] | None = None
     """None: the seeds of the study. ``adaptive``: more seeds, look by look, where a claim is undecided. A mapping holds
     what has been added so far: the number of seeds of each cell that has more than the study says."""
@@ -79,7 +79,7 @@ class Project(Frozen):
 
         The corpora of its conditions must have been read.
         """
-        assert self.knows_its_test_corpora, "a project is completed by expand.with_test_corpora"
+        assert self.knows_its_test_corpora, "a project is completed by testsets.with_test_corpora"
         decoders, conditions = self.decoders_of.get(self.scale, self.decoders), self.conditions[self.task]
         named = {one.corpus for one in conditions.values() if one.corpus is not None}
         corpora = {name: corpus for name, corpus in self.corpora.items() if name in named}

@@ -76,7 +76,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """The name of its folder."""
         return self.folder.resolve().name
 
     @property
