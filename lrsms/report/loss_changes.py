@@ -27,7 +27,7 @@ NOTE = (
 
 
 def of(rule: Rule, compared: Compared, threshold: Threshold) -> tuple[LossChange, ...]:
-    """The change of each loss that all compared runs have, as the rule compares it; empty for a rule of other numbers."""
+    """The change of each loss that all compared runs have, as the rule compares it; empty for other rules."""
     found = []
     for one in compared.losses:
         effect = _effect(rule, one, threshold)

@@ -147,7 +147,7 @@ def _read(record: Path, project: Project) -> pd.DataFrame:
 
 
 def _hours(experiments: list[Experiment], diverged: tuple[str, ...], records: Path) -> float:
-    """Hours of all runs that are to be compared and not recorded: as the cell's other runs took, else as all others did."""
+    """Hours of all runs to be compared and not recorded: as the cell's other runs took, else as all others did."""
     total, usual = 0.0, hours_of([one for one in experiments if not one.open], records)
     for cell in dict.fromkeys(one.cell for one in experiments):
         own = [one for one in experiments if one.cell == cell]
