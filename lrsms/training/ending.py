@@ -37,6 +37,7 @@ class Session:
         start: steps that were done before it.
         ranks: the processes that take part.
         earlier: the ``content`` of earlier sessions.
+        graphs: whether steps run as CUDA graphs, where they can: dropout then draws other numbers.
         began: its start, by the monotonic clock.
         origin: the code at the start, because a checkout may change during a run.
     """
@@ -44,6 +45,7 @@ class Session:
     start: int
     ranks: Ranks
     earlier: Sequence[Mapping[str, Any]]
+    graphs: bool = False
     began: float = field(default_factory=time.monotonic)
     origin: Mapping[str, Any] = field(default_factory=provenance)
 
@@ -57,6 +59,7 @@ class Session:
             "num_devices": self.ranks.size,
             "threads": torch.get_num_threads(),
             "recomputed": recomputing,
+            "graphs": self.graphs,
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "provenance": self.origin,
         }

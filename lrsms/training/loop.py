@@ -104,7 +104,7 @@ def _train(
     averaged = snapshots[-run.train.average :]
 
     state, begun = resume(folder, run, prepared, total, ranks, graphs, starts)
-    session = Session(begun.step, ranks, begun.sessions)
+    session = Session(begun.step, ranks, begun.sessions, graphs and ranks.device.type == "cuda")
     memory = Memory(state.model, run)
     plan = plan_summary(build_structure(run, prepared.tokenizer.size)[0], state.plan)
     if ranks.first:

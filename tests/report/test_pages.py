@@ -64,7 +64,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Project, l
     folder = tmp_path_factory.mktemp("pages")
     project, experiments = fabricate_project.write_project(folder)
     origin = {"commit": HOSTILE, "dirty": True, "python": "3.11", "packages": {"torch": HOSTILE}, "verb": ["x"]}
-    said = {"provenance": origin, "seconds": 90.4, "device": HOSTILE, "threads": 2, "sessions": [{"start": 0}] * 2}
+    said = {"provenance": origin, "seconds": 90.4, "device": HOSTILE, "threads": 2}
+    said["sessions"] = [{"start": 0, "graphs": True}] * 2
     fabricate_project.record(folder, experiments[:-3], **said, waited=0.0345)
     took = {"audio_seconds": 50.0, "network_seconds": 1.0, "search_seconds": {"greedy": 0.25, "beam": 4.0}}
     times = {"device": HOSTILE, "threads": 2, "conditions": {"valid": took, "test": took}}
@@ -179,6 +180,7 @@ def test_a_run_says_how_it_ended_and_what_it_varies(recorded, pages) -> None:
     experiments = recorded[2]
     first, lowrank, diverged, missing = (run_page(pages, experiments[index]).text for index in (0, 3, 7, 8))
     assert "nothing: the dense baseline" in first and "0:01:30" in first and "2, from steps 0, 0" in first
+    assert "CUDA graphs" in first
     assert "lowrank.targets: encoder.attention; lowrank.ratio: 0.5" in lowrank
     assert "diverged at step 7" in diverged and "Worst" not in diverged
     assert "missing" in missing and "Configuration" in missing and "Provenance" not in missing

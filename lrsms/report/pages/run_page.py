@@ -215,6 +215,8 @@ def provenance(outcome: Mapping[str, Any]) -> Table:
     origin = outcome.get("provenance")
     rows += [(name, text) for name, text in described(origin).items()]
     sessions = outcome.get("sessions")
+    if isinstance(sessions, Sequence) and any(isinstance(one, Mapping) and one.get("graphs") for one in sessions):
+        rows.append(("executed as", "CUDA graphs"))
     if isinstance(sessions, Sequence) and len(sessions) > 1:
         starts = ", ".join(str(each.get("start")) for each in sessions if isinstance(each, Mapping))
         rows.append(("sessions", f"{len(sessions)}, from steps {starts}"))
