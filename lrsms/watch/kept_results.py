@@ -150,10 +150,10 @@ def work_through(goals: Callable[[], Sequence[Goal]], seconds: float, arguments:
 
 
 def _command(goal: Goal, arguments: Sequence[str]) -> list[str]:
-    """Snakemake for the missing files of a goal, told what tuning has come to, so that it makes these alone."""
+    """Snakemake for the missing files of a goal, told of its seeds and what tuning has chosen: it makes these alone."""
     project = goal.project
     chosen = {key: getattr(project, key) for key in ("study", "task", "scale", "corpus", "roots")}
-    chosen |= project.model_dump(mode="json", include={"tuned"}, exclude_none=True)
+    chosen |= project.model_dump(mode="json", include={"tuned", "seeds"}, exclude_none=True)
     settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
     return [sys.executable, "-m", "snakemake", *map(str, goal.missing), *arguments, "--config", *settings]
 

@@ -61,6 +61,8 @@ def test_an_entry_may_ask_for_more_seeds_and_what_is_kept_remembers_them(tmp_pat
     goals = load("own", shipped_project(config), config)
     seeds = [[e.run.seed for e in goal.experiments] for goal in goals]
     assert seeds == [[1, 1, 2, 2, 3, 3], [1, 1, 2, 2], [1, 1]]
+    assert any(argument.startswith('seeds={"dense": 3') for argument in reference_lists._command(goals[0], ()))
+    assert not any(argument.startswith("seeds=") for argument in reference_lists._command(goals[2], ()))
     done = [replace(goal, files=()) for goal in goals]
     for goal in done:  # whatever comes last, no seed is forgotten
         keep([goal], tmp_path)
