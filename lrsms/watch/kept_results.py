@@ -169,7 +169,7 @@ def keep(goals: Sequence[Goal], results: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / PROJECT).is_file():
                 seeds = most_seeds(load_project(folder).seeds, project.seeds)
-                project = project.model_copy(update={"seeds": seeds})
+                project = project.model_copy(update={"seeds": seeds or project.seeds})
             save_project(project, folder)
 
 

@@ -88,9 +88,15 @@ class Worker:
         path = self.results / "steptime" / f"{experiment.steptime}.json"
         if path.is_file() or self.seconds_a_step_time is None:
             return
-        began = time.monotonic()
-        content = step_time(experiment.run, experiment.reference, self.device, self.seconds_a_step_time, self.graphs)
-        free(self.device)
+        began, seconds = time.monotonic(), self.seconds_a_step_time
+        try:
+            content = step_time(experiment.run, experiment.reference, self.device, seconds, self.graphs)
+        except (ValueError, RuntimeError) as error:  # the device's memory may be too small for this one
+            self.failed[path.stem] = f"{path.stem}: {' '.join(str(error).split())}"
+            warnings.warn(self.failed[path.stem], stacklevel=2)
+            return
+        finally:
+            free(self.device)
         write_json(path, content)
         say(f"{path.stem}: {content['median_ms']:.0f} ms a step, measured in {time.monotonic() - began:.0f} s")
 

@@ -14,6 +14,7 @@ from scratch import scratch_project, shipped_project
 
 from lrsms.base.devices import forget_peak_memory, peak_memory_mb
 from lrsms.base.files import only_one
+from lrsms.study.run import Run
 from lrsms.training.interrupt import never
 from lrsms.verbs.options import babble_recording
 from lrsms.watch.kept_results import Goal, load
@@ -98,6 +99,26 @@ def test_a_worker_alone_measures_step_times_once(tmp_path: Path, monkeypatch: py
     before = [path.read_bytes() for path in paths]
     Worker(CPU, never, seconds_a_step_time=0.0).work_through(lambda: [timed])
     assert [path.read_bytes() for path in paths] == before
+
+
+def test_a_step_that_does_not_fit_does_not_keep_others_from_being_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = scratch_project(tmp_path, LISTS.replace(", timed: false", ""))
+    monkeypatch.chdir(tmp_path)
+    (goal,) = load("own", shipped_project(config), config)
+    first, second = (experiment.steptime for experiment in goal.timed)
+
+    def fails_once(run: Run, *_: object) -> dict[str, float]:
+        if run == goal.timed[0].run:
+            raise RuntimeError("CUDA out of memory\nmore")
+        return {"median_ms": 1.0}
+
+    monkeypatch.setattr("lrsms.watch.worker.step_time", fails_once)
+    worker = Worker(CPU, never, seconds_a_step_time=0.0)
+    with pytest.warns(UserWarning, match=f"{first}: CUDA out of memory more"):
+        worker.work_through(lambda: [replace(goal, experiments=())])
+    assert list(worker.failed) == [first] and [path.stem for path in Path("results/steptime").iterdir()] == [second]
 
 
 def test_step_times_are_refused_where_several_share_the_device() -> None:
