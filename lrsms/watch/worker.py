@@ -86,7 +86,7 @@ class Worker:
     def _time(self, experiment: Experiment) -> None:
         """Measures the step time of a run, if it was not measured before."""
         path = self.results / "steptime" / f"{experiment.steptime}.json"
-        if path.is_file() or self.seconds_a_step_time is None:
+        if path.is_file() or path.stem in self.failed or self.seconds_a_step_time is None:
             return
         began, seconds = time.monotonic(), self.seconds_a_step_time
         try:
