@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from benchmarks.__main__ import publish
 from benchmarks.figure import Figure, write
+from lrsms.base.devices import free
 from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.base.yamlfile import read_yaml
-from lrsms.cost.case import Row, free, variant
+from lrsms.cost.case import Row, variant
 from lrsms.cost.random_data import vocabulary
 from lrsms.cost.steptime import TrainingStep, in_turns
 from lrsms.data.batch import Batch, network_inputs

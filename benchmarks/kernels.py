@@ -12,9 +12,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.figure import Figure
-from lrsms.base.devices import timed
+from lrsms.base.devices import free, timed
 from lrsms.base.kernels import arithmetic
-from lrsms.cost.case import Row, free, variant
+from lrsms.cost.case import Row, variant
 from lrsms.cost.steptime import TrainingStep
 from lrsms.study.expand import preset_run
 

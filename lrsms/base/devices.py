@@ -1,5 +1,6 @@
 """The device that computes: its name, its largest memory use, and how long a call takes on it."""
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,13 @@ def forget_peak_memory(device: torch.device) -> None:
         return
     with suppress(OSError):  # not Linux: the largest of all runs so far
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def free(device: torch.device) -> None:
+    """Frees memory that is no longer used."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def device_name(device: torch.device) -> str:

@@ -1,12 +1,12 @@
 """One case of step times: it times a preset's dense and low-rank networks in turns, and estimates the same times."""
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 
+from lrsms.base.devices import free
 from lrsms.base.kernels import arithmetic
 from lrsms.cost.ceiling import ceiling
 from lrsms.cost.counts import FORWARD_AND_BACKWARD
@@ -233,10 +233,3 @@ def _peak_mb(step: TrainingStep, held: int, device: torch.device) -> float | Non
     torch.cuda.reset_peak_memory_stats(device)
     step()
     return (torch.cuda.max_memory_allocated(device) - others) / 2**20
-
-
-def free(device: torch.device) -> None:
-    """Frees memory that is no longer used."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from lrsms.base.devices import device_name
+from lrsms.base.devices import device_name, free
 from lrsms.base.kernels import arithmetic
 from lrsms.base.provenance import provenance
-from lrsms.cost.case import Row, free, measure_case, variant
+from lrsms.cost.case import Row, measure_case, variant
 from lrsms.cost.random_data import FRAMES
 from lrsms.cost.roofline import Device, measure_device
 from lrsms.cost.steptime import TrainingStep

@@ -127,7 +127,7 @@ this look or an earlier one, with the levels of [the looks](verdicts.md#looking-
 """
 
 _FOUND = f"""
-Behind each number, in brackets, is its range: three seeds say little of the variance between seeds, and the two ends
+Behind each number, in brackets, is its range: few seeds say little of the variance between seeds, and the two ends
 are where that is as large, or as small, as they allow (80% confidence). {STUDIES:,} studies of normal tables are
 simulated: a number has a standard error of {50 / STUDIES**0.5:.1f} points or less. No run collapses in them.
 

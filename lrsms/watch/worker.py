@@ -18,10 +18,9 @@ from pathlib import Path
 
 import torch
 
-from lrsms.base.devices import forget_peak_memory
+from lrsms.base.devices import forget_peak_memory, free
 from lrsms.base.files import Held, only_one, write_json
 from lrsms.base.terminal import say
-from lrsms.cost.case import free
 from lrsms.cost.steptime import step_time
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import SUMMARY, Prepared
