@@ -30,7 +30,6 @@ from lrsms.data.batch import Batch, network_inputs
 from lrsms.statistics.stats import median_ratio
 from lrsms.study.expand import preset_run
 from lrsms.study.run import Run
-from lrsms.training.graphs import use_graphs
 
 PACKAGE = "espnet.nets.pytorch_backend"
 MODULES = {"asr": "e2e_asr_conformer", "vsr": "e2e_asr_conformer", "avsr": "e2e_asr_conformer_av"}
@@ -128,7 +127,7 @@ def compare(path: Path, task: str, frames: int, device: torch.device, seconds: f
     theirs: TheirStep | None = None
     for setting in settings:
         run = variant(preset, Row(f"paper-{task}", frames, setting.ours, setting.mode, None))
-        ours = TrainingStep(run, device)
+        ours = TrainingStep(run, device, graphs=setting.mode == "graphs")
         if theirs is None:
             theirs = TheirStep(their_model(path, task, vocabulary(run)), run, ours.batches[0], device)
         theirs.precision = setting.theirs
@@ -146,8 +145,6 @@ def _in_turns(
     steps: list[Callable[[], object]] = [theirs, ours]
     try:
         with arithmetic(setting.ours):
-            if setting.mode == "graphs":
-                use_graphs(ours.model, device)
             their_ms, our_ms = in_turns(steps, device, seconds)
     except (RuntimeError, TypeError) as error:  # their code is not written for autocast
         return [Figure(name, None, "x", aim, {"why_not": str(error).strip().splitlines()[0]})]

@@ -20,7 +20,6 @@ from lrsms.statistics.stats import median_iqr, median_ratio
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Run
-from lrsms.training.graphs import use_graphs
 from lrsms.training.memory import BLOCKS, is_out_of_memory
 from lrsms.training.optimizer import update_cost
 
@@ -106,10 +105,10 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
             held = []
             for each in runs:
                 before = _allocated(device)
-                steps.append(TrainingStep(each, device))
+                steps.append(TrainingStep(each, device, graphs=cases[0].mode == "graphs"))
                 if cases[0].mode == "compiled":
                     compile_blocks(steps[-1].model)
-                if cases[0].mode == "graphs" and not use_graphs(steps[-1].model, device):
+                if cases[0].mode == "graphs" and steps[-1].mode != "graphs":
                     raise ValueError("CUDA graphs need a CUDA device")
                 steps[-1]()
                 held.append(_allocated(device) - before)
