@@ -9,7 +9,7 @@ al. 2025, "LiteASR", arXiv 2502.20583). They are found on a few utterances of th
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lrsms.data.batch import collate
 from lrsms.data.prepared import Item, Prepared
@@ -43,16 +43,14 @@ def cut_by_outputs(run: Run, weights: Mapping[str, Tensor], prepared: Prepared) 
     model.load_state_dict(dict(weights))
     chosen = {matrix.name: matrix.rank for matrix in make_plan(model, run.lowrank) if matrix.rank is not None}
     moments = input_moments(model.eval(), list(chosen), run, prepared, some_of(prepared.items("train")))
-    found = dict(weights)
     for name, rank in chosen.items():
         module = model.get_submodule(name)
+        parts = linears(module)
         nearest = nearest_by_outputs(dense_weight(module), moments[name], rank)
-        of_parts = {id(part): piece for part, piece in zip(linears(module), _split(nearest, module), strict=True)}
-        for inner, part in module.named_modules():
-            if id(part) in of_parts:
-                key = ".".join(filter(None, (name, inner, "weight")))
-                found[key] = of_parts[id(part)].to(weights[key].dtype)
-    return found
+        for part, rows in zip(parts, nearest.split([part.out_features for part in parts]), strict=True):
+            part.weight.copy_(rows)
+    cut = model.state_dict()
+    return {name: cut[name] for name in weights}
 
 
 def nearest_by_outputs(weight: Tensor, moment: Tensor, rank: int) -> Tensor:
@@ -97,8 +95,3 @@ def input_moments(
 def some_of(items: Sequence[Item]) -> Sequence[Item]:
     """At most ``MOST_UTTERANCES``, evenly spread."""
     return items[:: -(-len(items) // MOST_UTTERANCES)]
-
-
-def _split(weight: Tensor, module: nn.Module) -> list[Tensor]:
-    """The rows of a module's matrices, one after another."""
-    return list(weight.split([part.weight.shape[0] for part in linears(module)]))
