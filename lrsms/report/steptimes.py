@@ -22,12 +22,13 @@ def read_steptime(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     numbers = {"baseline_ms": list, "run_ms": list, "threads": int, "device": str, "frames": int, "precision": str}
-    content = _fields(path, numbers)
+    whole = read_json(path, _REMEDY)
+    content = _fields(path, whole, numbers)
     for key in ("baseline_ms", "run_ms"):
         _check_positive(path, {f"{key}.{index}": value for index, value in enumerate(content[key])})
     threads = f"{content['threads']} thread{'s' if content['threads'] != 1 else ''}"
     device = f"{content['device']}, {threads}, {content['frames']} frames, {content['precision']}"
-    mode = Setting.of(read_json(path, _REMEDY)).mode
+    mode = Setting.of(whole).mode
     device += "" if mode == "eager" else f", {_MODES.get(mode, mode)}"
     try:
         step = stats.median_iqr(content["run_ms"] or content["baseline_ms"]).median
@@ -36,15 +37,14 @@ def read_steptime(path: Path) -> dict[str, Any]:
         if content["run_ms"]:
             speedup, interval = stats.median_ratio(content["baseline_ms"], content["run_ms"])
             row |= {"speedup": speedup, "speedup_low": interval.low, "speedup_high": interval.high}
-            row |= _ceiling(path)
+            row |= _ceiling(path, whole.get("ceiling"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; delete it to measure again") from None
     return row
 
 
-def _ceiling(path: Path) -> dict[str, float]:
+def _ceiling(path: Path, counted: Any) -> dict[str, float]:
     """How many times faster the step could be at most, by what was counted; nothing in a file from before that."""
-    counted = read_json(path, _REMEDY).get("ceiling")
     if counted is None:
         return {}
     if not isinstance(counted, dict) or set(counted) != set(CEILING.values()):
@@ -60,7 +60,7 @@ def read_counts(path: Path) -> dict[str, Any]:
         return row
     content = read_json(path, _REMEDY)
     kinds: dict[str, Any] = {"parameters": int, "macs_per_second": (int, float), "peak_memory_mb": (int, float)}
-    counted = _fields(path, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
+    counted = _fields(path, content, {key: kind for key, kind in kinds.items() if content.get(key) is not None})
     _check_positive(path, counted)
     return row | counted | {"status": "timed"}
 
@@ -72,9 +72,8 @@ def _check_positive(path: Path, numbers: dict[str, Any]) -> None:
             raise ValueError(f"{path}: '{key}' is {shown}, must be a number above 0; delete it to measure again")
 
 
-def _fields(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
-    """The named entries of a JSON file, of the kinds that they must have."""
-    content = read_json(path, _REMEDY)
+def _fields(path: Path, content: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any]:
+    """The named entries of a JSON file's content, of the kinds that they must have."""
     for key, kind in kinds.items():
         if key not in content:
             raise ValueError(f"{path}: key '{key}' is missing; delete the file to make it again")
