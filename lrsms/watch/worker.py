@@ -53,7 +53,7 @@ class Worker:
         results: the folder that the workflow's ``results`` is.
         graphs: whether training steps are CUDA graphs.
         seconds_a_step_time: for each step time, about; None: none are measured, since others use the device too.
-        failed: by name of the run, in a line, why it could not be done.
+        failed: by name of the run or of the step time, in a line, why it could not be done.
     """
 
     device: torch.device
@@ -73,26 +73,26 @@ class Worker:
         while passed != 0:  # once more, as long as there was something: another worker may have left a run unfinished
             passed = 0
             for goal in goals():
-                for experiment in goal.timed if self.seconds_a_step_time is not None else ():
-                    if self.stop():
-                        return
-                    self._time(experiment)
+                if self.seconds_a_step_time is not None:
+                    for experiment in goal.timed:
+                        if self.stop():
+                            return
+                        self._time(experiment, self.seconds_a_step_time)
                 for experiment in goal.experiments:
                     if self.stop():
                         return
                     passed += self._attempt(goal.project, experiment)
 
-    def _time(self, experiment: Experiment) -> None:
+    def _time(self, experiment: Experiment, seconds: float) -> None:
         """Measures the step time of a run, if it was not measured before."""
         path = self.results / "steptime" / f"{experiment.steptime}.json"
-        if path.is_file() or path.stem in self.failed or self.seconds_a_step_time is None:
+        if path.is_file() or path.stem in self.failed:
             return
-        began, seconds = time.monotonic(), self.seconds_a_step_time
+        began = time.monotonic()
         try:
             content = step_time(experiment.run, experiment.reference, self.device, seconds, self.graphs)
         except (ValueError, RuntimeError) as error:  # the device's memory may be too small for this one
-            self.failed[path.stem] = f"{path.stem}: {' '.join(str(error).split())}"
-            warnings.warn(self.failed[path.stem], stacklevel=2)
+            self._fail(path.stem, error)
             return
         finally:
             free(self.device)
@@ -118,10 +118,14 @@ class Worker:
                 say(str(interrupted), sys.stderr)
                 return 0
             except (ValueError, OSError) as error:
-                self.failed[experiment.name] = f"{experiment.name}: {' '.join(str(error).split())}"
-                warnings.warn(self.failed[experiment.name], stacklevel=2)
+                self._fail(experiment.name, error)
                 return 0
         return 1
+
+    def _fail(self, name: str, error: Exception) -> None:
+        """Notes and says, in a line, why something could not be done; it is not tried again."""
+        self.failed[name] = f"{name}: {' '.join(str(error).split())}"
+        warnings.warn(self.failed[name], stacklevel=3)
 
     def complete(self, project: Project, run: Run, folder: Path, scores: Path) -> None:
         """Takes a run from wherever it is to its score table, in steps that leave whole files.
