@@ -222,14 +222,9 @@ def roots_json(wildcards):
     return json.dumps(PROJECT.roots, ensure_ascii=False)
 
 
-def train_options():
-    """Options of ``train`` for this machine or cluster, which are no part of a run."""
-    return " ".join(f"--{name}" for name in ("graphs", "deterministic") if getattr(EXECUTION, name))
-
-
-def steptime_options():
-    """Options of ``steptime``: what is timed is a step as it is executed here."""
-    return "--graphs" if EXECUTION.graphs else ""
+def execution_options(*names):
+    """Options of a verb for this machine or cluster, which are no part of a run: those that are asked for here."""
+    return " ".join(f"--{name}" for name in names if getattr(EXECUTION, name))
 
 
 def run_labels(wildcards):

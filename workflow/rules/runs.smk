@@ -35,7 +35,7 @@ rule train:
         device=device,
         threads=verb_threads("train"),
         roots=roots_json,
-        options=train_options(),
+        options=execution_options("graphs", "deterministic"),
     shell:
         "python -m lrsms train --threads {params.threads} --devices {params.devices} --device {params.device}"
         " --roots {params.roots:q} {params.options}"
@@ -96,7 +96,7 @@ rule steptime:
         project=project_file,
         device=device,
         threads=verb_threads("steptime"),
-        options=steptime_options(),
+        options=execution_options("graphs"),
     shell:
         "python -m lrsms steptime --project {params.project:q} --threads {params.threads} --device {params.device}"
         " {params.options} {output:q} 2>&1 | tee {log:q}"
