@@ -7,11 +7,11 @@ wrote there. All must be of one device. Cases for which no time was left are lef
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks import index, stepbench
+from benchmarks import figure, index, stepbench
 from benchmarks.figure import Figure
 from lrsms.base.files import read_json, write_json
 from lrsms.cost.case import Row
@@ -40,9 +40,7 @@ def figures_of(paths: Sequence[Path]) -> dict[str, Any]:
         origins.append({key: content[key] for key in ("device", "threads", "provenance")})
     if len({origin["device"] for origin in origins}) != 1:
         raise ValueError(f"{paths[0]}: is of another device than a file after it; figures of several do not compare")
-    question = (stepbench.__doc__ or "").splitlines()[0]
-    known = {"benchmark": "stepbench", "question": question, "small": False} | origins[0]
-    return known | {"figures": [asdict(figure) for figure in figures]}
+    return figure.content("stepbench", (stepbench.__doc__ or "").splitlines()[0], figures, origins[0])
 
 
 def _of_step_time(path: Path, content: dict[str, Any]) -> list[Figure]:

@@ -43,17 +43,14 @@ def write(folder: Path, name: str, question: str, figures: Sequence[Figure], dev
         small: whether its small form ran.
     """
     path = folder / f"{name}-{device.type}{'-small' if small else ''}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
-        path,
-        {
-            "benchmark": name,
-            "question": question,
-            "small": small,
-            "device": device_name(device),
-            "threads": torch.get_num_threads(),
-            "figures": [asdict(figure) for figure in figures],
-            "provenance": provenance(),
-        },
-    )
+    origin = {"device": device_name(device), "threads": torch.get_num_threads(), "provenance": provenance()}
+    write_json(path, content(name, question, figures, origin, small))
     return path
+
+
+def content(
+    name: str, question: str, figures: Sequence[Figure], origin: Mapping[str, Any], small: bool = False
+) -> dict[str, Any]:
+    """The content of a benchmark's file; ``origin`` has the device, its threads and the provenance."""
+    known = {"benchmark": name, "question": question, "small": small, **origin}
+    return known | {"figures": [asdict(figure) for figure in figures]}

@@ -1,4 +1,4 @@
-"""What does a device do during a training step? Milliseconds of its kernels by kind, and the share of time it is idle.
+"""What does a device do during a training step: which kernels take how long, and for how long is it idle?
 
 A step that leaves the device idle waits for the host. Where it is busy, the kinds say what a faster step must have less
 of. On a GPU the steps are those of the paper's scale; on a CPU a small network's operations show that it works.
@@ -12,6 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.figure import Figure
+from benchmarks.stepbench import name_of
 from lrsms.base.devices import free, timed
 from lrsms.base.kernels import arithmetic
 from lrsms.cost.case import Row, variant
@@ -48,8 +49,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
             several(step)  # graphs are recorded in the second
             elapsed = timed(partial(several, step), device) / STEPS
             spent, launches = of_kinds(step, device)
-        name = f"{row.preset}, {row.frames} frames, {row.precision}, {step.mode}, "
-        name += "dense" if row.ratio is None else f"{row.ratio:g} kept"
+        name = name_of(row)
         busy = sum(spent.values())
         idle = 100 * max(0.0, 1 - busy / elapsed) if device.type == "cuda" else None
         details = {"step_ms": elapsed, "busy_ms": busy}

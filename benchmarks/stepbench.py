@@ -34,14 +34,19 @@ def figures_of(rows: Sequence[Row], largest: Mapping[tuple[str, str], int | str]
     """The figures of rows; where ``largest`` names a row's frames for its preset and precision, the device is full."""
     figures = []
     for row in rows:
-        setting = f"{row.preset}, {row.frames} frames, {row.precision}, {row.mode}"
-        name = "dense" if row.ratio is None else f"{row.ratio:g} kept"
+        name = name_of(row)
         saturated = row.precision == "bfloat16" and largest.get((row.preset, row.precision)) == row.frames
-        figures.append(_share(row, f"{setting}, {name}: share of the measured matrix rate", saturated))
+        figures.append(_share(row, f"{name}: share of the measured matrix rate", saturated))
         if row.ratio is not None:
             aim = AIMS.get(row.preset, "")
-            figures.append(Figure(f"{setting}, {name}: speed over dense", row.speedup, "x", aim, _details(row)))
+            figures.append(Figure(f"{name}: speed over dense", row.speedup, "x", aim, _details(row)))
     return figures
+
+
+def name_of(row: Row) -> str:
+    """The case of a row in a figure's name: its setting, then its network."""
+    network = "dense" if row.ratio is None else f"{row.ratio:g} kept"
+    return f"{row.preset}, {row.frames} frames, {row.precision}, {row.mode}, {network}"
 
 
 def _share(row: Row, name: str, saturated: bool) -> Figure:
