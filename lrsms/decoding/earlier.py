@@ -27,7 +27,7 @@ _NOTE = "decoding.json"
 
 @dataclass
 class Earlier:
-    """What an earlier decoding of a run has found, as far as it still holds.
+    """The findings of an earlier decoding of a run, as far as they still hold.
 
     Attributes:
         conditions: that need not be decoded.

@@ -56,8 +56,8 @@ class LowRank(Frozen):
     """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
     that it has; None: plain low rank."""
     cut_by: Literal["outputs"] | None = None
-    """What of the matrices of ``init_from`` the factors keep: None: the nearest matrix, by the truncated SVD;
-    ``outputs``: the matrix whose outputs on training speech are nearest (``training.cut``)."""
+    """Factors begin with a matrix that is near the one of ``init_from``. None: it is the nearest, by the truncated SVD.
+    ``outputs``: its outputs on training speech are the nearest (``training.cut``)."""
 
     @property
     def acting_method(self) -> Method:

@@ -34,7 +34,7 @@ def with_more_seeds(experiments: Sequence["Experiment"], seeds: Mapping[str, int
 
 
 def most_seeds(*given: Mapping[str, int] | str | None) -> dict[str, int] | None:
-    """What several projects' ``seeds`` have in common: the largest number of each cell; None if no cell has more."""
+    """Merges several projects' ``seeds``: each cell has the largest of its numbers; None if no project names a cell."""
     found: dict[str, int] = {}
     for seeds in given:
         if isinstance(seeds, Mapping):

@@ -1,4 +1,4 @@
-"""Cuts trained matrices by their outputs: what is nearest in what a matrix says of speech, not in its numbers.
+"""Cuts trained matrices by their outputs: a cut matrix is near in what it says of speech, not in its numbers.
 
 The truncated SVD of W is the rank-r matrix nearest to W. A trained matrix hears few of the inputs that it could hear,
 so for its outputs ``y = W x`` another one is nearer. Of all matrices of rank r, ``U U^T W`` has the smallest mean of

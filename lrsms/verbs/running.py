@@ -266,7 +266,7 @@ def work(options: argparse.Namespace) -> None:
 
 
 def _goals(options: argparse.Namespace) -> "list[Goal]":
-    """What the list asks for now; a study that tunes asks for more once the runs that choose are recorded."""
+    """The goals of the list for now; a study that tunes has more of them once the runs that choose are recorded."""
     from lrsms.watch.kept_results import load
 
     return load(options.list, _project_of_lists(options), options.config_folder)

@@ -122,7 +122,7 @@ def test_a_step_of_a_model_of_audio_and_video_is_timed_too():
 
 @pytest.mark.parametrize(("num_groups", "computed"), [(2, 2), (12, 4)])
 def test_a_step_of_many_groups_is_timed_by_a_few_of_them(monkeypatch, num_groups, computed):
-    """By a clock that every group moves on by 3 ms, and every update by 5 ms."""
+    """Every group moves the clock on by 3 ms, and every update by 5 ms."""
     train = small_run().train.model_copy(update={"groups_per_step": num_groups})
     step, now = TrainingStep(small_run().model_copy(update={"train": train}), CPU), [0.0]
     monkeypatch.setattr(TrainingStep, "losses", lambda self: now.append(now[-1] + 3e-3 * len(self.batches)) or {})
