@@ -1,4 +1,4 @@
-"""The device that computes: its name, its largest memory use, and how long a call takes on it."""
+"""The device that computes: its name, its largest memory use, how long a call takes on it, and how it goes on."""
 
 import gc
 import time
@@ -55,3 +55,14 @@ def synchronise(device: torch.device) -> None:
     """Waits until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def end_recording(device: torch.device) -> None:
+    """After a CUDA graph that could not be recorded: the device's random numbers go on where they were.
+
+    PyTorch's generator may still be in the state of a recording, in which dropout fails.
+    """
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        generator.graphsafe_set_state(generator.clone_state())

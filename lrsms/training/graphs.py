@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lrsms.base.devices import end_recording
 from lrsms.models.conformer import ConformerEncoder
 from lrsms.models.decoder import Decoder
 from lrsms.models.norm import group_statistics
@@ -142,6 +143,7 @@ class Graphed:
         except RuntimeError as error:
             self._given_up = True
             self.made.clear()  # their memory may be the memory that is missing
+            end_recording(inputs[0].device)
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             warnings.warn(f"no CUDA graph can be made here ({reason}); going on without", stacklevel=3)
             return None

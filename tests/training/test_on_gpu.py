@@ -236,6 +236,24 @@ def test_graphs_draw_other_dropout_in_each_step_and_the_same_one_again():
     assert torch.equal(outputs[0], outputs[1])  # the first was no graph yet
 
 
+def test_a_step_that_cannot_be_recorded_goes_on_without_graphs():
+    """What waits for the device ends a recording in the middle, where the numbers of dropout were already changed."""
+    run = small_run(dropout=0.3)
+    model = build_model(run, 11)[0].to(GPU).train()
+    use_graphs(model, GPU)
+    model.encoder.blocks[-1].register_forward_pre_hook(
+        lambda _, inputs: inputs[0].sum().item() if torch.cuda.is_current_stream_capturing() else None
+    )
+    x, mask = torch.randn(8, 16, 16, device=GPU), torch.zeros(8, 16, dtype=torch.bool, device=GPU)
+    model.encoder(x, mask)
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="no CUDA graph can be made here"):
+        first = model.encoder(x, mask).detach()
+    second = model.encoder(x, mask).detach()
+    torch.manual_seed(0)
+    assert torch.equal(model.encoder(x, mask), first) and not torch.equal(first, second)
+
+
 @pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr", "mini-asr"])
 def test_a_step_takes_no_more_memory_than_is_stated(preset):
     run = preset_run(preset)
