@@ -32,7 +32,7 @@ def reference(folder: Path, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["cpu", "speech", "gpu", "f6", "lease", "arena"])
+@pytest.mark.parametrize("name", ["cpu", "speech", "gpu", "f6", "lease", "lease_speech", "arena"])
 def test_every_entry_of_the_lists_has_runs(name: str) -> None:
     goals = load(name, shipped_project(), CONFIG)
     assert goals
