@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import espeakng_loader
 import numpy as np
 
 from lrsms.data.synthetic.voice import ACCENTS, Voice
@@ -82,10 +81,13 @@ class Synthesizer:
     """
 
     def __enter__(self) -> "Synthesizer":
+        import espeakng_loader  # ten megabytes that recorded corpora do without
+
         self._library_path = str(espeakng_loader.get_library_path())
         self._refuse_loaded_library()
         self._data = tempfile.TemporaryDirectory(prefix="espeak-")
-        _link_english_data(Path(espeakng_loader.get_data_path()), Path(self._data.name))
+        self._installed = espeakng_loader.get_data_path()
+        _link_english_data(Path(self._installed), Path(self._data.name))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,7 +138,7 @@ class Synthesizer:
             options = _PHONEME_EVENTS | _DO_NOT_EXIT
             rate = library.espeak_Initialize(_SYNCHRONOUS_OUTPUT, 0, self._data.name.encode(), options)
             if rate <= 0:
-                raise RuntimeError(f"espeak-ng cannot read its data in {espeakng_loader.get_data_path()}")
+                raise RuntimeError(f"espeak-ng cannot read its data in {self._installed}")
             # Initialising seeds the breath noise with the time of day.
             library.espeak_ng_SetRandSeed(ctypes.c_long(_BREATH_SEED))
             yield library, rate
