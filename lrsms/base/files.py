@@ -26,9 +26,12 @@ _CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EN
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file under its name only when it is complete, also if the power fails; makes its folder."""
+    """Writes a file under its name only when it is complete, also if the power fails; makes its folder.
+
+    Several processes may write the same file: one after another, each replaces it whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with naming(path):
             temporary.write_bytes(content)

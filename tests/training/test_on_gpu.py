@@ -28,7 +28,7 @@ from lrsms.training.step import accumulate, clip_and_read
 GPU = torch.device("cuda")
 CPU = torch.device("cpu")
 NETWORKS = {"features": {}, "waves": {"frontend": "wave", "mels": None}, "video": VISUAL, "both": AUDIOVISUAL}
-NO_EFFECT = ("depthwise.bias", ".k.bias")
+NO_EFFECT = ("depthwise.bias", ".k.bias", "audio_encoder.norm.bias", "video_encoder.norm.bias", "fusion.hidden.bias")
 """A normalisation or a softmax takes these away: their gradients are rounding alone, which AdamW makes large."""
 LOW_RANK = {"targets": ["encoder.*"], "ratio": 0.5}
 
