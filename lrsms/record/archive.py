@@ -65,10 +65,10 @@ def _with_seeds(known: bytes, other: bytes) -> dict[str, Any] | None:
     """A project.json with the seeds of both; None if they differ in anything else."""
     try:
         here, there = json.loads(known), json.loads(other)
-        seeds = most_seeds(here.pop("seeds", None), there.pop("seeds", None))
+        seeds = most_seeds(here.get("seeds"), there.get("seeds"))
     except (ValueError, AttributeError):
         return None
-    if here != there:
+    if here | {"seeds": None} != there | {"seeds": None}:
         return None
     return here | ({"seeds": seeds} if seeds else {})
 

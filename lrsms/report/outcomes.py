@@ -170,6 +170,7 @@ class _Judge:
         seen = self.seeds if look is None else look.seeds
         needs = "" if verdict in ("supported", "contradicted") else self.needs(findings, look)
         more = look is not None and verdict == "undecided" and not look.final and self.seeds > look.seeds
+        between = self.findings(self.seeds, look) if more else ()
         return replace(
             none,
             verdict=verdict,
@@ -178,18 +179,24 @@ class _Judge:
             needs=needs,
             look=look,
             seeds=self.seeds,
-            between=self.findings(self.seeds, look) if more else (),
+            between=between if combine(between) != "not run" else (),
             sensitivity=self.sensitivity(seen, look),
         )
 
     def looked(self, due: Sequence[Look]) -> tuple[Look | None, tuple[Finding, ...]]:
-        """The first look that decides, or the last that was reached. Before the first, numbers without a verdict."""
+        """The first look that decides, or the last that was reached. Before the first, numbers without a verdict.
+
+        Members of a family may have different numbers of seeds; a look that all reached says more than a later one.
+        """
+        last = None
         for look in due:
             findings = self.findings(look.seeds, look)
             if combine(findings) in ("supported", "contradicted"):
                 return look, findings
-        if due:
-            return due[-1], findings
+            if last is None or combine(findings) != "not run":
+                last = look, findings
+        if last is not None:
+            return last
         findings = self.findings(self.seeds, self.looks[0])
         first = f"the first look is at {self.looks[0].seeds} seeds"
         return None, tuple(

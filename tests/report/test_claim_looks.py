@@ -10,10 +10,14 @@ from lrsms.report import aggregate
 
 def study(tmp_path: Path, seeds: int, rates=(0.10, 0.30), decoding=fabricate.DECODING) -> Path:
     """A dense and a low-rank cell of so many seeds, of these word error rates."""
+    return study_of(tmp_path, {None: (seeds, rates[0]), 0.5: (seeds, rates[1])}, decoding)
+
+
+def study_of(tmp_path: Path, cells, decoding=fabricate.DECODING) -> Path:
+    """For each ratio (None: dense), so many seeds of a word error rate."""
     experiments = []
-    for number, (rate, lowrank) in enumerate(
-        zip(rates, (None, {"targets": ("encoder.attention",), "ratio": 0.5}), strict=True)
-    ):
+    for number, (ratio, (seeds, rate)) in enumerate(cells.items()):
+        lowrank = ratio and {"targets": ("encoder.attention",), "ratio": ratio}
         for seed in range(1, seeds + 1):
             experiments.append(fabricate.experiment(fabricate.run(lowrank, seed)))
             fabricate.record(tmp_path / "records", experiments[-1], fabricate.scores(rate, 100 * number + seed))
@@ -43,6 +47,19 @@ def test_between_looks_the_numbers_are_of_all_seeds(tmp_path):
     outcome = judged(study(tmp_path, 5, rates=(0.1, 0.1)), claim(group=HALF))
     assert (outcome.verdict, outcome.look.seeds, outcome.findings[0].seeds) == ("undecided", 3, 3)
     assert [finding.seeds for finding in outcome.between] == [5] and "next look is at 6 seeds" in outcome.needs
+
+
+def test_a_family_is_judged_at_the_last_look_that_all_its_members_reached(tmp_path):
+    """Unless a member that has more seeds decides it."""
+    attention = {"lowrank.targets": ["encoder.attention"]}
+    one = claim(group=attention, rules=["degradation"], family="lowrank.ratio")
+    equal = study_of(tmp_path / "equal", {None: (6, 0.1), 0.5: (6, 0.1), 0.25: (3, 0.1)})
+    outcome = judged(equal, one)
+    assert (outcome.verdict, outcome.look.seeds, outcome.between) == ("undecided", 3, ())
+    assert "next look is at 6 seeds" in outcome.needs
+    worse = study_of(tmp_path / "worse", {None: (6, 0.1), 0.5: (6, 0.15), 0.25: (3, 0.1)})
+    outcome = judged(worse, one)
+    assert (outcome.verdict, outcome.look.seeds) == ("supported", 6)
 
 
 def test_after_the_last_look_undecided_is_final(tmp_path):
