@@ -186,13 +186,33 @@ def load_study(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, Study]:
 
 
 def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str, Any]]:
-    """The path and content of ``presets/<scale>-<task>.yaml``: model, training and tokenizer, complete."""
+    """The path and content of ``presets/<scale>-<task>.yaml``: model, training and tokenizer, complete.
+
+    A preset that is ``like`` another one names only the fields that differ.
+    """
     path = named(folder / "presets", name, "preset")
     preset = read_yaml(path)
-    unknown = set(preset) - {"tokenizer", "model", "train", "lowrank", "seed", "init_from"}
+    unknown = set(preset) - {"like", "tokenizer", "model", "train", "lowrank", "seed", "init_from"}
     if unknown:
-        raise ValueError(f"{path}: unknown key '{min(unknown)}'; a preset has tokenizer, model, train, seed, init_from")
-    return path, preset
+        known = "a preset has tokenizer, model, train, seed, init_from, or is like another one"
+        raise ValueError(f"{path}: unknown key '{min(unknown)}'; {known}")
+    like = preset.pop("like", None)
+    if like is None:
+        return path, preset
+    task = name.rpartition("-")[2]
+    if not isinstance(like, str) or like.rpartition("-")[2] != task:
+        raise ValueError(f"{path}: 'like' is {like!r}; give a preset of task '{task}'")
+    try:
+        other = named(folder / "presets", like, "preset")
+    except ValueError as error:
+        raise ValueError(f"{path}: 'like': {error}") from None
+    if "like" in read_yaml(other):
+        raise ValueError(f"{path}: 'like' is '{like}', which is like another one itself; name that one")
+    complete = dict(load_preset(like, folder)[1])
+    for key, value in preset.items():
+        both = isinstance(value, dict) and isinstance(complete.get(key), dict)
+        complete[key] = complete[key] | value if both else value
+    return path, complete
 
 
 def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Run:

@@ -67,11 +67,21 @@ def _corpus() -> dict[str, Any]:
 
 
 def _preset() -> dict[str, Any]:
-    """Of a file in ``presets``, whose name is scale and task."""
+    """Of a file in ``presets``, whose name is scale and task; one that is ``like`` another need not have all fields."""
     content = _described(run.Run.model_json_schema())
-    content["properties"] = {name: content["properties"][name] for name in _OF_A_PRESET}
-    content["required"] = [name for name in content["required"] if name in _OF_A_PRESET]
-    return _without_unused(content | {"title": "Preset", "description": "The dense baseline of a scale and a task."})
+    properties = {name: content["properties"][name] for name in _OF_A_PRESET}
+    whole = {"properties": properties, "required": [name for name in content["required"] if name in _OF_A_PRESET]}
+    like = {
+        "type": "string",
+        "description": "A preset of the same task, from which this one differs in the fields here.",
+    }
+    part = {"properties": {"like": like, **dict.fromkeys(_OF_A_PRESET, True)}}
+    closed: dict[str, Any] = {"additionalProperties": False}
+    chosen = {"if": {"required": ["like"]}, "then": part | closed, "else": whole | closed}
+    for key in ("properties", "required", "additionalProperties"):
+        content.pop(key, None)
+    described = {"title": "Preset", "description": "The dense baseline of a scale and a task."}
+    return _without_unused(content | chosen | described)
 
 
 def _study() -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_the_first_screen_has_two_commands_a_figure_a_table_and_where_to_go() ->
     first = README[: README.index("\n## ")]
     commands = re.findall(r"```sh\n(.*?)```", first, re.DOTALL)
     assert [command.split("#")[0].strip() for command in commands[0].splitlines()] == ["make study", "make test"]
-    places = ["```sh", "](figures/demo/wer_by_ratio.png)", "| targets", "| you want to | go to |"]
+    places = ["```sh", "](figures/ratios-asr-tiny-commands/wer_by_ratio.png)", "| targets", "| you want to | go to |"]
     assert sorted(places, key=first.index) == places and len(commands) == 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nano
 import pytest
+import yaml
 
 from lrsms.base.strict import canonical_json, parse
 from lrsms.base.yamlfile import read_yaml
@@ -206,6 +207,33 @@ def test_a_preset_with_low_rank_or_unknown_parts_is_refused(load, monkeypatch):
     monkeypatch.setitem(nano.PRESET, "corpus", {})
     with pytest.raises(ValueError, match=r"nano-asr.yaml: unknown key 'corpus'"):
         load([{}])
+
+
+def test_a_preset_may_be_like_another_one_but_for_some_fields():
+    (short, long) = (expand.preset_run(f"{scale}-asr", folder=SHIPPED) for scale in ("tiny", "tiny_long"))
+    train = short.train.model_copy(update={"steps": 3000, "snapshots": 30})
+    assert long == short.model_copy(update={"scale": "tiny_long", "train": train}) and long != short
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        ("nano-asr", None),
+        ("tiny-avsr", "'like' is 'tiny-avsr'; give a preset of task 'asr'"),
+        (["nano-asr"], r"'like' is \['nano-asr'\]; give a preset of task 'asr'"),
+        ("nanu-asr", "'like': no preset 'nanu-asr' in .*; did you mean 'nano-asr'?"),
+        ("mine-asr", "'like' is 'mine-asr', which is like another one itself; name that one"),
+    ],
+)
+def test_what_a_preset_cannot_be_like_is_refused_in_one_line(tmp_path, like, message):
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets/nano-asr.yaml").write_text(yaml.safe_dump(nano.PRESET))
+    (tmp_path / "presets/mine-asr.yaml").write_text(yaml.safe_dump({"like": like, "train": {"lr": 1.5}}))
+    if message is None:
+        assert expand.preset_run("mine-asr", folder=tmp_path).train.lr == 1.5
+    else:
+        with pytest.raises(ValueError, match=f"mine-asr.yaml: {message}"):
+            expand.preset_run("mine-asr", folder=tmp_path)
 
 
 @pytest.mark.parametrize(
