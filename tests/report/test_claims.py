@@ -49,7 +49,7 @@ def test_every_shipped_claim_finds_its_cells_and_is_not_run_without_records(tmp_
         ours = claims_of(SHIPPED, name, task)
         assert ours or task == "vsr"
         for outcome in outcomes.verdicts(ours, tmp_path / name, Place.of(project)):
-            num_pairs = {"F2a": 3, "F3b": 11, "F4": 15, "F2t": 5, "F1s": 5}.get(outcome.id)
+            num_pairs = {"F2a": 3, "F3b": 11, "F4": 5, "F4a": 15, "F2t": 5, "F1s": 5}.get(outcome.id)
             assert num_pairs is None or f"{num_pairs} pairs of cells alike in all else" in outcome.compared
             assert outcome.verdict == "not run" and outcome.needs.startswith("Missing: ")
 

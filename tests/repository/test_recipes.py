@@ -276,10 +276,11 @@ def test_the_study_and_the_conditions_of_the_docs_are_valid(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("title", list(RECIPES))
 def test_the_commands_of_a_recipe_work(copy: Path, title: str) -> None:
-    """Of the workflow, only a plan is made."""
+    """Of the workflow, only a plan is made; the tests have a test of their own, above."""
     for command in commands(title):
+        if "pytest" in command:
+            continue
         said = run(copy, command.replace("snakemake", "snakemake --dry-run"))
-        assert "pytest" not in command or "failed" not in said
         assert "snakemake" not in command or re.search(r"^train +\d+$", said, re.MULTILINE)
 
 
