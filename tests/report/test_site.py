@@ -137,15 +137,16 @@ def test_every_claim_and_every_verdict_is_there(made) -> None:
     assert [name for name in claims if name not in page.ids or claims[name].finding not in page.text] == []
     front = made["index.html"]
     assert {f"findings.html#{name}" for name in claims} <= set(front.links)
-    rows = [
+    header, *rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in (ROOT / "results/FINDINGS.md").read_text().splitlines()
-        if re.match(r"\| [FA]\d", line)
+        if re.match(r"\| ([FA]\d|claim)", line)
     ]
-    for _, _, place, verdict, _, _, effect, excess, converged, p, _ in rows:
-        if verdict != "not run":
-            said = f"{verdict} {effect} {excess} {converged} {p}"
-            assert f"{place} {said}" in " ".join(page.text.split()), said
+    shown = ("tested on", "verdict", "effect", "beyond margin", "test loss (nats per token)", "converged", "p (Holm)")
+    for row in (dict(zip(header, row, strict=True)) for row in rows):
+        if row["verdict"] != "not run":
+            said = " ".join(row[column] for column in shown if column in row)
+            assert said in " ".join(page.text.split()), said
     counts = {word: sum(row[3] == word for row in rows) for word in ORDER}
     text = " ".join(front.text.split())
     assert f"supported {counts['supported']} contradicted {counts['contradicted']}" in text

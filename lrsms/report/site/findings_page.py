@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lrsms.report import loss_changes
 from lrsms.report.findings import FILE, MARK, endpoint, how, place
 from lrsms.report.outcomes import Outcome
 from lrsms.report.readable import known_p
@@ -43,6 +44,7 @@ def test_parts(*alike: Outcome, pages: Mapping[str, str]) -> dict[str, Any]:
     numbers = {
         "effect": effects(outcome),
         "beyond margin": excess(outcome),
+        loss_changes.HEADER: loss_changes.text(outcome.findings),
         "endpoint": endpoint(outcome),
         "look": look(outcome),
         "converged": converged(outcome),

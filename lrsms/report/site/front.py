@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lrsms.report import loss_changes
 from lrsms.report.cells import Cell
 from lrsms.report.claims import OF_RATES, Claim
 from lrsms.report.estimate_text import as_text
@@ -99,15 +100,18 @@ def claims_table(claims: Sequence[Tested]) -> Table:
 def tests_table(claims: Sequence[Tested]) -> Table:
     """A row for each test, in the order of claims; those that were not run are left out."""
     rows = []
+    with_losses = any(loss_changes.text(test[0].findings) for one in claims for test in one.tests)
     for one in claims:
         for test in one.tests:
             outcome = test[0]
             p = known_p(outcome.p_holm)
-            found = (effects(outcome), excess(outcome), converged(outcome), p, sample(outcome))
+            losses = [loss_changes.text(outcome.findings)] if with_losses else []
+            found = (effects(outcome), excess(outcome), *losses, converged(outcome), p, sample(outcome))
             where = (link(f"#{one.name}", one.name), place(*test), badge(outcome.verdict))
             rows.append((*where, *(text or NOTHING for text in found)))
-    headers = ("claim", "tested on", "verdict", "effect", "beyond margin", "converged", "p (Holm)", "n")
-    return Table(headers, rows, frozenset({6}))
+    heads = [loss_changes.HEADER] if with_losses else []
+    headers = ("claim", "tested on", "verdict", "effect", "beyond margin", *heads, "converged", "p (Holm)", "n")
+    return Table(headers, rows, frozenset({headers.index("p (Holm)")}))
 
 
 def effects_picture(claims: Sequence[Tested]) -> tuple[list[Row], Markup]:
