@@ -91,6 +91,7 @@ def add(verb: Verb) -> None:
     help = "measure step times too, each for about so long, before runs are trained; for one worker only"
     added.add_argument("--timed", type=float, metavar="SECONDS", help=help)
     added.add_argument("--prepare-threads", type=int, default=4, help="recordings read, or faces drawn, at a time")
+    added.add_argument("--whole", action="store_true", help="begin no run that would not end within --seconds")
     added.add_argument("--graphs", action="store_true", help="run steps as CUDA graphs: fewer launches, the same runs")
 
     added = verb(unpack)
@@ -254,10 +255,13 @@ def work(options: argparse.Namespace) -> None:
         arguments = ["--config-folder", str(options.config_folder), "work", options.list, "--seconds", f"{left:.0f}"]
         arguments += ["--device", options.device, "--threads", str(options.threads)]
         arguments += ["--roots", options.roots] if options.roots is not None else []
-        whole = worker.several(options.workers, [*arguments, *(["--graphs"] if options.graphs else [])], left)
+        arguments += [f"--{name}" for name in ("graphs", "whole") if getattr(options, name)]
+        whole = worker.several(options.workers, arguments, left)
     else:
         with interrupt.stop_on_signals() as stop:
             one = worker.Worker(device, worker.until(left, stop), RESULTS, options.graphs, options.timed)
+            if options.whole:
+                one.whole_before = time.monotonic() + left
             one.work_through(asked)
             whole = not one.failed
     _keep(options)

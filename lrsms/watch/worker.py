@@ -7,6 +7,7 @@ a device: each takes the first run that is neither done nor held by another. A w
 measures step times.
 """
 
+import math
 import subprocess
 import sys
 import time
@@ -53,6 +54,9 @@ class Worker:
         results: the folder that the workflow's ``results`` is.
         graphs: whether training steps are CUDA graphs.
         seconds_a_step_time: for each step time, about; None: none are measured, since others use the device too.
+        whole_before: the time (``time.monotonic``) by which a run must have ended to be worth beginning, where checkpoints
+            are lost. The longest run so far says how long one takes.
+        longest: seconds that the longest run took, so far.
         failed: by name of the run or of the step time, in a line, why it could not be done.
     """
 
@@ -61,6 +65,8 @@ class Worker:
     results: Path = Path("results")
     graphs: bool = False
     seconds_a_step_time: float | None = None
+    whole_before: float = math.inf
+    longest: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
 
     def work_through(self, goals: Callable[[], Sequence[Goal]]) -> None:
@@ -103,7 +109,7 @@ class Worker:
         """1 if the run was done now; 0 if it was done before, is held by another, or has failed."""
         scores = self.results / "records" / experiment.name / project.decoding.scores
         folder = self.results / "runs" / experiment.name
-        if scores.is_file() or experiment.name in self.failed:
+        if scores.is_file() or experiment.name in self.failed or time.monotonic() + self.longest > self.whole_before:
             return 0
         with ExitStack() as stack:
             try:
@@ -112,8 +118,10 @@ class Worker:
                 return 0
             if scores.is_file():  # the other has just ended
                 return 0
+            began = time.monotonic()
             try:
                 self.complete(project, experiment.run, folder, scores)
+                self.longest = max(self.longest, time.monotonic() - began)
             except Interrupted as interrupted:
                 say(str(interrupted), sys.stderr)
                 return 0

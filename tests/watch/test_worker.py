@@ -86,6 +86,18 @@ def test_a_worker_whose_time_is_up_leaves_a_checkpoint_and_the_next_goes_on(goal
     assert len(outcome["sessions"]) == 2
 
 
+def test_a_run_that_would_not_end_in_time_is_not_begun(goals: list[Goal]) -> None:
+    """How long a run takes is known from those that the worker made before; the first is begun whatever it takes."""
+    (goal,) = goals
+    hurried = Worker(CPU, never, whole_before=time.monotonic() + 1e-3)
+    hurried.work_through(lambda: goals)
+    assert [path.parent.name for path in goal.missing] == [one.name for one in goal.experiments[1:]] and goal.missing
+    assert hurried.longest > 1e-3
+    unhurried = Worker(CPU, never, whole_before=time.monotonic() + 3600.0, longest=hurried.longest)
+    unhurried.work_through(lambda: goals)
+    assert not goal.missing
+
+
 def test_a_worker_alone_measures_step_times_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = scratch_project(tmp_path, LISTS.replace(", timed: false", ""))
     monkeypatch.chdir(tmp_path)
