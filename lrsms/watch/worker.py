@@ -54,8 +54,8 @@ class Worker:
         results: the folder that the workflow's ``results`` is.
         graphs: whether training steps are CUDA graphs.
         seconds_a_step_time: for each step time, about; None: none are measured, since others use the device too.
-        whole_before: the time (``time.monotonic``) by which a run must have ended to be worth beginning, where checkpoints
-            are lost. The longest run so far says how long one takes.
+        whole_before: the time (``time.monotonic``) by which a run must have ended to be worth beginning, where
+            checkpoints are lost. The longest run so far says how long one takes.
         longest: seconds that the longest run took, so far.
         failed: by name of the run or of the step time, in a line, why it could not be done.
     """
