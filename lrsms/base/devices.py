@@ -1,4 +1,4 @@
-"""The device that computes: its name, its largest memory use, how long a call takes on it, and how it goes on."""
+"""The device that computes: its name, its largest memory use, how long a call takes, and what a failed graph leaves."""
 
 import gc
 import time
