@@ -398,6 +398,17 @@ def test_effects_are_in_their_places_on_one_scale() -> None:
     assert Scale.of([]).low < Scale.of([]).high
 
 
+def test_one_effect_that_reaches_much_further_does_not_hide_the_others() -> None:
+    usual = [(-1.0, Interval(-3.0, 1.0)), (0.5, Interval(-2.0, 3.0)), (1.0, UNKNOWN)]
+    far = (-34.0, Interval(-112.0, 2.0))
+    scale = Scale.of([*usual, far])
+    assert (scale.low, scale.high) == (-10.0, 4.0) and far[0] not in scale and far[1].high in scale
+    drawn = str(picture(scale, *far, "undecided", "x"))
+    assert "circle" not in drawn and drawn.count("\u25c2") == 1 and drawn.count('class="end"') == 1
+    assert 'class="interval" x1="0.00%"' in drawn
+    assert "beyond" not in str(picture(scale, *usual[0], "undecided", "x"))
+
+
 def test_markdown_keeps_links_to_the_web_and_to_files_beside_it() -> None:
     text = "[a](x.json) [b](y.json) [c](https://example.org) [d](javascript:alert(1)) ![e](p.png) <b>f</b>"
     made = str(as_html(f"{text}\n\n| g |\n| ---: |\n| 1 |", {"x.json"}))
