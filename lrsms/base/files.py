@@ -28,10 +28,10 @@ _CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EN
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file under its name only when it is complete, also if the power fails; makes its folder.
 
-    Several processes may write the same file: one after another, each replaces it whole.
+    One process at a time may write a file. What it leaves when it is killed is overwritten by the next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path):
             temporary.write_bytes(content)

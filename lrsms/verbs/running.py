@@ -91,6 +91,7 @@ def add(verb: Verb) -> None:
     help = "measure step times too, each for about so long, before runs are trained; for one worker only"
     added.add_argument("--timed", type=float, metavar="SECONDS", help=help)
     added.add_argument("--prepare-threads", type=int, default=4, help="recordings read, or faces drawn, at a time")
+    added.add_argument("--one-of-several", action="store_true", help=argparse.SUPPRESS)
     added.add_argument("--whole", action="store_true", help="begin no run that would not end within --seconds")
     added.add_argument("--graphs", action="store_true", help="run steps as CUDA graphs: fewer launches, the same runs")
 
@@ -252,7 +253,8 @@ def work(options: argparse.Namespace) -> None:
     left = options.seconds - (time.monotonic() - began)
     whole = True
     if options.workers > 1:
-        arguments = ["--config-folder", str(options.config_folder), "work", options.list, "--seconds", f"{left:.0f}"]
+        arguments = ["--config-folder", str(options.config_folder), "work", options.list, "--one-of-several"]
+        arguments += ["--seconds", f"{left:.0f}"]
         arguments += ["--device", options.device, "--threads", str(options.threads)]
         arguments += ["--roots", options.roots] if options.roots is not None else []
         arguments += [f"--{name}" for name in ("graphs", "whole") if getattr(options, name)]
@@ -264,7 +266,8 @@ def work(options: argparse.Namespace) -> None:
                 one.whole_before = time.monotonic() + left
             one.work_through(asked)
             whole = not one.failed
-    _keep(options)
+    if not options.one_of_several:  # else the process that began them keeps what all have made
+        _keep(options)
     if not whole:
         raise ValueError(f"{options.list}: some runs could not be made; the lines above say why")
 

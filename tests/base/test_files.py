@@ -40,20 +40,10 @@ def test_a_full_disk_leaves_the_old_content_and_nothing_beside_it(tmp_path, monk
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_two_processes_may_write_a_file_at_once(tmp_path, monkeypatch):
-    """The other begins and ends while the first is between its content and its name."""
-    path, settle = tmp_path / "project.json", files.settle
-
-    def while_another_writes(temporary, target):
-        monkeypatch.setattr(files, "settle", settle)
-        monkeypatch.setattr(files.os, "getpid", lambda: 1)
-        write_atomically(path, b"the other's")
-        settle(temporary, target)
-
-    monkeypatch.setattr(files, "settle", while_another_writes)
-    write_atomically(path, b"ours")
-    assert path.read_bytes() == b"ours"
-    assert list(tmp_path.iterdir()) == [path]
+def test_what_a_killed_process_left_is_gone_after_the_next_writes(tmp_path):
+    (tmp_path / "run.json.tmp").write_bytes(b"ha")
+    write_atomically(tmp_path / "run.json", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
