@@ -191,9 +191,10 @@ class _Judge:
         last = None
         for look in due:
             findings = self.findings(look.seeds, look)
-            if combine(findings) in ("supported", "contradicted"):
+            verdict = combine(findings)
+            if verdict in ("supported", "contradicted"):
                 return look, findings
-            if last is None or combine(findings) != "not run":
+            if last is None or verdict != "not run":
                 last = look, findings
         if last is not None:
             return last

@@ -191,11 +191,7 @@ def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str
     A preset that is ``like`` another one names only the fields that differ.
     """
     path = named(folder / "presets", name, "preset")
-    preset = read_yaml(path)
-    unknown = set(preset) - {"like", "tokenizer", "model", "train", "lowrank", "seed", "init_from"}
-    if unknown:
-        known = "a preset has tokenizer, model, train, seed, init_from, or is like another one"
-        raise ValueError(f"{path}: unknown key '{min(unknown)}'; {known}")
+    preset = _read_preset(path)
     like = preset.pop("like", None)
     if like is None:
         return path, preset
@@ -206,13 +202,23 @@ def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str
         other = named(folder / "presets", like, "preset")
     except ValueError as error:
         raise ValueError(f"{path}: 'like': {error}") from None
-    if "like" in read_yaml(other):
+    complete = _read_preset(other)
+    if "like" in complete:
         raise ValueError(f"{path}: 'like' is '{like}', which is like another one itself; name that one")
-    complete = dict(load_preset(like, folder)[1])
     for key, value in preset.items():
         both = isinstance(value, dict) and isinstance(complete.get(key), dict)
         complete[key] = complete[key] | value if both else value
     return path, complete
+
+
+def _read_preset(path: Path) -> dict[str, Any]:
+    """The content of a preset's file as it is written."""
+    preset = read_yaml(path)
+    unknown = set(preset) - {"like", "tokenizer", "model", "train", "lowrank", "seed", "init_from"}
+    if unknown:
+        known = "a preset has tokenizer, model, train, seed, init_from, or is like another one"
+        raise ValueError(f"{path}: unknown key '{min(unknown)}'; {known}")
+    return preset
 
 
 def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Run:

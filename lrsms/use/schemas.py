@@ -47,7 +47,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def _config() -> dict[str, Any]:
-    """Of ``config.yaml``, which may also say how jobs are executed."""
+    """The schema of ``config.yaml``, which may also say how jobs are executed."""
     content = _described(project.Project.model_json_schema())
     content["properties"] |= _described(local.Execution.model_json_schema())["properties"]
     del content["properties"]["corpora"]  # read from the files that conditions name
@@ -55,7 +55,7 @@ def _config() -> dict[str, Any]:
 
 
 def _corpus() -> dict[str, Any]:
-    """Of a file in ``corpora``, whose name is the corpus's."""
+    """The schema of a file in ``corpora``, whose name is the corpus's."""
     content = _described(TypeAdapter(corpus.Corpus).json_schema())
     for kind in content["$defs"].values():
         if "kind" in kind.get("properties", {}):
@@ -67,7 +67,10 @@ def _corpus() -> dict[str, Any]:
 
 
 def _preset() -> dict[str, Any]:
-    """Of a file in ``presets``, whose name is scale and task; one that is ``like`` another need not have all fields."""
+    """The schema of a file in ``presets``, whose name is scale and task.
+
+    A preset that is ``like`` another one need not have all fields.
+    """
     content = _described(run.Run.model_json_schema())
     properties = {name: content["properties"][name] for name in _OF_A_PRESET}
     whole = {"properties": properties, "required": [name for name in content["required"] if name in _OF_A_PRESET]}
@@ -85,7 +88,7 @@ def _preset() -> dict[str, Any]:
 
 
 def _study() -> dict[str, Any]:
-    """Of a file in ``studies``; the keys of its grids are the fields of a run, or several joined by commas."""
+    """The schema of a file in ``studies``; keys of its grids are the fields of a run, or several joined by commas."""
     content = _described(expand.Study.model_json_schema())
     fields = dict(_fields(run.Run))
     axes = {

@@ -169,7 +169,7 @@ def test_the_tests_of_the_recipes_pass(copy: Path) -> None:
     tested = [command for title in RECIPES for command in commands(title) if "pytest" in command]
     files = [word for command in tested for word in command.split() if word.endswith(".py")]
     assert len(tested) == 6
-    # Of the tests of every method those of the new one: the others are tested where nothing is added.
+    # It leaves out the tests of the other methods, which run where nothing is added.
     run(copy, f".venv/bin/python -m pytest -k 'soft_orthogonal or not test_every_method' {' '.join(files)}")
 
 
@@ -277,7 +277,7 @@ def test_the_study_and_the_conditions_of_the_docs_are_valid(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("title", list(RECIPES))
 def test_the_commands_of_a_recipe_work(copy: Path, title: str) -> None:
-    """Of the workflow, only a plan is made; the tests have a test of their own, above."""
+    """The workflow only makes a plan here. A test of its own, above, runs the tests."""
     for command in commands(title):
         if "pytest" in command:
             continue

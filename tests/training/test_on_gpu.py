@@ -237,7 +237,7 @@ def test_graphs_draw_other_dropout_in_each_step_and_the_same_one_again():
 
 
 def test_a_step_that_cannot_be_recorded_goes_on_without_graphs():
-    """What waits for the device ends a recording in the middle, where the numbers of dropout were already changed."""
+    """A wait for the device ends a recording in the middle, when the random numbers of dropout have already changed."""
     run = small_run(dropout=0.3)
     model = build_model(run, 11)[0].to(GPU).train()
     use_graphs(model, GPU)

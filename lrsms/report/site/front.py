@@ -20,7 +20,7 @@ from lrsms.report.samples import number
 from lrsms.report.site.content import Study
 from lrsms.report.site.intervals import Scale, axis, picture
 from lrsms.report.site.render import badge, kind, link
-from lrsms.report.verdict_table import converged, effects, excess, sample, with_interval
+from lrsms.report.verdict_table import converged, effects, excess, loss_column, sample, with_interval
 from lrsms.statistics.looks import as_percent
 
 ORDER: tuple[Verdict, ...] = ("supported", "contradicted", "undecided", "not run")
@@ -100,7 +100,7 @@ def claims_table(claims: Sequence[Tested]) -> Table:
 def tests_table(claims: Sequence[Tested]) -> Table:
     """A row for each test, in the order of claims; those that were not run are left out."""
     rows = []
-    with_losses = any(loss_changes.text(test[0].findings) for one in claims for test in one.tests)
+    with_losses = bool(loss_column([test[0] for one in claims for test in one.tests]))
     for one in claims:
         for test in one.tests:
             outcome = test[0]

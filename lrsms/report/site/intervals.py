@@ -11,7 +11,7 @@ from lrsms.report.pages.chart import nice_ticks
 from lrsms.statistics.stats import Interval
 
 _TIMES_FURTHER = 3.0
-"""What reaches further than so many times the median would leave the others too small to be seen."""
+"""An effect that reaches further than so many times the median would leave the others too small to be seen."""
 
 
 @dataclass(frozen=True)
