@@ -34,7 +34,7 @@ def _describe(experiment: Experiment, path: Path) -> str:
     shares = experiment.run.method.phase_shares
     mean = sum(share * step for share, step in zip(shares, phases, strict=True))
     each = ", then ".join(
-        f"{step:.4g} ms for {share:.0%} of the steps" for share, step in zip(shares, phases, strict=True)
+        f"{step:.4g} ms for {share:.0%} of the steps" for share, step in zip(shares, phases, strict=True) if share
     )
     return f"{said} A step takes {each}: over a whole training {baseline / mean:.2f} times as fast as the baseline's."
 

@@ -56,8 +56,8 @@ class LowRank(Frozen):
     """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
     that it has; None: plain low rank."""
     cut_by: Literal["outputs"] | None = None
-    """Factors begin with a matrix that is near the one of ``init_from``. None: it is the nearest, by the truncated SVD.
-    ``outputs``: its outputs on training speech are the nearest (``training.cut``)."""
+    """What the factors of a trained matrix, that of ``init_from`` or of method ``truncated``, are near to. None: the
+    matrix, by the truncated SVD. ``outputs``: its outputs on training speech (``training.cut``)."""
 
     @property
     def acting_method(self) -> Method:
@@ -98,11 +98,12 @@ class LowRank(Frozen):
         Raises:
             ValueError: one line.
         """
-        if self.cut_by is None:
+        if self.cut_by is None or self.acting_method.cuts_trained:
             return
         if not begins_trained:
             raise ValueError(
-                f"'lowrank.cut_by' is '{self.cut_by}', which is for the trained matrices of 'init_from'; remove it"
+                f"'lowrank.cut_by' is '{self.cut_by}', which is for trained matrices, those of 'init_from' or of method"
+                " 'truncated'; remove it"
             )
         if self.init != "spectral" or self.method is not None:
             raise ValueError(

@@ -60,6 +60,8 @@ class Method(Frozen):
     """How the matrices start, where ``lowrank.init`` has no say: ends "but method 'cola' ..."."""
     discards_matrix: ClassVar[bool] = False
     """Whether what the method starts with has nothing of the dense matrix. Then it cannot start from trained ones."""
+    cuts_trained: ClassVar[bool] = False
+    """Whether trained matrices are cut when training is over. Then ``lowrank.cut_by`` says how."""
     decays_factors: ClassVar[bool] = False
     """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
     no decay, and hold under ``LEFT`` the one that they would have had."""
@@ -107,7 +109,10 @@ class Method(Frozen):
     # When the structure changes.
 
     def changes(self) -> tuple[float, ...]:
-        """Shares of the training's steps, rising, after which the structure changes; none by default."""
+        """Shares of the training's steps, rising, after which the structure changes; none by default.
+
+        A share of 1 is of the final weights: no step follows, and the mean over snapshots is what changes.
+        """
         return ()
 
     @property
@@ -116,7 +121,7 @@ class Method(Frozen):
         return [after - before for before, after in pairwise((0.0, *self.changes(), 1.0))]
 
     def changes_at(self, total: int, first_averaged: int) -> list[int]:
-        """The steps after which the structure changes.
+        """The steps after which the structure changes and training goes on.
 
         Args:
             total: steps of the training.
@@ -125,9 +130,9 @@ class Method(Frozen):
         Raises:
             ValueError: one line: a phase would have no step, or snapshots of different structures would be averaged.
         """
-        if not self.changes():
+        steps = [round(share * total) for share in self.changes() if share < 1]
+        if not steps:
             return []
-        steps = [round(share * total) for share in self.changes()]
         what = f"'lowrank.method' is '{self}', whose network changes after step {', '.join(map(str, steps))} of {total}"
         if any(before >= after for before, after in pairwise((0, *steps, total))):
             raise ValueError(f"{what}: each of its phases needs a step; train longer, or change the share")

@@ -39,6 +39,7 @@ from lrsms.record.run_files import METRICS, PLAN, SPECTRA, TIMINGS, WEIGHTS, run
 from lrsms.record.start import STARTS
 from lrsms.study.run import Run, Train
 from lrsms.training.checkpoint import save_checkpoint, write_tensors
+from lrsms.training.cut import cut
 from lrsms.training.distributed import Ranks
 from lrsms.training.ending import Session, end, has_ended
 from lrsms.training.interrupt import Interrupted, Stop, never
@@ -162,7 +163,7 @@ def _train(
             ) from None
     if ranks.first:
         if diverged_at is None:
-            write_weights(folder, state, plan, len(averaged))
+            write_weights(folder, state, prepared, plan, len(averaged))
         else:
             for name in (WEIGHTS, SPECTRA):
                 (folder / name).unlink(missing_ok=True)  # files of an earlier training
@@ -186,13 +187,15 @@ def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: S
     return row
 
 
-def write_weights(folder: Path, state: State, plan: Mapping[str, Any], num_averaged: int) -> None:
-    """Writes the mean over the averaged snapshots, and its spectra.
+def write_weights(folder: Path, state: State, prepared: Prepared, plan: Mapping[str, Any], num_averaged: int) -> None:
+    """Writes the mean over the averaged snapshots, cut to its ranks if that is to be done at the end, and its spectra.
 
     Raises:
         ValueError: one line: the weights are not those of ``plan``, the content of ``plan.json``.
     """
     weights = {name: tensor / num_averaged for name, tensor in state.total_weights.items()}
+    if state.run.method.cuts_trained:
+        weights = cut(state.run, weights, prepared)
     buffers = {name for name, _ in state.model.named_buffers()}
     check_plan(plan, state.plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
     write_tensors(folder / WEIGHTS, weights)

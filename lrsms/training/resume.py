@@ -72,7 +72,7 @@ def resume(
     start, weights = None, None
     if checkpoint is None and run.init_from is not None:
         start, weights = starting_weights(run, prepared, starts)
-        if run.lowrank is not None and run.lowrank.cut_by is not None:
+        if run.lowrank is not None and run.lowrank.cut_by is not None and not run.method.cuts_trained:
             weights = cut_by_outputs(run, weights, prepared)
     state = State.at(run, prepared.tokenizer.size, ranks.device, step, total, graphs, weights)
     if checkpoint is None:

@@ -98,7 +98,10 @@ def test_a_run_begins_as_the_factors_of_what_was_cut(make_lowrank, make_folder, 
 @pytest.mark.parametrize(
     ("lowrank", "message"),
     [
-        ({"lowrank__cut_by": "outputs"}, "'lowrank.cut_by' is 'outputs', which is for the trained matrices"),
+        (
+            {"lowrank__cut_by": "outputs"},
+            "is for trained matrices, those of 'init_from' or of method 'truncated'; remove it",
+        ),
         ({"lowrank__cut_by": "inputs"}, "cut_by"),
         (
             {"lowrank__cut_by": "outputs", "init_from": "0" * 16, "lowrank__method": {"name": "warmup", "share": 0.5}},
