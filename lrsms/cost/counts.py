@@ -20,10 +20,18 @@ def multiply_adds_per_step(run: Run) -> float:
 
     Where the network changes during training, this is the mean over its steps.
     """
-    per_second = mean_multiply_adds_per_second(run, min(FRAMES, run.train.group_frames))
-    updates = [update_cost(run.train, structure).multiply_adds for structure in _structures(run)]
+    return mean_over_phases(run, multiply_adds_of_phases(run))
+
+
+def multiply_adds_of_phases(run: Run) -> list[float]:
+    """The same of a step in each phase of the training."""
+    frames, tokens = min(FRAMES, run.train.group_frames), num_tokens(run)
     seconds = run.train.group_frames * run.train.groups_per_step / FRAMES_PER_SECOND
-    return FORWARD_AND_BACKWARD * per_second * seconds + mean_over_phases(run, updates)
+    return [
+        FORWARD_AND_BACKWARD * multiply_adds_per_second(run, structure, frames, tokens) * seconds
+        + update_cost(run.train, structure).multiply_adds
+        for structure in _structures(run)
+    ]
 
 
 def mean_multiply_adds_per_second(run: Run, frames: int) -> float:
