@@ -1,6 +1,8 @@
 """The page ``results/bench/README.md``: every figure that was measured, from the files beside it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lrsms.base.files import read_json, write_atomically
 
@@ -30,10 +32,15 @@ def render(folder: Path) -> str:
             threads = f", {content['threads']} threads" if path.stem.endswith("-cpu") else ""
             place = f"{content['device']}{threads}; {origin['date']}, torch {origin['packages']['torch']}"
             rows = ["| figure | value | aim |", "| --- | ---: | --- |"]
-            rows += [f"| {f['name']} | {_value(f['value'], f['unit'])} | {f['aim']} |" for f in content["figures"]]
+            rows += [f"| {f['name']} | {_value(f)} | {f['aim']} |" for f in content["figures"]]
             sections.append("\n".join([f"## {content['question']}", f"[{path.name}]({path.name}): {place}\n", *rows]))
     return "\n\n".join([_HEAD.rstrip("\n"), *sections]) + "\n"
 
 
-def _value(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:.3g} {unit}"
+def _value(figure: Mapping[str, Any]) -> str:
+    """The value with its unit, and its 95% interval where it has one."""
+    if figure["value"] is None:
+        return "-"
+    interval = figure["details"].get("interval")
+    between = "" if interval is None else f" [{interval['low']:.3g}, {interval['high']:.3g}]"
+    return f"{figure['value']:.3g}{between} {figure['unit']}"

@@ -45,7 +45,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
         counts = multiply_adds_of_phases(run)
         for phase, counted in enumerate(counts):
             step = TrainingStep(run, device, phase, graphs)
-            times, theirs = in_turns([step, plain], device, seconds=0.0 if small else 10.0)
+            times, theirs = in_turns([step, plain], device, seconds=0.0 if small else 20.0)
             ratio, interval = median_ratio(times, theirs)
             bound = counted / counted_plain
             details = {"interval": interval, "counted": bound, "times_ms": times, "plain_ms": theirs}

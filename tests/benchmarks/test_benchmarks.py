@@ -45,12 +45,15 @@ def test_the_page_of_committed_figures_is_what_their_files_say() -> None:
 
 
 def test_the_page_shows_every_figure_and_no_small_form(tmp_path: Path) -> None:
+    interval = {"interval": {"low": 2.25, "high": 3.0}}
     figures = [Figure("a ratio", 2.5, "x", ">= 2"), Figure("of a GPU", None, "TFLOP/s")]
+    figures.append(Figure("sure of it", 2.5, "x", "", interval))
     write(tmp_path, "one", "Is it fast?", figures, torch.device("cpu"), small=False)
     write(tmp_path, "two", "Is it small?", figures, torch.device("cpu"), small=True)
     page = index.render(tmp_path)
     assert "| a ratio | 2.5 x | >= 2 |" in page
     assert "| of a GPU | - |  |" in page
+    assert "| sure of it | 2.5 [2.25, 3] x |  |" in page
     assert "Is it small?" not in page
 
 
