@@ -9,6 +9,8 @@ from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.cost.counts import multiply_adds_per_step
 from lrsms.cost.memory import device_memory_mb
+from lrsms.data.prepare import prepare
+from lrsms.data.prepared import Prepared
 from lrsms.decoding.decode import decode
 from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.closed_form import plan_of
@@ -127,6 +129,17 @@ def test_interrupted_before_it_goes_on_to_the_same_bits(whole, make_truncated, m
         train(make_truncated(), prepared, folder, CPU, checkpoint_seconds=0)
     train(make_truncated(), prepared, folder, CPU)
     assert same_result(folder, whole[None])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["vsr", "avsr"])
+def test_what_a_network_that_sees_says_of_speech_is_cut_too(make_truncated, make_folder, tmp_path, task):
+    run = make_truncated(task, lowrank__cut_by="outputs")
+    prepare(run.corpus, run.tokenizer, run.model.modalities, None, tmp_path / run.prepared)
+    prepared, folder = Prepared(tmp_path / run.prepared), make_folder(run)
+    train(run, prepared, folder, CPU)
+    model, chosen = ended(run, folder, prepared.tokenizer.size)
+    assert chosen and all(model.get_submodule(matrix.name).u.shape[1] == matrix.rank for matrix in chosen)
 
 
 @pytest.mark.parametrize("model", [{}, VISUAL, AUDIOVISUAL], ids=["asr", "vsr", "avsr"])
