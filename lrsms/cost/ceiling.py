@@ -59,7 +59,7 @@ def count(run: Run) -> Counted:
 @lru_cache(16)
 def _count(text: str) -> Counted:
     run = parse(Run, json.loads(text), "run")
-    network, _ = build_structure(run, vocabulary(run))
+    network, _ = build_structure(run, vocabulary(run), run.num_phases - 1)
     frames = min(FRAMES, run.train.group_frames)
     group = _group(run, network.train(), run.train.group_frames // frames, frames)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())

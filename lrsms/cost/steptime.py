@@ -80,6 +80,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float, gra
         shares = zip(run.method.phase_shares, medians, strict=True)
         phases = {"phases": [{"share": share, "median_ms": median} for share, median in shares]}
     times = times[: len(steps)]
+    decoded, _ = build_structure(run, first.size)
     return {
         "baseline": same,
         "baseline_ms": times[0],
@@ -88,8 +89,8 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float, gra
         **phases,
         "baseline_parts": parts[0],
         "run_parts": None if same else parts[1],
-        "parameters": sum(parameter.numel() for parameter in first.model.parameters()),
-        "macs_per_second": multiply_adds_per_second(run, build_structure(run, first.size)[0], FRAMES, first.num_tokens),
+        "parameters": sum(parameter.numel() for parameter in decoded.parameters()),
+        "macs_per_second": multiply_adds_per_second(run, decoded, FRAMES, first.num_tokens),
         "peak_memory_mb": memory,
         "shape": step_shape(run),
         "frames": run.train.group_frames * run.train.groups_per_step,
@@ -160,7 +161,7 @@ def network(run: Run, device: torch.device, phase: int | None = None) -> tuple[R
 
     Only shapes matter for the time of a step. Decompositions would take half a minute at paper scale.
     """
-    model, plan = build_structure(run, vocabulary(run), phase)
+    model, plan = build_structure(run, vocabulary(run), run.num_phases - 1 if phase is None else phase)
     model.to_empty(device=device)
     for parameter in model.parameters():
         parameter.uniform_(-0.05, 0.05)

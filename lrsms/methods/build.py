@@ -15,9 +15,9 @@ from lrsms.study.run import Run
 
 
 def build_model(
-    run: Run, size: int, phase: int = 0, weights: Mapping[str, Tensor] | None = None
+    run: Run, size: int, phase: int | None = 0, weights: Mapping[str, Tensor] | None = None
 ) -> tuple[Recognizer, list[Matrix]]:
-    """The network of a run in one of its phases, in float32 on the CPU, and the plan of its last phase.
+    """The network of a run in one of its phases, in float32 on the CPU, and the plan of the one that is decoded.
 
     In phase 0 it has its initial weights. In a later phase it has the weights that these become without any training.
     The dense network is built first. So for one seed, the weights that low rank leaves dense are bit-identical in every
@@ -26,7 +26,7 @@ def build_model(
     Args:
         run: the run.
         size: vocabulary size V of its tokenizer.
-        phase: from 0 to ``run.num_phases - 1``.
+        phase: from 0 to ``run.num_phases - 1``; None: after training, when it is decoded.
         weights: of the dense network, by the names of its state dict; None: the initialiser's.
 
     Raises:
@@ -44,14 +44,14 @@ def build_structure(run: Run, size: int, phase: int | None = None) -> tuple[Reco
     Args:
         run: the run.
         size: vocabulary size V of its tokenizer.
-        phase: None: the last one, which is decoded.
+        phase: from 0 to ``run.num_phases - 1``; None: after training, when it is decoded.
 
     Raises:
         ValueError: as ``build_model``.
     """
     with torch.device("meta"):
         model = Recognizer(run.model, size)
-    return _in_phase(model, run, run.num_phases - 1 if phase is None else phase)
+    return _in_phase(model, run, phase)
 
 
 def change_structure(model: nn.Module, plan: Sequence[Matrix], run: Run, phase: int) -> None:
@@ -66,11 +66,14 @@ def change_structure(model: nn.Module, plan: Sequence[Matrix], run: Run, phase: 
         parameter.data = parameter.data.contiguous()
 
 
-def _in_phase(model: Recognizer, run: Run, phase: int) -> tuple[Recognizer, list[Matrix]]:
-    assert 0 <= phase < run.num_phases
+def _in_phase(model: Recognizer, run: Run, phase: int | None) -> tuple[Recognizer, list[Matrix]]:
+    last = run.num_phases - 1
+    assert phase is None or 0 <= phase <= last
     plan = make_plan(model, run.lowrank)
     if run.lowrank is not None:
         run.method.start(model, plan, run)
-        for number in range(1, phase + 1):
+        for number in range(1, (last if phase is None else phase) + 1):
             change_structure(model, plan, run, number)
+        if phase is None:
+            run.method.finish(model, plan, run)
     return model, plan

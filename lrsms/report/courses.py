@@ -26,15 +26,17 @@ def describe_courses(experiments: Sequence[Experiment], steptimes: Path) -> list
 
 
 def _describe(experiment: Experiment, path: Path) -> str:
-    said = f"'{experiment.cell}' is {experiment.run.method.describe()}; its parameters, multiply-adds and step time are"
-    said += " those of the network at the end of training."
+    said = f"'{experiment.cell}' is {experiment.run.method.describe()}; its "
+    if experiment.run.num_phases == 1:
+        return f"{said}step time is that of the network that is trained, all else is of the one that is decoded."
+    said += "parameters, multiply-adds and step time are those of the network at the end of training."
     if not path.is_file():
         return said
     baseline, phases = _milliseconds(path, experiment.run.num_phases)
     shares = experiment.run.method.phase_shares
     mean = sum(share * step for share, step in zip(shares, phases, strict=True))
     each = ", then ".join(
-        f"{step:.4g} ms for {share:.0%} of the steps" for share, step in zip(shares, phases, strict=True) if share
+        f"{step:.4g} ms for {share:.0%} of the steps" for share, step in zip(shares, phases, strict=True)
     )
     return f"{said} A step takes {each}: over a whole training {baseline / mean:.2f} times as fast as the baseline's."
 

@@ -61,7 +61,7 @@ class Method(Frozen):
     discards_matrix: ClassVar[bool] = False
     """Whether what the method starts with has nothing of the dense matrix. Then it cannot start from trained ones."""
     cuts_trained: ClassVar[bool] = False
-    """Whether trained matrices are cut when training is over. Then ``lowrank.cut_by`` says how."""
+    """Whether ``finish`` cuts trained matrices. Then ``lowrank.cut_by`` says how."""
     decays_factors: ClassVar[bool] = False
     """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
     no decay, and hold under ``LEFT`` the one that they would have had."""
@@ -109,10 +109,7 @@ class Method(Frozen):
     # When the structure changes.
 
     def changes(self) -> tuple[float, ...]:
-        """Shares of the training's steps, rising, after which the structure changes; none by default.
-
-        A share of 1 is of the final weights: no step follows, and the mean over snapshots is what changes.
-        """
+        """Shares of the training's steps, rising, after which the structure changes; none by default."""
         return ()
 
     @property
@@ -121,7 +118,7 @@ class Method(Frozen):
         return [after - before for before, after in pairwise((0.0, *self.changes(), 1.0))]
 
     def changes_at(self, total: int, first_averaged: int) -> list[int]:
-        """The steps after which the structure changes and training goes on.
+        """The steps after which the structure changes.
 
         Args:
             total: steps of the training.
@@ -130,9 +127,9 @@ class Method(Frozen):
         Raises:
             ValueError: one line: a phase would have no step, or snapshots of different structures would be averaged.
         """
-        steps = [round(share * total) for share in self.changes() if share < 1]
-        if not steps:
+        if not self.changes():
             return []
+        steps = [round(share * total) for share in self.changes()]
         what = f"'lowrank.method' is '{self}', whose network changes after step {', '.join(map(str, steps))} of {total}"
         if any(before >= after for before, after in pairwise((0, *steps, total))):
             raise ValueError(f"{what}: each of its phases needs a step; train longer, or change the share")
@@ -162,6 +159,12 @@ class Method(Frozen):
         ``changes``.
         """
         raise TypeError(f"method '{self}' has 'changes', and so needs 'change'")
+
+    def finish(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
+        """Makes the network that is decoded out of that of the last phase, in place; by default it is the same.
+
+        Its weights are the final ones, the mean over snapshots. On the meta device, only shapes matter.
+        """
 
     def before_step(self, model: "nn.Module", plan: Sequence[Planned], step: int, total: int) -> None:
         """Called when the gradients of a step are complete and clipped, before the optimizer uses them.

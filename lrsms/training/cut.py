@@ -37,7 +37,7 @@ def cut(run: Run, weights: Mapping[str, Tensor], prepared: Prepared) -> dict[str
     dense = {name: tensor.cpu() for name, tensor in weights.items()}
     if run.lowrank.cut_by is not None:
         dense = cut_by_outputs(run, dense, prepared)
-    model, _ = build_model(run, prepared.tokenizer.size, run.num_phases - 1, dense)
+    model, _ = build_model(run, prepared.tokenizer.size, None, dense)
     return model.state_dict()
 
 

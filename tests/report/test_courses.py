@@ -52,6 +52,15 @@ def test_the_table_names_the_method_and_a_note_says_what_its_numbers_are_of(stud
     assert "100 ms for 30% of the steps, then 50 ms for 70% of the steps: over a whole training" in note
 
 
+def test_of_a_network_that_is_cut_a_note_says_whose_step_time_it_is(study):
+    experiments, _, steptimes = study
+    cut = fabricate.run(PLAIN | {"method": {"name": "truncated"}})
+    note = describe_courses([fabricate.experiment(cut, {"lowrank.method.name": "truncated"})], steptimes)
+    assert len(note) == 1
+    assert "cut to low rank after the last; its step time is that of the network that is trained, all else" in note[0]
+    assert not describe_courses(experiments[:2], steptimes)
+
+
 def test_a_legend_tells_it_from_plain_low_rank(summary):
     labels = [one.label for one in series.all_panels(summary)[0].series]
     assert len(labels) == len(set(labels)) == 2

@@ -7,21 +7,32 @@ What is cut is the mean over the last snapshots: the weights with which the dens
 ends.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lrsms.methods.dense_start import DenseStart
+from lrsms.methods.product import Product
+from lrsms.study.method import Planned
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lrsms.study.run import Run
 
 
-class Truncated(DenseStart):
-    """Dense ``W`` in all steps; after the last, and the mean over snapshots, the nearest ``U V^T`` of rank r."""
+class Truncated(Product):
+    """Dense ``W`` in all steps; of the final weights, the nearest ``U V^T`` of rank r."""
 
     name: Literal["truncated"]
+    own_start: ClassVar[str] = "takes its factors from the trained matrices, by their truncated SVD"
     cuts_trained: ClassVar[bool] = True
 
     def describe(self) -> str:
         """In a few words."""
         return "dense in all of its steps, and cut to low rank after the last"
 
-    def changes(self) -> tuple[float, ...]:
-        """Once, when training is over."""
-        return (1.0,)
+    def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
+        """Leaves the network dense."""
+
+    def finish(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
+        """Replaces every matrix that has a rank by the factors of its truncated SVD."""
+        super().start(model, plan, run)

@@ -9,6 +9,7 @@ from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.cost.counts import multiply_adds_per_step
 from lrsms.cost.memory import device_memory_mb
+from lrsms.cost.steptime import TrainingStep, step_time
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 from lrsms.decoding.decode import decode
@@ -40,7 +41,7 @@ def whole(train_once, make_truncated):
 
 def ended(run, folder, size):
     """The network that a run has left, in double precision."""
-    model, plan = build_model(run, size, run.num_phases - 1)
+    model, plan = build_model(run, size, None)
     model.load_state_dict(load_file(folder / "weights.safetensors"))
     return model.double(), [matrix for matrix in plan if matrix.rank is not None]
 
@@ -152,7 +153,19 @@ def test_it_is_as_small_as_low_rank_and_costs_what_dense_training_costs(model):
     macs = [multiply_adds_per_second(run, build_structure(run, SIZE)[0], 50, 8) for run in (plain, cut, dense)]
     assert macs[0] == macs[1] < macs[2]
     assert multiply_adds_per_step(cut) == multiply_adds_per_step(dense) > multiply_adds_per_step(plain)
-    assert device_memory_mb(cut) == max(map(device_memory_mb, (plain, dense)))
+    assert device_memory_mb(cut) == device_memory_mb(dense)
+
+
+def test_its_step_time_is_that_of_the_network_it_trains_and_its_size_that_of_the_one_it_leaves():
+    lowrank = {"targets": ["encoder.attention", "encoder.feedforward"], "ratio": 0.25}
+    cut, dense = small_run(lowrank | {"method": {"name": "truncated"}}), small_run()
+    sizes = [sum(p.numel() for p in TrainingStep(run, CPU).model.parameters()) for run in (cut, dense)]
+    assert sizes[0] == sizes[1]
+    measured = step_time(cut, dense, CPU, seconds=0)
+    assert measured["ceiling"] == {"multiply_adds": 1.0, "bytes": 1.0}
+    decoded, _ = build_structure(cut, TrainingStep(cut, CPU).size)
+    assert measured["parameters"] == sum(p.numel() for p in decoded.parameters()) < sizes[0]
+    assert "phases" not in measured
 
 
 def test_how_it_is_cut_is_another_run_and_random_factors_are_refused(make_truncated, make_lowrank):
