@@ -271,6 +271,11 @@ class Run(Frozen):
         return PLAIN if self.lowrank is None else self.lowrank.acting_method
 
     @property
+    def trains_as(self) -> "Run":
+        """The run whose steps are this run's: the dense one, if all that follows from low rank is a cut at the end."""
+        return self.model_copy(update={"lowrank": None}) if self.method.cuts_trained else self
+
+    @property
     def num_phases(self) -> int:
         """Structures that the network has, one after another: 1 where it never changes."""
         return 1 + len(self.method.changes())

@@ -78,22 +78,27 @@ def end(folder: Path, outcome: Mapping[str, Any]) -> None:
     remove_checkpoints(folder / "checkpoints")
 
 
+def read_end(folder: Path) -> dict[str, Any] | None:
+    """How a run ended, as it was first written; None if it has not, or if its weights were changed since."""
+    try:
+        note = json.loads((folder / "checkpoints" / _ENDED).read_bytes())
+        outcome, weights = dict(note["outcome"]), note["weights"]
+        whole = file_hash(folder / WEIGHTS) == weights if weights is not None else outcome["status"] == "diverged"
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return outcome if whole else None
+
+
 def has_ended(folder: Path, prepared: Prepared, ranks: Ranks) -> bool:
     """Whether a run has been trained to its end; if so, its ``run.json`` is restored as it was first written.
 
     Raises:
         ValueError: it was trained on other data.
     """
-    path = folder / "checkpoints" / _ENDED
-    if not path.is_file():
+    if not (folder / "checkpoints" / _ENDED).is_file():
         return False
-    try:
-        note = json.loads(path.read_bytes())
-        outcome, weights = dict(note["outcome"]), note["weights"]
-        whole = file_hash(folder / WEIGHTS) == weights if weights is not None else outcome["status"] == "diverged"
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        whole = False
-    if not whole:
+    outcome = read_end(folder)
+    if outcome is None:
         if ranks.first:
             warnings.warn(f"{folder}: had ended, but its weights were changed since; training again", stacklevel=2)
         return False

@@ -31,15 +31,13 @@ from lrsms.data.ahead import load_ahead
 from lrsms.data.batch import Batch, training_batch
 from lrsms.data.prepared import Item, Prepared
 from lrsms.methods.build import build_structure
-from lrsms.methods.operations import check_plan, multiply_adds_per_second, plan_summary
-from lrsms.methods.spectra import spectra, write_spectra
+from lrsms.methods.operations import plan_summary
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import metric_of
 from lrsms.record.run_files import METRICS, PLAN, SPECTRA, TIMINGS, WEIGHTS, run_title
 from lrsms.record.start import STARTS
 from lrsms.study.run import Run, Train
-from lrsms.training.checkpoint import save_checkpoint, write_tensors
-from lrsms.training.cut import cut
+from lrsms.training.checkpoint import save_checkpoint
 from lrsms.training.distributed import Ranks
 from lrsms.training.ending import Session, end, has_ended
 from lrsms.training.interrupt import Interrupted, Stop, never
@@ -49,7 +47,9 @@ from lrsms.training.schedule import Group, num_steps, steps
 from lrsms.training.state import State, capture
 from lrsms.training.step import clip_and_read, summed_step
 from lrsms.training.steplog import log, open_log, sync, waited_share
+from lrsms.training.twin import dense_twin, take_over
 from lrsms.training.validation import validate
+from lrsms.training.weights import macs_per_second, write_weights
 
 
 def train(
@@ -76,6 +76,8 @@ def train(
         graphs: whether steps run as CUDA graphs, which changes only the speed.
         starts: folders with weights that runs begin from, for a run that has ``init_from``.
 
+    A run that only cuts what a dense run trains takes that run's training over, if it has ended beside it.
+
     Raises:
         Interrupted: ``stop`` asked for it; another call goes on where this one ended.
         ValueError: the corpus or the weights to begin from do not fit the run, the run was begun on other data, or it
@@ -98,6 +100,10 @@ def _train(
     graphs: bool,
     starts: Path,
 ) -> None:
+    if (twin := dense_twin(run, prepared, folder, ranks)) is not None:
+        if ranks.first:
+            take_over(run, prepared, folder, twin)
+        return
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
     total = num_steps(frames, run.train, run.seed)
@@ -163,7 +169,8 @@ def _train(
             ) from None
     if ranks.first:
         if diverged_at is None:
-            write_weights(folder, state, prepared, plan, len(averaged))
+            weights = {name: tensor / len(averaged) for name, tensor in state.total_weights.items()}
+            write_weights(folder, run, prepared, plan, weights)
         else:
             for name in (WEIGHTS, SPECTRA):
                 (folder / name).unlink(missing_ok=True)  # files of an earlier training
@@ -185,21 +192,6 @@ def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: S
     if is_finite(row):
         state.update(lr)
     return row
-
-
-def write_weights(folder: Path, state: State, prepared: Prepared, plan: Mapping[str, Any], num_averaged: int) -> None:
-    """Writes the mean over the averaged snapshots, cut to its ranks if that is to be done at the end, and its spectra.
-
-    Raises:
-        ValueError: one line: the weights are not those of ``plan``, the content of ``plan.json``.
-    """
-    weights = {name: tensor / num_averaged for name, tensor in state.total_weights.items()}
-    if state.run.method.cuts_trained:
-        weights = cut(state.run, weights, prepared)
-    buffers = {name for name, _ in state.model.named_buffers()}
-    check_plan(plan, state.plan, {name: tensor for name, tensor in weights.items() if name not in buffers})
-    write_tensors(folder / WEIGHTS, weights)
-    write_spectra(folder / SPECTRA, spectra(weights, state.plan))
 
 
 def outcome(
@@ -264,13 +256,6 @@ class Work:
 def is_finite(row: Mapping[str, float]) -> bool:
     """Whether no loss and no norm is infinite or NaN, so that training can go on."""
     return all(math.isfinite(value) for value in row.values())
-
-
-def macs_per_second(run: Run, size: int, items: Sequence[Item]) -> float:
-    """Multiply-adds per second of speech, at the mean length of the training utterances and their transcripts."""
-    frames = round(sum(item.frames for item in items) / len(items))
-    tokens = round(sum(len(item.tokens) for item in items) / len(items))
-    return multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)
 
 
 def learning_rate(train: Train, step: int, total: int) -> float:

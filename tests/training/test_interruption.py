@@ -76,7 +76,7 @@ def test_a_run_with_any_optimizer_of_pytorch_goes_on_to_the_same_bits(
     assert same_result(folder, whole)
 
 
-@pytest.mark.parametrize("name", ["write_tensors", "macs_per_second", "end", "save_checkpoint"])
+@pytest.mark.parametrize("name", ["write_weights", "macs_per_second", "end", "save_checkpoint"])
 def test_a_run_that_was_killed_at_its_very_end_is_not_lost(
     trained_lowrank, make_lowrank, make_folder, prepared, monkeypatch, name
 ):

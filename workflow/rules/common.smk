@@ -207,6 +207,14 @@ def start_weights(run):
         return []
 
 
+def trained_first(run):
+    """Of a run that only cuts what a dense run trains: the end of that run's training, if it is still to be recorded."""
+    twin = run.trains_as
+    if twin is run:
+        return []
+    return [ancient(f"results/runs/{name}/run.json") for name in PENDING if EXPERIMENTS[name].run == twin]
+
+
 def given_tokenizer(prepared):
     """The tokenizer beside imported weights that a corpus is prepared with, if it is; likewise."""
     runs = (experiment.run for experiment in EXPERIMENTS.values())

@@ -19,6 +19,7 @@ rule train:
         config=ancient("results/runs/{run}/config.json"),
         corpus=lambda wildcards: ancient(f"results/corpora/{EXPERIMENTS[wildcards.run].run.prepared}/corpus.json"),
         start=lambda wildcards: start_weights(EXPERIMENTS[wildcards.run].run),
+        trained=lambda wildcards: trained_first(EXPERIMENTS[wildcards.run].run),
     output:
         "results/runs/{run}/run.json",
     log:

@@ -1,0 +1,47 @@
+"""What a training leaves: its final weights, their spectra, and what the network that is decoded costs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lrsms.data.prepared import Item, Prepared
+from lrsms.methods.build import build_structure
+from lrsms.methods.operations import check_plan, multiply_adds_per_second
+from lrsms.methods.spectra import spectra, write_spectra
+from lrsms.record.run_files import SPECTRA, WEIGHTS
+from lrsms.study.run import Run
+from lrsms.training.checkpoint import write_tensors
+from lrsms.training.cut import cut
+
+
+def write_weights(
+    folder: Path, run: Run, prepared: Prepared, plan: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> None:
+    """Writes the weights that are decoded, and their spectra.
+
+    Args:
+        folder: of the run.
+        run: the run.
+        prepared: its corpus.
+        plan: the content of ``plan.json``.
+        weights: the mean over the averaged snapshots, which the method may still have to cut.
+
+    Raises:
+        ValueError: one line: the weights are not those of ``plan``.
+    """
+    if run.method.cuts_trained:
+        weights = cut(run, weights, prepared)
+    structure, matrices = build_structure(run, prepared.tokenizer.size)
+    buffers = {name for name, _ in structure.named_buffers()}
+    check_plan(plan, matrices, {name: tensor for name, tensor in weights.items() if name not in buffers})
+    write_tensors(folder / WEIGHTS, weights)
+    write_spectra(folder / SPECTRA, spectra(weights, matrices))
+
+
+def macs_per_second(run: Run, size: int, items: Sequence[Item]) -> float:
+    """Multiply-adds per second of speech, at the mean length of the training utterances and their transcripts."""
+    frames = round(sum(item.frames for item in items) / len(items))
+    tokens = round(sum(len(item.tokens) for item in items) / len(items))
+    return multiply_adds_per_second(run, build_structure(run, size)[0], frames, tokens)
