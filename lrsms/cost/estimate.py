@@ -207,7 +207,7 @@ class _Parameters:
         A checkpoint holds the weights, the running sum and what the optimizer keeps.
         """
         held = [2 * self.count(run) + self.state(run)]
-        for phase in range(run.num_phases if run.method.cuts_trained else run.num_phases - 1):
+        for phase in range(run.num_phases if run.method.finishes else run.num_phases - 1):
             structure, _ = build_structure(run, vocabulary(run), phase)
             parameters = sum(parameter.numel() for parameter in structure.parameters())
             held.append(2 * parameters + update_cost(run.train, structure).state)

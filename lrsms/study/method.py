@@ -61,7 +61,8 @@ class Method(Frozen):
     discards_matrix: ClassVar[bool] = False
     """Whether what the method starts with has nothing of the dense matrix. Then it cannot start from trained ones."""
     cuts_trained: ClassVar[bool] = False
-    """Whether ``finish`` cuts trained matrices. Then ``lowrank.cut_by`` says how."""
+    """Whether all steps are those of the dense run, and ``finish`` cuts its trained matrices. Then ``lowrank.cut_by``
+    says how, and a dense run that has ended need not be trained again."""
     decays_factors: ClassVar[bool] = False
     """Whether the method lets the factors decay, in place of the optimizer. Then the optimizer's groups of factors have
     no decay, and hold under ``LEFT`` the one that they would have had."""
@@ -165,6 +166,11 @@ class Method(Frozen):
 
         Its weights are the final ones, the mean over snapshots. On the meta device, only shapes matter.
         """
+
+    @property
+    def finishes(self) -> bool:
+        """Whether ``finish`` does anything."""
+        return type(self).finish is not Method.finish
 
     def before_step(self, model: "nn.Module", plan: Sequence[Planned], step: int, total: int) -> None:
         """Called when the gradients of a step are complete and clipped, before the optimizer uses them.

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lrsms.data.batch import collate
 from lrsms.data.prepared import Item, Prepared
-from lrsms.methods.build import build_model
 from lrsms.methods.factorize import dense_weight, linears
 from lrsms.methods.plan import make_plan
 from lrsms.models.recognizer import Recognizer
@@ -23,22 +22,6 @@ from lrsms.training.step import group_losses
 CPU = torch.device("cpu")
 MOST_UTTERANCES = 128
 """So many are heard, evenly spread over the training split, since neighbours are often of one speaker."""
-
-
-def cut(run: Run, weights: Mapping[str, Tensor], prepared: Prepared) -> dict[str, Tensor]:
-    """The factors of a dense network's trained matrices, each cut to its rank, and its other weights as they are.
-
-    Args:
-        run: a run that cuts its matrices when training is over; ``lowrank.cut_by`` says how.
-        weights: of the dense network, by the names of its state dict.
-        prepared: its corpus.
-    """
-    assert run.lowrank is not None
-    dense = {name: tensor.cpu() for name, tensor in weights.items()}
-    if run.lowrank.cut_by is not None:
-        dense = cut_by_outputs(run, dense, prepared)
-    model, _ = build_model(run, prepared.tokenizer.size, None, dense)
-    return model.state_dict()
 
 
 @torch.no_grad()

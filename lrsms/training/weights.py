@@ -7,13 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from lrsms.data.prepared import Item, Prepared
-from lrsms.methods.build import build_structure
+from lrsms.methods.build import build_model, build_structure
 from lrsms.methods.operations import check_plan, multiply_adds_per_second
 from lrsms.methods.spectra import spectra, write_spectra
 from lrsms.record.run_files import SPECTRA, WEIGHTS
 from lrsms.study.run import Run
 from lrsms.training.checkpoint import write_tensors
-from lrsms.training.cut import cut
+from lrsms.training.cut import cut_by_outputs
 
 
 def write_weights(
@@ -26,18 +26,29 @@ def write_weights(
         run: the run.
         prepared: its corpus.
         plan: the content of ``plan.json``.
-        weights: the mean over the averaged snapshots, which the method may still have to cut.
+        weights: the mean over the averaged snapshots, of which the method may still make something else.
 
     Raises:
         ValueError: one line: the weights are not those of ``plan``.
     """
-    if run.method.cuts_trained:
-        weights = cut(run, weights, prepared)
+    if run.method.finishes:
+        weights = finished(run, prepared, weights)
     structure, matrices = build_structure(run, prepared.tokenizer.size)
     buffers = {name for name, _ in structure.named_buffers()}
     check_plan(plan, matrices, {name: tensor for name, tensor in weights.items() if name not in buffers})
     write_tensors(folder / WEIGHTS, weights)
     write_spectra(folder / SPECTRA, spectra(weights, matrices))
+
+
+def finished(run: Run, prepared: Prepared, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the method makes of the final weights of its last phase, on the CPU."""
+    trained = {name: tensor.cpu() for name, tensor in weights.items()}
+    if run.lowrank is not None and run.lowrank.cut_by is not None and run.method.cuts_trained:
+        trained = cut_by_outputs(run, trained, prepared)
+    model, plan = build_model(run, prepared.tokenizer.size, run.num_phases - 1)
+    model.load_state_dict(trained)
+    run.method.finish(model, plan, run)
+    return model.state_dict()
 
 
 def macs_per_second(run: Run, size: int, items: Sequence[Item]) -> float:

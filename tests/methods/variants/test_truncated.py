@@ -114,7 +114,7 @@ def test_killed_after_its_last_step_it_is_cut_to_the_same_bits_and_decoded(
     run = make_truncated(lowrank__cut_by=by)
     folder = make_folder(run)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("lrsms.training.weights.cut", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr("lrsms.training.weights.finished", lambda *_: (_ for _ in ()).throw(Killed))
         train(run, prepared, folder, CPU, checkpoint_seconds=0)
     train(run, prepared, folder, CPU)
     assert outcome(folder)["resumed_at"] == run.train.steps

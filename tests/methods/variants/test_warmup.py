@@ -185,6 +185,24 @@ def test_a_method_may_keep_the_moments_of_what_stays(monkeypatch):
     assert all(float(each["step"]) == 1 for each in state.optimizer.state.values())
 
 
+def test_a_method_may_change_the_final_weights(whole, make_warmup, make_folder, prepared, monkeypatch):
+    """Those of its last phase, whatever that is; nothing of a dense run is taken over."""
+
+    def doubled(self, model, plan, run):
+        for module in factors(model).values():
+            module.u.data.mul_(2)
+
+    run = make_warmup()
+    monkeypatch.setattr(type(run.method), "finish", doubled)
+    assert run.method.finishes and run.trains_as is run
+    folder = make_folder(run)
+    train(run, prepared, folder, CPU)
+    before, after = (load_file(each / "weights.safetensors") for each in (whole, folder))
+    assert set(before) == set(after)
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], 2 * weight if name.endswith(".u") else weight, rtol=0, atol=0)
+
+
 REFUSED = {
     "lowrank__init": ("random", r"'lowrank\.init' is 'random', but method 'warmup' takes its factors from the trained"),
     "lowrank__method__share": (0.9, r"'train\.average' begins at the snapshot of step 6.* average fewer"),
