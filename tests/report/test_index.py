@@ -34,6 +34,11 @@ def test_a_study_is_listed_with_how_it_was_made_and_by_what(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_a_training_that_other_runs_took_over_counts_once(tmp_path: Path) -> None:
+    found = write(tmp_path, seconds=1800.0, sessions=[{"start": 0, "seconds": 1800.0}])
+    assert found["training hours"] == "0.5"
+
+
 def test_what_a_record_does_not_say_is_a_dash(tmp_path: Path) -> None:
     found = write(tmp_path, device=None, seconds=None, provenance={})
     assert [found[name] for name in ("device", "training hours", "date", "versions", "commit")] == ["-"] * 5
