@@ -86,8 +86,12 @@ def train(
     """
     ranks = ranks or Ranks(device=device)
     with out_of_memory(run):
-        if not has_ended(folder, prepared, ranks):
+        if has_ended(folder, prepared, ranks):
+            return
+        if (twin := dense_twin(run, prepared, folder, ranks)) is None:
             _train(run, prepared, folder, checkpoint_seconds, ranks, stop, graphs, starts)
+        elif ranks.first:
+            take_over(run, prepared, folder, twin)
 
 
 def _train(
@@ -100,10 +104,6 @@ def _train(
     graphs: bool,
     starts: Path,
 ) -> None:
-    if (twin := dense_twin(run, prepared, folder, ranks)) is not None:
-        if ranks.first:
-            take_over(run, prepared, folder, twin)
-        return
     items, valid = prepared.items("train"), prepared.items("valid")
     frames = [item.frames for item in items]
     total = num_steps(frames, run.train, run.seed)
@@ -169,8 +169,7 @@ def _train(
             ) from None
     if ranks.first:
         if diverged_at is None:
-            weights = {name: tensor / len(averaged) for name, tensor in state.total_weights.items()}
-            write_weights(folder, run, prepared, plan, weights)
+            write_weights(folder, run, prepared, plan, state.mean(len(averaged)))
         else:
             for name in (WEIGHTS, SPECTRA):
                 (folder / name).unlink(missing_ok=True)  # files of an earlier training

@@ -110,6 +110,10 @@ class State:
         for name, tensor in self.model.state_dict().items():
             self.total_weights[name] += tensor
 
+    def mean(self, num_snapshots: int) -> dict[str, Tensor]:
+        """The mean over the snapshots, of which there are so many in the sum."""
+        return {name: tensor / num_snapshots for name, tensor in self.total_weights.items()}
+
 
 def zeros_of(model: nn.Module) -> dict[str, Tensor]:
     """The sum before any snapshot: zeros."""
