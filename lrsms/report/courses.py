@@ -28,7 +28,8 @@ def describe_courses(experiments: Sequence[Experiment], steptimes: Path) -> list
 def _describe(experiment: Experiment, path: Path) -> str:
     said = f"'{experiment.cell}' is {experiment.run.method.describe()}; its "
     if experiment.run.num_phases == 1:
-        return f"{said}step time is that of the network that is trained, all else is of the one that is decoded."
+        said += "step time is that of the network that is trained, all else but memory is of the one that is decoded."
+        return said
     said += "parameters, multiply-adds and step time are those of the network at the end of training."
     if not path.is_file():
         return said
