@@ -16,7 +16,7 @@ from benchmarks.figure import Figure, write
 from lrsms.base.kernels import choose_kernels
 
 NOT_ONE = (
-    *("__main__", "elsewhere", "figure", "index"),
+    *("__main__", "elsewhere", "figure", "index", "shipped"),
     *("compare_auto_avsr", "compare_auto_avsr_import", "compare_auto_avsr_search"),
 )
 """Modules that are no benchmark, and benchmarks that need a folder or files as arguments."""

@@ -7,24 +7,20 @@ multiply-adds, and a tenth more. What a method does at some steps only is measur
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from statistics import median
 
 import torch
 
 from benchmarks.figure import Figure
+from benchmarks.shipped import experiments_of
 from lrsms.base.devices import free, timed
-from lrsms.base.strict import parse
-from lrsms.base.yamlfile import read_yaml
 from lrsms.cost.counts import multiply_adds_of_phases
 from lrsms.cost.steptime import TrainingStep, in_turns
 from lrsms.statistics.stats import median_ratio
-from lrsms.study import expand
 from lrsms.study.files_as_values import ADAMW
 from lrsms.study.method import Method
-from lrsms.study.project import Project
 from lrsms.study.run import Run
 
-ROOT = Path(__file__).parents[1]
 PLAIN = "plain low rank"
 TOTAL = 1000
 """Steps of the training over which work at some steps only is averaged."""
@@ -52,8 +48,8 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
             name = label if len(counts) == 1 else f"{label}, phase {phase + 1} of {len(counts)}"
             figures.append(Figure(f"{name}: a step", ratio, "x plain low rank's", f"< {1.1 * bound:.3g}", details))
             if phase == len(counts) - 1 and acts(run.method):
-                middle = sorted(theirs)[len(theirs) // 2]
-                figures.append(Figure(f"{label}: at some steps", 100 * at_some_steps(step) / middle, "% of a step"))
+                share = at_some_steps(step) / median(theirs)
+                figures.append(Figure(f"{label}: at some steps", 100 * share, "% of a step"))
             del step
             free(device)
     return figures
@@ -61,18 +57,14 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 def arena(scale: str) -> dict[str, Run]:
     """One run of each method and of each optimizer of the arena, by what it is called; plain low rank first."""
-    folder = ROOT / expand.CONFIG_FOLDER
-    path = folder / "config.yaml"
-    corpus = "librispeech" if scale == "paper" else "commands"
-    asked = {"study": "arena", "task": "asr", "scale": scale, "corpus": corpus}
-    experiments = expand.load(parse(Project, read_yaml(path) | asked, str(path)), folder)
+    experiments = experiments_of("arena", scale, "librispeech" if scale == "paper" else "commands")
     dim = experiments[0].baseline.model.dim
     runs = {label_of(e.run, dim): e.run for e in reversed(experiments)}
     return {PLAIN: runs[PLAIN]} | dict(reversed(runs.items()))
 
 
 def label_of(run: Run, dim: int) -> str:
-    """What a run is called; ``dim`` is the preset's. Runs that differ in numbers of a method have one name."""
+    """Names a run; ``dim`` is the preset's. Runs that differ in numbers of a method have one name."""
     if run.lowrank is None:
         label = "dense" if run.model.dim == dim else "narrower dense"
     elif run.lowrank.method is not None:
@@ -92,7 +84,7 @@ def acts(method: Method) -> bool:
 def at_some_steps(step: TrainingStep) -> float:
     """Milliseconds a step, over the last phase of a training, that a method takes beyond what it does at every step."""
     method, plan, optimizer = step.run.method, step.plan, step.optimizer
-    begin, *_ = (round(share * TOTAL) for share in (*method.changes()[::-1], 0.0))
+    begin = round(TOTAL * sum(method.phase_shares[:-1]))
 
     def at(numbers: Sequence[int]) -> None:
         for number in numbers:

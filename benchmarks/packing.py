@@ -16,13 +16,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.figure import Figure
+from benchmarks.shipped import experiments_of
 from lrsms.base.files import write_json
-from lrsms.base.strict import parse
-from lrsms.base.yamlfile import read_yaml
 from lrsms.data.prepare import prepare
 from lrsms.record.run_files import CONFIG
-from lrsms.study import expand
-from lrsms.study.project import Project
 from lrsms.study.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -73,10 +70,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 def demo_runs(num_runs: int, steps: int, small: bool) -> list[Run]:
     """Different runs of the demo study, with ``steps`` steps and fewer utterances."""
-    folder = ROOT / expand.CONFIG_FOLDER
-    path = folder / "config.yaml"
-    asked = {"study": "demo", "task": "asr", "scale": "demo", "corpus": "commands"}
-    experiments = expand.load(parse(Project, read_yaml(path) | asked, str(path)), folder)
+    experiments = experiments_of("demo", "demo", "commands")
     sizes = {"train": 24, "valid": 4, "test": 4} if small else {"train": 400, "valid": 24, "test": 4}
     sizes |= {"train_voices": 4, "valid_voices": 2, "test_voices": 2}
     changes = {"steps": steps, "snapshots": 1, "average": 1}

@@ -4,24 +4,19 @@ Both run on the CPU, where initial weights are made. The plain SVD is computed f
 """
 
 import time
-from pathlib import Path
 
 import torch
 
 from benchmarks.figure import Figure
+from benchmarks.shipped import experiments_of
 from lrsms.base.random_streams import stream
-from lrsms.base.strict import parse
-from lrsms.base.yamlfile import read_yaml
 from lrsms.cost.random_data import vocabulary
 from lrsms.methods import factors
 from lrsms.methods.factorize import all_factors
 from lrsms.methods.plan import Matrix, make_plan
 from lrsms.models.initial import fill_matrix
 from lrsms.models.recognizer import Recognizer
-from lrsms.study import expand
-from lrsms.study.project import Project
 
-ROOT = Path(__file__).parents[1]
 SMALL = Matrix("small", "small", "", 0, 1, factors.SMALL, factors.SMALL, factors.SMALL, factors.SMALL // 4)
 
 
@@ -50,10 +45,7 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
 
 def paper_plan() -> list[Matrix]:
     """The matrices that LR-SMS factorises, at a quarter of full rank on average."""
-    folder = ROOT / expand.CONFIG_FOLDER
-    path = folder / "config.yaml"
-    asked = {"study": "lrsms", "task": "asr", "scale": "paper", "corpus": "librispeech"}
-    experiments = expand.load(parse(Project, read_yaml(path) | asked, str(path)), folder)
+    experiments = experiments_of("lrsms", "paper", "librispeech")
     run = next(e.run for e in experiments if e.run.lowrank is not None)
     with torch.device("meta"):
         model = Recognizer(run.model, vocabulary(run))

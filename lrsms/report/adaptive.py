@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrsms.report.hours import hours_of, seconds_of
+from lrsms.report.hours import hours_of, outcomes_of, seconds_of_trainings
 from lrsms.report.outcomes import Outcome
 from lrsms.statistics import looks
 from lrsms.study.expand import Experiment
@@ -72,7 +72,8 @@ def next_step(
 def spent(experiments: Sequence[Experiment], planned: Sequence[Experiment], records: Path) -> float:
     """Training hours of the recorded runs that were added to those of the study's file."""
     own = {one.name for one in planned}
-    return sum(seconds_of(one, records) or 0.0 for one in experiments if one.name not in own) / 3600
+    added = [one for one in experiments if one.name not in own]
+    return sum(seconds_of_trainings(outcomes_of(added, records))) / 3600
 
 
 def _wanted(outcome: Outcome) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Writes ``results/README.md``: the studies in the folder of results, and the origin of their results."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lrsms.base.files import read_json, write_atomically
 from lrsms.record.run_files import OUTCOME
+from lrsms.report.hours import seconds_of_trainings
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 
@@ -71,7 +71,7 @@ def described(entry: Entry, records: Path, steptimes: Path) -> list[str]:
             done += 1
             found.append(read_json(path, "restore it, or run again"))
     origins = [origin for outcome in found if isinstance(origin := outcome.get("provenance"), dict)]
-    seconds = _seconds(found)
+    seconds = seconds_of_trainings(found)
     project = entry.project
     made = " ".join(f"{key}={getattr(project, key)}" for key in ("study", "task", "scale", "corpus"))
     versions = [f"torch {packages['torch']}" for o in origins if (packages := o.get("packages", {})).get("torch")]
@@ -85,16 +85,6 @@ def described(entry: Entry, records: Path, steptimes: Path) -> list[str]:
         _listed(versions),
         _listed(str(commit)[:7] for origin in origins if (commit := origin.get("commit"))),
     ]
-
-
-def _seconds(outcomes: Iterable[Mapping[str, Any]]) -> list[float]:
-    """Seconds of each training; one that other runs took over, whose sessions are therefore theirs, counts once."""
-    of_training: dict[str, float] = {}
-    for number, outcome in enumerate(outcomes):
-        if isinstance(seconds := outcome.get("seconds"), int | float):
-            sessions = outcome.get("sessions")
-            of_training[json.dumps(sessions, sort_keys=True) if sessions else str(number)] = float(seconds)
-    return list(of_training.values())
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -56,8 +56,8 @@ class LowRank(Frozen):
     """What becomes of the matrices in training: the name of a file in ``lrsms/methods/variants``, and the parameters
     that it has; None: plain low rank."""
     cut_by: Literal["outputs"] | None = None
-    """What the factors of a trained matrix, that of ``init_from`` or of method ``truncated``, are near to. None: the
-    matrix, by the truncated SVD. ``outputs``: its outputs on training speech (``training.cut``)."""
+    """Says what the factors of a trained matrix, that of ``init_from`` or of method ``truncated``, are near to. None:
+    the matrix, by the truncated SVD. ``outputs``: its outputs on training speech (``training.cut``)."""
 
     @property
     def acting_method(self) -> Method:

@@ -1,4 +1,4 @@
-"""What a training leaves: its final weights, their spectra, and what the network that is decoded costs."""
+"""Writes what a training leaves, the final weights and their spectra, and counts the network that is decoded."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,9 +41,10 @@ def write_weights(
 
 
 def finished(run: Run, prepared: Prepared, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the method makes of the final weights of its last phase, on the CPU."""
+    """Makes of the final weights of the last phase what the method makes of them, on the CPU."""
+    assert run.lowrank is not None
     trained = {name: tensor.cpu() for name, tensor in weights.items()}
-    if run.lowrank is not None and run.lowrank.cut_by is not None and run.method.cuts_trained:
+    if run.lowrank.cut_by is not None:
         trained = cut_by_outputs(run, trained, prepared)
     model, plan = build_model(run, prepared.tokenizer.size, run.num_phases - 1)
     model.load_state_dict(trained)

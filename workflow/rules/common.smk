@@ -208,7 +208,7 @@ def start_weights(run):
 
 
 def trained_first(run):
-    """Of a run that only cuts what a dense run trains: the end of that run's training, if it is still to be recorded."""
+    """Names the end of a dense run, if it is still to be recorded, for a run that only cuts what that one trains."""
     twin = run.trains_as
     if twin is run:
         return []

@@ -10,7 +10,7 @@ ends.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lrsms.methods.product import Product
+from lrsms.methods.dense_start import DenseStart
 from lrsms.study.method import Planned
 
 if TYPE_CHECKING:
@@ -19,20 +19,16 @@ if TYPE_CHECKING:
     from lrsms.study.run import Run
 
 
-class Truncated(Product):
+class Truncated(DenseStart):
     """Dense ``W`` in all steps; of the final weights, the nearest ``U V^T`` of rank r."""
 
     name: Literal["truncated"]
-    own_start: ClassVar[str] = "takes its factors from the trained matrices, by their truncated SVD"
     cuts_trained: ClassVar[bool] = True
 
     def describe(self) -> str:
-        """In a few words."""
+        """Says it in a few words."""
         return "dense in all of its steps, and cut to low rank after the last"
 
-    def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
-        """Leaves the network dense."""
-
     def finish(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
-        """Replaces every matrix that has a rank by the factors of its truncated SVD."""
-        super().start(model, plan, run)
+        """Cuts the final weights."""
+        self.cut(model, plan, run)

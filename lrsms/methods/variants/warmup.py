@@ -5,9 +5,9 @@ optimizer starts afresh with the factors, while the learning rate continues alon
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-from lrsms.methods.product import Product
+from lrsms.methods.dense_start import DenseStart
 from lrsms.study.bounds import InnerShare
 from lrsms.study.method import Planned
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from lrsms.study.run import Run
 
 
-class Warmup(Product):
+class Warmup(DenseStart):
     """Dense ``W`` at first; after ``share`` of the steps, the nearest ``U V^T`` of rank r."""
 
     name: Literal["warmup"]
     share: InnerShare
     """Share of the steps that are at full rank."""
-    own_start: ClassVar[str] = "takes its factors from the trained matrices, by their truncated SVD"
 
     def describe(self) -> str:
         """In a few words."""
@@ -33,9 +32,6 @@ class Warmup(Product):
         """Once."""
         return (self.share,)
 
-    def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
-        """Leaves the network dense."""
-
     def change(self, model: "nn.Module", plan: Sequence[Planned], run: "Run", phase: int) -> None:
-        """Replaces every matrix that has a rank by the factors of its truncated SVD."""
-        super().start(model, plan, run)
+        """Cuts the weights of that moment, which are trained further."""
+        self.cut(model, plan, run)
