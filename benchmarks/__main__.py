@@ -13,6 +13,7 @@ from rich.table import Table
 import benchmarks
 from benchmarks import index
 from benchmarks.figure import Figure, write
+from lrsms.base.devices import keep_freed_memory
 from lrsms.base.kernels import choose_kernels
 
 NOT_ONE = (
@@ -38,6 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     choose_kernels()
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)
+    if device.type == "cpu":  # as training does
+        keep_freed_memory()
     for name in options.names or names:
         module = importlib.import_module(f"{benchmarks.__name__}.{name}")
         assert module.__doc__ is not None

@@ -157,6 +157,17 @@ def only_one(folder: Path, patience: float = _PATIENCE_SECONDS) -> Iterator[None
         yield
 
 
+def held(folder: Path) -> bool:
+    """Whether another process holds ``folder`` now, by ``only_one``."""
+    if not folder.is_dir():
+        return False
+    try:
+        with only_one(folder, patience=0.0):
+            return False
+    except Held:
+        return True
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lrsms.base.files import write_atomically, write_json
 from lrsms.study.more_seeds import most_seeds
+from lrsms.study.tuning import furthest
 
 _RUN, _FILE = r"[A-Za-z0-9][A-Za-z0-9_.+-]*", r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _RECORD = r"(?:config|plan|run|spectra)\.json|curve\.csv|scores-[0-9a-f]{8}\.(?:(?:loss\.)?csv\.gz|[a-z_]+\.json)"
@@ -39,7 +40,7 @@ def unpack(archive: Path, root: Path) -> list[Path]:
     Raises:
         ValueError: one line: the archive cannot be read, or has a member that is not one of ours, is not a plain file,
             is too large, or would change an existing file. Nothing is unpacked then. Only a project.json may change:
-            it grows by the seeds of the other one.
+            it grows by the seeds of the other one, and by what tuning has come to there.
     """
     found: list[Path] = []
     grown: dict[Path, dict[str, Any]] = {}
@@ -49,7 +50,7 @@ def unpack(archive: Path, root: Path) -> list[Path]:
         if not path.is_file():
             found.append(path)
         elif (known := path.read_bytes()) != content:
-            more = _with_seeds(known, content) if path.name == "project.json" else None
+            more = _grown(known, content) if path.name == "project.json" else None
             if more is None:
                 raise ValueError(f"{archive}: '{name}' differs from the file that is here; move one of them away")
             grown[path] = more
@@ -61,16 +62,18 @@ def unpack(archive: Path, root: Path) -> list[Path]:
     return found
 
 
-def _with_seeds(known: bytes, other: bytes) -> dict[str, Any] | None:
-    """A project.json with the seeds of both; None if they differ in anything else."""
+def _grown(known: bytes, other: bytes) -> dict[str, Any] | None:
+    """A project.json with the seeds and the tuning of both; None if they contradict each other, or differ in more."""
     try:
         here, there = json.loads(known), json.loads(other)
         seeds = most_seeds(here.get("seeds"), there.get("seeds"))
-    except (ValueError, AttributeError):
+        tuned = furthest(here.get("tuned"), there.get("tuned"))
+    except (ValueError, AttributeError, LookupError, TypeError):  # such as one that somebody wrote by hand
         return None
-    if here | {"seeds": None} != there | {"seeds": None}:
+    grows = {"seeds": None, "tuned": None}
+    if here | grows != there | grows:
         return None
-    return here | ({"seeds": seeds} if seeds else {})
+    return here | ({"seeds": seeds} if seeds else {}) | ({"tuned": tuned} if tuned else {})
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:

@@ -48,6 +48,27 @@ class Tuned(Frozen):
     """The value that gets the study's seeds; None: it is not known yet, or every run diverged."""
 
 
+def furthest(*given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Merges several projects' ``tuned``, as JSON has it: of each cell, what its tuning has come to furthest.
+
+    Raises:
+        ValueError: two contradict each other: neither is what the other was before.
+    """
+    found: dict[str, Any] = {}
+    for tuned in given:
+        for cell, one in (tuned or {}).items():
+            before, after = sorted((found.get(cell, one), one), key=_how_far)
+            same = before["added"] == after["added"][: len(before["added"])]
+            if before != after and (before.get("chosen") is not None or not same):
+                raise ValueError(f"'{cell}' is tuned to {before} and to {after}")
+            found[cell] = after
+    return found or None
+
+
+def _how_far(one: Mapping[str, Any]) -> tuple[bool, int]:
+    return one.get("chosen") is not None, len(one["added"])
+
+
 def multiples(grid: Mapping[str, Any], tune: Tune | None, preset: Run, where: str) -> dict[str, Any]:
     """A grid with the fields of ``times`` that it does not name.
 

@@ -182,6 +182,7 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     """
     import torch
 
+    from lrsms.base.devices import keep_freed_memory
     from lrsms.base.kernels import choose_kernels
 
     if options.threads < 1:
@@ -199,6 +200,8 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     available += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if name not in available:
         raise ValueError(f"--device {name}: PyTorch has no such device here; use one of {', '.join(available)}")
+    if name == "cpu":
+        keep_freed_memory()
     return torch.device(name)
 
 

@@ -79,6 +79,13 @@ class Goal:
         """The files that do not exist yet."""
         return [path for path in self.files if not path.is_file()]
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything is known that its study is for: more than its dense baseline is recorded, or steps timed."""
+        baseline = [without(one.run, one.nuisance) == without(one.baseline, one.nuisance) for one in self.experiments]
+        own = [path for path, dense in zip(self.files, baseline, strict=False) if not dense] or self.files
+        return any(path.is_file() for path in own)
+
     def __str__(self) -> str:
         """How many of its files exist."""
         return f"{folder_name(self.project)}: {len(self.files) - len(self.missing)} of {len(self.files)}"
@@ -159,12 +166,12 @@ def _command(goal: Goal, arguments: Sequence[str]) -> list[str]:
 
 
 def keep(goals: Sequence[Goal], results: Path) -> None:
-    """Writes project.json into the folder of each finished study, so that ``regenerate`` makes its tables.
+    """Writes project.json into the folder of each study that has begun, so that ``regenerate`` makes its tables.
 
-    Seeds that it has of earlier goals stay.
+    A tuning that took hours and is not done yet is kept so, too. Seeds that a project has of earlier goals stay.
     """
     for goal in goals:
-        if not goal.missing:
+        if goal.begun or not goal.missing:
             folder, project = results / folder_name(goal.project), goal.project
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / PROJECT).is_file():

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from lrsms.base.devices import forget_peak_memory, free
-from lrsms.base.files import Held, only_one, write_json
+from lrsms.base.files import Held, held, only_one, write_json
 from lrsms.base.terminal import say
 from lrsms.cost.steptime import step_time
 from lrsms.data.prepare import prepare
@@ -40,6 +40,8 @@ from lrsms.watch.kept_results import Goal
 
 _SHORTEST = 5.0
 """Seconds that are not worth beginning a run."""
+_WAIT = 1.0
+"""Seconds until a worker that waits for another looks again."""
 _GRACE = 20.0
 """Seconds in which workers end what they do when time is up: a checkpoint, or what is being decoded."""
 
@@ -75,9 +77,9 @@ class Worker:
         Args:
             goals: says what there is to be made by now: a study that tunes has more once runs that choose are recorded.
         """
-        passed = -1
-        while passed != 0:  # once more, as long as there was something: another worker may have left a run unfinished
-            passed = 0
+        again = True
+        while again:  # as long as there was something: another worker may have left a run unfinished
+            again = waits = False
             for goal in goals():
                 if self.seconds_a_step_time is not None:
                     for experiment in goal.timed:
@@ -87,7 +89,21 @@ class Worker:
                 for experiment in goal.experiments:
                     if self.stop():
                         return
-                    passed += self._attempt(goal.project, experiment)
+                    if self._in_training_elsewhere(goal, experiment):
+                        waits = True
+                    else:
+                        again |= self._attempt(goal.project, experiment)
+            if waits and not again:
+                time.sleep(_WAIT)
+            again |= waits
+
+    def _in_training_elsewhere(self, goal: Goal, experiment: Experiment) -> bool:
+        """Whether another worker trains the dense run that this one only cuts: to wait for it is to train once."""
+        run = experiment.run
+        if run.trains_as is run:
+            return False
+        folders = [self.results / "runs" / one.name for one in goal.experiments if one.run == run.trains_as]
+        return any(held(folder) and not (folder / OUTCOME).is_file() for folder in folders)
 
     def _time(self, experiment: Experiment, seconds: float) -> None:
         """Measures the step time of a run, if it was not measured before."""
@@ -105,30 +121,30 @@ class Worker:
         write_json(path, content)
         say(f"{path.stem}: {content['median_ms']:.0f} ms a step, measured in {time.monotonic() - began:.0f} s")
 
-    def _attempt(self, project: Project, experiment: Experiment) -> int:
-        """1 if the run was done now; 0 if it was done before, is held by another, or has failed."""
+    def _attempt(self, project: Project, experiment: Experiment) -> bool:
+        """Whether the run was done now: not if it was done before, is held by another, or has failed."""
         scores = self.results / "records" / experiment.name / project.decoding.scores
         folder = self.results / "runs" / experiment.name
         if scores.is_file() or experiment.name in self.failed or time.monotonic() + self.longest > self.whole_before:
-            return 0
+            return False
         with ExitStack() as stack:
             try:
                 stack.enter_context(only_one(folder, patience=0.0))
             except Held:
-                return 0
+                return False
             if scores.is_file():  # the other has just ended
-                return 0
+                return False
             began = time.monotonic()
             try:
                 self.complete(project, experiment.run, folder, scores)
                 self.longest = max(self.longest, time.monotonic() - began)
             except Interrupted as interrupted:
                 say(str(interrupted), sys.stderr)
-                return 0
+                return False
             except (ValueError, OSError) as error:
                 self._fail(experiment.name, error)
-                return 0
-        return 1
+                return False
+        return True
 
     def _fail(self, name: str, error: Exception) -> None:
         """Notes and says, in a line, why something could not be done; it is not tried again."""

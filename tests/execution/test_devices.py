@@ -1,6 +1,9 @@
 """A job that was promised a GPU and has none ends in one line that says why; it never goes on on a processor."""
 
 import argparse
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -77,3 +80,22 @@ def test_training_on_several_is_refused_before_their_processes_start(
 ) -> None:
     assert main(["train", "--device", "cuda", "--devices", "2", "nowhere"]) == 1
     assert capsys.readouterr().err.startswith("error: --device cuda: 2 GPUs are asked for")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+@pytest.mark.parametrize("chosen", [True, False])
+def test_on_a_processor_freed_memory_is_used_again(chosen: bool) -> None:
+    """Of 16,384 pages that are written, freed, and written again, none is new to the process in the end; else all are."""
+    program = f"""
+import argparse, resource, torch
+from lrsms.verbs.options import chosen_device
+if {chosen}:
+    chosen_device(argparse.Namespace(device="cpu", threads=1))
+counts = []
+for _ in range(20):
+    torch.ones(2**24)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(counts[-1] - counts[-2])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) < 100) is chosen

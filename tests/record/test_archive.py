@@ -67,6 +67,24 @@ def test_a_study_that_grew_elsewhere_grows_here(tmp_path: Path) -> None:
         unpack(given, tmp_path)
 
 
+def test_a_tuning_that_went_on_elsewhere_goes_on_here(tmp_path: Path) -> None:
+    project = "results/init-asr-tiny-commands/project.json"
+    chosen = {"added": [{"train.lr": 0.016}], "chosen": {"train.lr": 0.008}}
+    here, there = {"dense": {"added": []}, "a": chosen}, {"dense": chosen, "a": {"added": []}, "b": {"added": []}}
+    write_json(tmp_path / project, {"study": "init", "tuned": here})
+    assert (
+        unpack(
+            archive(tmp_path / "a.tar.gz", {project: json.dumps({"study": "init", "tuned": there}).encode()}), tmp_path
+        )
+        == []
+    )
+    assert json.loads((tmp_path / project).read_text())["tuned"] == {"dense": chosen, "a": chosen, "b": {"added": []}}
+    for wrong in ({"dense": {"added": [], "chosen": {"train.lr": 0.002}}}, {"dense": {}}, {"dense": 1}, [1]):
+        given = archive(tmp_path / "b.tar.gz", {project: json.dumps({"study": "init", "tuned": wrong}).encode()})
+        with pytest.raises(ValueError, match="differs from the file that is here"):
+            unpack(given, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -7,7 +7,7 @@ import yaml
 from lrsms.base.strict import parse
 from lrsms.study import expand
 from lrsms.study.project import Project
-from lrsms.study.tuning import Tuned, ends, next_values
+from lrsms.study.tuning import Tuned, ends, furthest, next_values
 
 VALID = {"conditions": {"asr": {"valid": {"split": "valid"}, "clean": {"split": "test"}}}}
 TUNE = {"seeds": [0], "times": {"train.lr": [0.5, 1, 2]}}
@@ -141,3 +141,14 @@ def test_a_value_at_zero_is_not_extended(load):
 def test_what_was_chosen_is_read_back_as_it_was_written():
     one = Tuned(added=({"train.lr": 0.008},), chosen={"train.lr": 0.008})
     assert parse(Tuned, one.model_dump(mode="json", exclude_none=True), "x") == one
+
+
+def test_of_two_tunings_the_furthest_is_known_and_a_contradiction_is_refused():
+    begun, longer, chosen = {"added": []}, {"added": [lr(0.1)]}, {"added": [lr(0.1)], "chosen": lr(0.05)}
+    for earlier, later in ((begun, begun), (begun, longer), (begun, chosen), (longer, chosen)):
+        for one, other in ((earlier, later), (later, earlier)):
+            assert furthest({"a": one}, None, {"a": other, "b": begun}) == {"a": later, "b": begun}
+    assert furthest(None, {}) is None
+    for other in ({"added": [lr(0.2)]}, {"added": [lr(0.1)], "chosen": lr(0.1)}, {"added": [], "chosen": lr(0.05)}):
+        with pytest.raises(ValueError, match="'a' is tuned to"):
+            furthest({"a": chosen}, {"a": other})

@@ -71,6 +71,21 @@ def test_an_entry_may_ask_for_more_seeds_and_what_is_kept_remembers_them(tmp_pat
     assert len(expand.load(project, config)) == 6
 
 
+def test_a_study_is_kept_once_a_run_of_its_own_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dense baseline is many studies' own: its record alone begins none of them."""
+    entry = "{study: scratch, task: asr, scale: test, corpus: small, timed: false}"
+    config = scratch_project(tmp_path, f"own: [{entry}]")
+    monkeypatch.chdir(tmp_path)
+    (goal,) = load("own", shipped_project(config), config)
+    dense, lowrank = goal.files
+    place = Path("results") / folder_name(goal.project)
+    for path, begun in ((dense, False), (lowrank, True)):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        keep([goal], Path("results"))
+        assert goal.begun is (place / "project.json").is_file() is begun
+
+
 def test_an_entry_may_name_the_cell_of_a_ratio_for_each_target(tmp_path: Path) -> None:
     what = "study: lrsms_twins, task: asr, scale: tiny, corpus: commands"
     entry = f"{{{what}, seeds: [1], cells: [{{lowrank.ratio: by_target}}]}}"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,30 @@ def test_what_is_recorded_held_or_failing_does_not_keep_the_others_from_being_ma
         worker.work_through(lambda: goals)
     assert list(worker.failed) == [first.name] and "\n" not in worker.failed[first.name]
     assert weights(replace(goal, experiments=(second,))) == trained
+
+
+def test_what_another_trains_is_waited_for_and_cut_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = scratch_project(tmp_path, LISTS)
+    study = config / "studies/scratch.yaml"
+    study.write_text(study.read_text().replace("    seed", "    lowrank.method.name: [truncated]\n    seed"))
+    monkeypatch.chdir(tmp_path)
+    goals = load("own", shipped_project(config), config)
+    prepare_corpora(goals, Path("results"), 1, babble_recording)
+    dense, cut = goals[0].experiments
+    with ExitStack() as elsewhere:
+        elsewhere.enter_context(only_one(Path("results/runs") / dense.name))
+        waits = []
+
+        def sleep(seconds: float) -> None:
+            waits.append([path.parent.name for path in goals[0].missing])
+            elsewhere.close()
+
+        monkeypatch.setattr("lrsms.watch.worker.time.sleep", sleep)
+        Worker(CPU, never).work_through(lambda: goals)
+    assert waits == [[dense.name, cut.name]] and not goals[0].missing
+    assert f"{cut.name}: takes over the training of {dense.name}" in capsys.readouterr().out
 
 
 def test_a_worker_whose_time_is_up_leaves_a_checkpoint_and_the_next_goes_on(goals: list[Goal]) -> None:
