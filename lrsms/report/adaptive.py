@@ -80,5 +80,6 @@ def _wanted(outcome: Outcome) -> dict[str, int]:
     """The seeds of each cell at the next look of a claim that is undecided."""
     if outcome.verdict != "undecided":
         return {}
-    look = looks.next_look(looks.plan(outcome.claim.looks), outcome.seeds)
+    # The look, not the seeds: members of a family may have more of these than the look that all have reached.
+    look = looks.next_look(looks.plan(outcome.claim.looks), outcome.look.seeds if outcome.look is not None else 0)
     return {} if look is None else dict.fromkeys(outcome.cells, look.seeds)

@@ -62,8 +62,9 @@ class Cell:
         baseline: label of the dense cell that it is compared with; empty for the dense baseline.
         factored: the factorised matrices, and how they are factorised.
         axes: the further fields that the study varies, with their values as text.
-        fields: the fields by which claims select cells: all that the study varies, and those of ``factored``, with
-            their values as text. Nuisance fields are left out, since cells do not differ in them.
+        varied: those of them in which cells differ: nuisance fields are left out.
+        fields: the fields by which claims select cells: those that are varied, and those of ``factored``, with their
+            values as text.
         runs: names of the runs by seed.
         finished_runs: the runs that have finished.
         diverged: number of seeds that have diverged.
@@ -88,6 +89,7 @@ class Cell:
     baseline: str
     factored: Factored
     axes: Mapping[str, str]
+    varied: Mapping[str, str]
     fields: Mapping[str, str]
     runs: Mapping[int, str]
     finished_runs: Mapping[int, str]
@@ -162,12 +164,14 @@ def _cell(by_run: pd.DataFrame, varied: Sequence[str], chosen: Collection[str]) 
     order: tuple[Status, ...] = ("missing", "diverged", "timed")
     diverged_at = _known(by_run["diverged_at"].sort_values())
     factored, axes = Factored.read(first), {axis: first[axis] for axis in varied}
+    differing = {name: text for name, text in axes.items() if name not in chosen}
     return Cell(
         name=first["cell"],
         baseline=first["baseline"],
         factored=factored,
         axes=axes,
-        fields={name: text for name, text in (factored.fields | axes).items() if name not in chosen},
+        varied=differing,
+        fields=factored.fields | differing,
         runs=_names(by_run),
         finished_runs=_names(by_run[by_run["status"] == "finished"]),
         diverged=statuses.count("diverged"),

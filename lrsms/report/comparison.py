@@ -1,7 +1,7 @@
 """Turns a claim into numbers: it finds the cells, the runs that converged, and their edits in pairs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -13,7 +13,7 @@ import pandas as pd
 from lrsms.record.metrics import METRICS
 from lrsms.report import aggregate, further, learning, paired
 from lrsms.report.cells import Cell, cells_of
-from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part
+from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part, Rule
 from lrsms.report.finding import Compared, Doses
 from lrsms.report.paired import Edits, Paired
 from lrsms.report.selection import matched, select
@@ -130,6 +130,19 @@ def unique(pairs: Pairs) -> list[Cell]:
     return list({cell.name: cell for cell in chain.from_iterable(pairs)}.values())
 
 
+def members(pairs: Pairs, field: str) -> dict[str, Pairs]:
+    """The pairs of each value of a family, by its name."""
+    values = dict.fromkeys(after.fields[field] for _, after in pairs)
+    short = field.split(".")[-1]
+    return {f"{short} {value}": [pair for pair in pairs if pair[1].fields[field] == value] for value in values}
+
+
+def compared_cells(pairs: Pairs, rules: Collection[Rule], results: Results) -> list[Cell]:
+    """The cells whose runs the rules compare, each once: those of the pairs; for a trend, also their dense model."""
+    dense = _dense(pairs, results) if "trend" in rules else None
+    return unique([*([(dense, dense)] if dense is not None else []), *pairs])
+
+
 def complete_seeds(cells: Sequence[Cell], results: Results) -> list[int]:
     """The first seeds, in order, for which every run has ended. Looks count these."""
     done = []
@@ -166,10 +179,8 @@ def compare(
         known = replace(known, speedup=after.speedup.value, speedup_interval=after.speedup.interval)
     if not seeds or not set(part.rules) & set(OF_RUNS):
         return known
-    cells = unique(pairs)
+    cells = compared_cells(pairs, part.rules, results)
     dense = _dense(pairs, results) if "trend" in part.rules else None
-    if dense is not None:
-        cells = list({cell.name: cell for cell in (dense, *cells)}.values())
     bad = _not_converged(cells, seeds, results)
     good = [seed for seed in seeds if not any((cell.name, seed) in bad for cell in cells)]
     known = replace(

@@ -6,7 +6,7 @@ from pathlib import Path
 from lrsms.base.files import write_atomically
 from lrsms.record.metrics import WORDS
 from lrsms.report import loss_changes
-from lrsms.report.claims import Claim
+from lrsms.report.claims import OF_RUNS, Claim
 from lrsms.report.outcomes import Outcome, with_holm
 from lrsms.report.readable import Column, Readable, known_p, markdown
 from lrsms.report.verdict_table import converged, effects, excess, look, loss_column, reason, sample
@@ -67,7 +67,8 @@ def measured_once(tested: Sequence[Outcome]) -> list[list[Outcome]]:
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in tested:
         at = outcome.place
-        key = (at.task, at.scale, outcome.verdict, effects(outcome), at.corpus if sample(outcome) else "")
+        of_runs = any(finding.rule in OF_RUNS for finding in outcome.findings)
+        key = (at.task, at.scale, outcome.verdict, effects(outcome), at.corpus if of_runs else "")
         groups.setdefault(key, []).append(outcome)
     return list(groups.values())
 

@@ -1,27 +1,42 @@
-"""Says what would decide a claim: a number of seeds, with its range, or a larger test set.
+"""Says what would decide a claim: a look at so many seeds, with its range, or a larger test set.
 
-A plan for the observed difference would rest on chance: if luck made the difference large, it asks for few seeds. So
-every rule is planned for the margin that it states. The variances of a pilot are estimates too. With three seeds, the
-variance between seeds lies, with 80% confidence, between 0.43 and 9.5 times its estimate. The number of seeds has a
-similar range.
+The plan is of the claim's own tests, each at the level of its look, as in ``docs/power.md``. A plan for the observed
+difference would rest on chance: if luck made the difference large, it asks for few seeds. So every rule is planned for
+the margin that it states. The variances of a pilot are estimates too. With three seeds, the variance between
+seeds lies, with 80% confidence, between 0.43 and 9.5 times its estimate. The number of seeds has a similar range.
 """
 
 import math
+from collections.abc import Sequence
 
 from lrsms.report.finding import Compared, Finding, Threshold
 from lrsms.report.paired import Paired
 from lrsms.report.rate_rules import allowance, by_points, difference_of, excess_of, slope_of
 from lrsms.report.samples import weigh_as
 from lrsms.statistics import power
-from lrsms.statistics.crossed import Components
 from lrsms.statistics.effects import MIN_SEEDS, Effect
+from lrsms.statistics.looks import Look
 
 _MATTERS = 0.2
 """If the test set has more than this share of the squared standard error, the sentence says so."""
 
 
-def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold) -> str:
-    """A sentence on the seeds or units that an undecided finding lacks; nothing for others."""
+_MOST_UNITS = 400
+"""More units than these are simulated as so many, with the same standard error: their number no longer matters."""
+
+
+def what_would_decide(
+    finding: Finding, compared: Compared, threshold: Threshold, looks: Sequence[Look], seen: int
+) -> str:
+    """A sentence on the seeds or units that an undecided finding lacks; nothing for others.
+
+    Args:
+        finding: of one rule.
+        compared: the numbers that it was judged by.
+        threshold: as stated beforehand.
+        looks: all of the claim.
+        seen: with how many seeds it was judged.
+    """
     if finding.verdict != "undecided":
         return ""
     if finding.rule == "faster":
@@ -35,7 +50,7 @@ def what_would_decide(finding: Finding, compared: Compared, threshold: Threshold
     if planned is None:
         return f"To decide: a larger test set; these {finding.units} {finding.unit}s show no difference to plan from."
     effect, size, margin = planned
-    return f"{_seeds(effect, size, margin)}{_test_set(effect)}"
+    return f"{_seeds(effect, size, margin, looks, seen)}{_test_set(effect)}"
 
 
 def _planned(finding: Finding, compared: Compared, threshold: Threshold) -> tuple[Effect, float, str] | None:
@@ -65,27 +80,25 @@ def _compared_pair(finding: Finding, compared: Compared, threshold: Threshold) -
     return at[0] if at else None
 
 
-def _seeds(effect: Effect, size: float, margin: str) -> str:
+def _seeds(effect: Effect, size: float, margin: str, looks: Sequence[Look], seen: int) -> str:
+    """The first of the looks to come at which the margin has been seen with the probability that is aimed at."""
     these = f"these {effect.units} {effect.unit}s{weigh_as(effect.units, effect.effective_units)}"
-
-    def needed(components: Components) -> power.Requirement:
-        return power.seeds_needed(components, size, effect.units, effective_units=effect.effective_units)
-
-    seeds = needed(effect.components)
-    see = f"To see {margin} with probability {power.TARGET:g}: about"
-    if seeds.number is None:
-        evenness = effect.effective_units / effect.units
-        units = power.units_needed(effect.components, size, effect.seeds, evenness=evenness).number
-        return f"To decide: {seeds.reason}." if units is None else f"{see} {units:,} {effect.unit}s with these seeds."
-    low, high = (
-        needed(components).number
-        for components in power.likely_components(
-            effect.components, effect.seeds, effect.units, effective_units=effect.effective_units
-        )
-    )
-    most = f"{power.MOST:,} or more" if high is None else f"{high:,}"
-    reach = f" (from {effect.seeds} seeds this is known to {low:,} to {most})" if low != high else ""
-    return f"{see} {seeds.number:,} seeds with {these}{reach}."
+    known = effect.components
+    low, high = power.likely_components(known, effect.seeds, effect.units, effective_units=effect.effective_units)
+    numbers, last = [], 0.0
+    for components in (known, low, high):
+        weigh = min(effect.effective_units, _MOST_UNITS)
+        shown = power.shown_by(components, size, looks, effect.units, effective_units=weigh)
+        enough = [look.seeds for look, p in zip(looks, shown, strict=True) if look.seeds > seen and p >= power.TARGET]
+        numbers.append(enough[0] if enough else None)
+        last = last or shown[-1]
+    planned, least, most = numbers
+    see = f"To see {margin} with probability {power.TARGET:g}"
+    if planned is None:
+        return f"{see}, no look is enough with {these}: at the last, of {looks[-1].seeds} seeds, it is {last:.2f}."
+    upper = f"more than {looks[-1].seeds}" if most is None else f"{most}"
+    reach = f" (from {effect.seeds} seeds this is known to {least} to {upper})" if least != most else ""
+    return f"{see}: the look at {planned} seeds, with {these}{reach}."
 
 
 def _test_set(effect: Effect) -> str:

@@ -6,7 +6,7 @@ word error rate on validation. If the study tunes, that value was chosen before 
 part of the table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -84,7 +84,7 @@ def judged(
     tuning = [experiment for experiment in experiments if experiment.tuning]
     if tuning:
         candidates = choose(tuning, runs, decoding)
-        _check_tuned(candidates, experiments)
+        _check_tuned(candidates, experiments, set(runs.loc[runs["status"] != "missing", "run"]))
         return candidates, runs[~runs["run"].isin({experiment.name for experiment in tuning})]
     if any(experiment.nuisance for experiment in experiments):
         candidates = choose(experiments, runs, decoding)
@@ -252,13 +252,18 @@ def _from_middle(candidates: Sequence[Candidate]) -> list[tuple[float, int]]:
     return [(abs(place - middle), place) for place in map(order.index, range(len(order)))]
 
 
-def _check_tuned(candidates: Sequence[Candidate], experiments: Sequence[Experiment]) -> None:
+def _check_tuned(candidates: Sequence[Candidate], experiments: Sequence[Experiment], recorded: Set[str]) -> None:
+    """Refuses runs at a value that the records do not choose.
+
+    A cell whose records choose none, and that has no recorded run, may have been tuned elsewhere: nothing is compared.
+    """
     chosen = {candidate.cell: candidate.values if candidate.chosen else None for candidate in candidates}
     chosen |= {candidate.cell: candidate.values for candidate in candidates if candidate.chosen}
     for experiment in experiments:
         if experiment.stage != "compared" or experiment.cell not in chosen:
             continue
-        if (best := chosen[experiment.cell]) != experiment.nuisance:
+        best = chosen[experiment.cell]
+        if best != experiment.nuisance and (best is not None or experiment.name in recorded):
             used, found = (_words(values) if values else "none" for values in (experiment.nuisance, best))
             raise ValueError(
                 f"cell '{experiment.cell}' has runs at {used}, but the records of its tuning choose {found}; restore"

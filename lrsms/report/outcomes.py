@@ -15,8 +15,9 @@ from lrsms.base.hints import did_you_mean
 from lrsms.record.metric import Metric
 from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate, comparison, loss_changes
+from lrsms.report.cells import Cell
 from lrsms.report.claims import OF_RATES, OF_RUNS, Claim, Part, Rule
-from lrsms.report.comparison import Endpoint, Pairs, Results, compare, pairs_of, unique
+from lrsms.report.comparison import Endpoint, Pairs, Results, compare, pairs_of
 from lrsms.report.finding import Compared, Finding, Threshold, Verdict
 from lrsms.report.needs import what_would_decide
 from lrsms.report.results import Place
@@ -83,8 +84,9 @@ class Outcome:
 
     @property
     def p(self) -> float:
-        """The p of the conjunction: the largest p of its parts; NaN where no part is a test."""
-        return max((finding.p for finding in self.findings if not isnan(finding.p)), default=nan)
+        """The p of the conjunction: the largest p of its tests; NaN where there is none, or one has not been made."""
+        tests = [finding.p for finding in self.findings if finding.rule in OF_RUNS]
+        return nan if self.verdict == "not run" or any(map(isnan, tests)) else max(tests, default=nan)
 
 
 def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Outcome]:
@@ -124,7 +126,7 @@ class _Judge:
         self.parts = [
             (part, pairs_of(part, results.cells, where, claim.family, claim.dose == "halvings")) for part in claim.parts
         ]
-        self.cells = list({cell.name: cell for _, pairs in self.parts for cell in unique(pairs)}.values())
+        self.cells = self.compared([pair for _, pairs in self.parts for pair in pairs])
         self.endpoint = Endpoint(claim.decoder, claim.conditions_of(place.task))
         self.metric = aggregate.metric_of(results.runs)
         self.seeds = max((len(self.done(pairs)) for pairs in self.comparisons()), default=0) if self.of_runs else 0
@@ -135,23 +137,21 @@ class _Judge:
         field = self.claim.family
         if field is None:
             return [pairs for _, pairs in self.parts]
-        return list(_members(self.parts[0][1], field).values())
+        return list(comparison.members(self.parts[0][1], field).values())
 
-    def needed(self) -> tuple[str, ...]:
-        """The cells whose runs decide the verdict; for a trend, also the dense model."""
-        dense = [cell.baseline for cell in self.cells if cell.baseline] if "trend" in self.claim.all_rules else []
-        return tuple(dict.fromkeys([*(cell.name for cell in self.cells), *dense]))
+    def compared(self, pairs: Pairs) -> list[Cell]:
+        """The cells whose runs are compared."""
+        return comparison.compared_cells(pairs, self.claim.all_rules, self.results)
 
     def done(self, pairs: Pairs) -> list[int]:
         """The first seeds for which every run of a comparison has ended."""
-        return comparison.complete_seeds(unique(pairs), self.results)
+        return comparison.complete_seeds(self.compared(pairs), self.results)
 
     def outcome(self) -> Outcome:
         """Judges the claim."""
         text = "; ".join(compared(part, pairs) for part, pairs in self.parts)
-        none = Outcome(self.name, self.claim, self.place, "not run", (), text, metric=self.metric)
-        if self.of_runs:
-            none = replace(none, cells=self.needed())
+        cells = tuple(cell.name for cell in self.cells) if self.of_runs else ()
+        none = Outcome(self.name, self.claim, self.place, "not run", (), text, metric=self.metric, cells=cells)
         if not self.of_runs:
             findings = self.findings(0, None)
             return replace(none, verdict=combine(findings), findings=findings, needs=self.needs(findings, None))
@@ -238,8 +238,12 @@ class _Judge:
         if field is None:
             finding, numbers = one(pairs)
             primary = endpoint == self.endpoint
-            return replace(finding, needs=what_would_decide(finding, numbers, threshold)) if primary else finding
-        members = {name: one(some_pairs)[0] for name, some_pairs in _members(pairs, field).items()}
+            return (
+                replace(finding, needs=what_would_decide(finding, numbers, threshold, self.looks, seeds))
+                if primary
+                else finding
+            )
+        members = {name: one(some_pairs)[0] for name, some_pairs in comparison.members(pairs, field).items()}
         return some(members, threshold)
 
     def threshold(self, look: Look | None) -> Threshold:
@@ -305,13 +309,6 @@ class _Judge:
         if "sooner" in rules:
             return "Missing: a training curve in the record of every run."
         return "Missing: a seed that all compared cells share."
-
-
-def _members(pairs: Pairs, field: str) -> dict[str, Pairs]:
-    """The pairs of each value of a family, by its name."""
-    values = dict.fromkeys(after.fields[field] for _, after in pairs)
-    short = field.split(".")[-1]
-    return {f"{short} {value}": [pair for pair in pairs if pair[1].fields[field] == value] for value in values}
 
 
 def _not_run(name: str, claim: Claim, place: Place, needs: str) -> Outcome:

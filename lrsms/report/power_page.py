@@ -11,7 +11,7 @@ from pathlib import Path
 from lrsms.base.files import write_atomically
 from lrsms.report import comparison
 from lrsms.report.claims import Claim, load
-from lrsms.report.comparison import Endpoint, compare, complete_seeds, pairs_of, unique
+from lrsms.report.comparison import Endpoint, compare, compared_cells, complete_seeds, pairs_of
 from lrsms.report.finding import Threshold
 from lrsms.report.paired import Paired
 from lrsms.report.rate_rules import by_points, difference_of, excess_of
@@ -96,7 +96,9 @@ def _paired(question: Question, claim: Claim, results: Path) -> tuple[Paired, Th
     found = comparison.read(folder)
     pairs = pairs_of(part, found.cells, f"{folder}: claim {question.claim}")
     endpoint = Endpoint(claim.decoder, claim.conditions_of(TASK))
-    compared = compare(part, pairs, complete_seeds(unique(pairs), found), endpoint, found, claim)
+    compared = compare(
+        part, pairs, complete_seeds(compared_cells(pairs, part.rules, found), found), endpoint, found, claim
+    )
     if compared.paired is None:
         raise ValueError(f"{folder}: claim {question.claim}: its runs are missing; a plan needs their variances")
     return compared.paired, Threshold(claim.margin, claim.least / compared.metric.scale)

@@ -88,7 +88,7 @@ def trend(compared: Compared, threshold: Threshold) -> Finding:
     """The error rate rises with the dose; contradicted if it falls, or if its whole rise is below the margin."""
     doses = compared.doses
     if doses is None:
-        return Finding("trend", "not run", compared.change)
+        return _undecidable("trend", compared, threshold)
     slope, excess = slope_of(doses, threshold)
     finding = replace(
         _finding(
@@ -118,7 +118,7 @@ def trend(compared: Compared, threshold: Threshold) -> Finding:
 def onset(compared: Compared, threshold: Threshold) -> Finding:
     """Degradation is shown from the lowest ratio up to ``onset``: a fixed sequence, each ratio at the look's level."""
     if not compared.by_ratio:
-        return Finding("onset", "not run", compared.change)
+        return _undecidable("onset", compared, threshold)
     assert threshold.onset is not None, "a claim states where degradation begins"
     effects_ = [(ratio, difference_of(paired)) for ratio, paired in compared.by_ratio]
     p_values = [effect.p_above(level=threshold.level) for _, effect in effects_]
@@ -228,12 +228,19 @@ def _less_often(failures: Failures | None) -> str:
 
 def _without_rates(rule: Rule, compared: Compared, threshold: Threshold, worse: Verdict) -> Finding:
     """The finding if no seed converged in all compared cells: then only convergence can decide."""
-    if compared.failures is None:
-        return Finding(rule, "not run", compared.change)
-    finding = Finding(rule, "undecided", compared.change, failures=compared.failures, level=threshold.level)
+    finding = _undecidable(rule, compared, threshold)
     if fails_more(compared.failures, threshold.alpha):
         return replace(finding, verdict=worse, because=_less_often(compared.failures))
-    return replace(finding, because="there is no seed with which every compared run converged")
+    return finding
+
+
+def _undecidable(rule: Rule, compared: Compared, threshold: Threshold) -> Finding:
+    """Not run; or undecided, where runs have ended but no seed converged in all compared cells."""
+    if compared.failures is None or compared.paired is not None:
+        return Finding(rule, "not run", compared.change)
+    because = "there is no seed with which every compared run converged"
+    finding = Finding(rule, "undecided", compared.change, failures=compared.failures, level=threshold.level)
+    return replace(finding, because=because)
 
 
 def _finding(

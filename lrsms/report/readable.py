@@ -46,7 +46,7 @@ def markdown(table: Readable) -> str:
     padded = []
     for column in table.columns:
         header, *texts = (escape_markdown(text).replace("|", "\\|") for text in (column.header, *column.texts))
-        width = max(map(len, (header, *texts)))
+        width = max(2, *map(len, (header, *texts)))  # a rule of a single ":" makes no table
         rule = "-" * (width - 1) + ":" if column.numeric else "-" * width
         pad = str.rjust if column.numeric else str.ljust
         padded.append([pad(header, width), rule, *(pad(text, width) for text in texts)])

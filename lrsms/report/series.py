@@ -109,7 +109,7 @@ def settings(summary: Summary) -> dict[Setting, list[Cell]]:
     groups: dict[Setting, list[Cell]] = defaultdict(list)
     for cell, targets in zip(summary.cells, short_targets(summary.cells)[0], strict=True):
         if targets:
-            axes = tuple(_named(axis, value) for axis, value in cell.axes.items())
+            axes = tuple(_named(axis, value) for axis, value in cell.varied.items())
             by_target = f"{cell.kept} kept" if cell.factored.by_target else ""
             factors = (f"{cell.mapping} mapping", f"{cell.init} init", by_target)
             groups[Setting(by_stack(targets), factors, axes)].append(cell)
@@ -156,10 +156,10 @@ def dense_cells(summary: Summary, beside: Sequence[Cell] | None = None) -> list[
 def dense_labels(summary: Summary) -> dict[str, str]:
     """Labels of dense cells by name: their difference from the dense baseline, which is ``dense``."""
     dense = dense_cells(summary)
-    usual = next((cell.axes for cell in dense if not cell.baseline), {})
+    usual = next((cell.varied for cell in dense if not cell.baseline), {})
     labels = {}
     for cell in dense:
-        varied = [_named(axis, value) for axis, value in cell.axes.items() if value and value != usual.get(axis)]
+        varied = [_named(axis, value) for axis, value in cell.varied.items() if value and value != usual.get(axis)]
         labels[cell.name] = fold(", ".join(["dense", *(varied if cell.baseline else [])]), LABEL_WIDTH)
     return labels
 

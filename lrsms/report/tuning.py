@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrsms.base.files import read_json
+from lrsms.base.strict import parse
 from lrsms.record.run_files import OUTCOME
 from lrsms.record.score import EDITS, read_scores
 from lrsms.report.hours import hours_of
@@ -18,7 +19,7 @@ from lrsms.study import expand
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import as_text, short_name
 from lrsms.study.project import Project
-from lrsms.study.tuning import Tuned, next_values
+from lrsms.study.tuning import Tuned, furthest, next_values
 
 _COLUMNS = ["run", "status", "decoder", "condition", "words", *EDITS]
 
@@ -116,6 +117,25 @@ def known(project: Project, folder: Path, records: Path) -> Project:
     if project.tuned is not None or (tuning := look(project, folder, records)) is None:
         return project
     return project.model_copy(update={"tuned": dict(tuning.tuned)})
+
+
+def caught_up(project: Project, folder: Path, records: Path) -> Project:
+    """A saved project with what its records say of tuning by now: they may have come after it was saved.
+
+    Raises:
+        ValueError: one line: they contradict what was saved.
+    """
+    tuning = look(project, folder, records)
+    if tuning is None:
+        return project
+    said = {cell: one.model_dump(mode="json", exclude_none=True) for cell, one in tuning.tuned.items()}
+    saved = {cell: one.model_dump(mode="json", exclude_none=True) for cell, one in (project.tuned or {}).items()}
+    try:
+        tuned = furthest(saved, said) or {}
+    except ValueError as error:
+        what = "restore these records, or run the study again"
+        raise ValueError(f"study '{project.study}': {error}, the latter by its records; {what}") from None
+    return project.model_copy(update={"tuned": {cell: parse(Tuned, one, cell) for cell, one in tuned.items()}})
 
 
 def _advance(

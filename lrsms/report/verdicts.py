@@ -47,11 +47,13 @@ def some(members: Mapping[str, Finding], threshold: Threshold) -> Finding:
         threshold: as stated beforehand.
     """
     adjusted = stats.holm([1.0 if math.isnan(one.p) else one.p for one in members.values()])
+    # Adjusted p are often equal, where the p are not.
     best, name, p = min(
-        zip(members.values(), members, adjusted, strict=True), key=lambda one: (one[2], math.isnan(one[0].value))
+        zip(members.values(), members, adjusted, strict=True),
+        key=lambda one: (math.inf if math.isnan(one[0].p) else one[0].p, math.isnan(one[0].value)),
     )
     shown = [label for (label, one), q in zip(members.items(), adjusted, strict=True) if _holds(one, q, threshold)]
-    found = replace(best, p=p, members=dict(members))
+    found = replace(best, p=math.nan if math.isnan(best.p) else p, members=dict(members))
     verdicts = {one.verdict for one in members.values()}
     if shown:
         return replace(

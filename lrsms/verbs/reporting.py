@@ -166,6 +166,7 @@ def regenerate(options: argparse.Namespace) -> None:
     from lrsms.report import findings, index
     from lrsms.report.results import committed, load_project, selection_name
     from lrsms.report.tables import write as write_tables
+    from lrsms.report.tuning import caught_up
 
     everything = hypotheses.load(options.config_folder / hypotheses.FILE)
     folders = options.folders or committed(options.results)
@@ -173,7 +174,7 @@ def regenerate(options: argparse.Namespace) -> None:
         say(f"nothing to regenerate: there is no {options.results}/*/project.json; run a study first")
     entries, decided = [], []
     for folder in folders:
-        project = load_project(folder)
+        project = caught_up(load_project(folder), options.config_folder, options.records)
         experiments = expand.load(project, options.config_folder)
         stated = hypotheses.claims_of(everything, project.study, project.task)
         _aggregate(project, experiments, folder, folder / selection_name(project, experiments, stated), options)

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import fabricate
+import pytest
 from claiming import FOLDER, HALF, claim, judged
 
 from lrsms.report import aggregate
+from lrsms.report.adaptive import next_step
+
+ATTENTION = {"lowrank.targets": ["encoder.attention"]}
 
 
 def study(tmp_path: Path, seeds: int, rates=(0.10, 0.30), decoding=fabricate.DECODING) -> Path:
@@ -89,3 +93,37 @@ def test_swapping_decoders_and_conditions_changes_no_verdict(tmp_path):
     assert list(aggregate.read_runs(tmp_path / "again" / FOLDER)["decoder"].unique()) == ["beam", "greedy"]
     assert (after.verdict, after.findings, after.claim.digest) == (before.verdict, before.findings, before.claim.digest)
     assert {str(one.endpoint) for one in after.sensitivity} == {str(one.endpoint) for one in before.sensitivity}
+
+
+@pytest.mark.parametrize("dense", [3, 2])
+def test_a_trend_against_another_group_waits_for_the_dense_model_too(tmp_path, dense):
+    """The slopes of both begin at the dense model, which is in none of the pairs."""
+    cells = ((None, dense), (("encoder.attention",), 3), (("encoder.feedforward",), 3))
+    experiments = []
+    for number, (targets, recorded) in enumerate(cells):
+        for seed in (1, 2, 3):
+            lowrank = targets and {"targets": targets, "ratio": 0.5}
+            experiments.append(fabricate.experiment(fabricate.run(lowrank, seed)))
+            if seed <= recorded:
+                scores = fabricate.scores(0.1, 100 * number + seed)
+                fabricate.record(tmp_path / "records", experiments[-1], scores)
+    aggregate.aggregate(experiments, tmp_path / "records", tmp_path, fabricate.DECODING, tmp_path / FOLDER)
+    steeper = claim(group={"lowrank.targets": ["encoder.feedforward"]}, against=ATTENTION, rules=["trend"])
+    outcome = judged(tmp_path / FOLDER, steeper)
+    expected = ("undecided", 3, "To see the margin") if dense == 3 else ("not run", 0, "Missing: 'dense' (2 of 3 seeds")
+    assert (outcome.verdict, outcome.seeds) == expected[:2] and outcome.needs.startswith(expected[2])
+    assert outcome.cells[0] == "dense"
+
+
+def test_a_family_plans_its_next_look_from_the_one_that_all_its_members_reached(tmp_path):
+    folder = study_of(tmp_path, {None: (10, 0.1), 0.5: (10, 0.1), 0.25: (6, 0.1)})
+    outcome = judged(folder, claim(group=ATTENTION, rules=["degradation"], family="lowrank.ratio"))
+    assert (outcome.verdict, outcome.look.seeds, outcome.seeds) == ("undecided", 6, 10)
+    assert "next look is at 10 seeds" in outcome.needs
+    experiments = [
+        fabricate.experiment(fabricate.run(ratio and {"targets": ("encoder.attention",), "ratio": ratio}, seed))
+        for ratio, seeds in ((None, 10), (0.5, 10), (0.25, 6))
+        for seed in range(1, seeds + 1)
+    ]
+    step = next_step([outcome], experiments, tmp_path, {})
+    assert step.seeds == {"encoder.attention-0.25": 10} and step.runs == 4

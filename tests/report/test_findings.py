@@ -1,6 +1,7 @@
 """One page of all verdicts: numbers come from the results, words below them stay."""
 
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from test_verdict_table import CLAIM, COUNTED, FASTER, OUTCOMES, PARITY, outcome
 
 from lrsms.report import findings
 from lrsms.report.finding import Finding
+from lrsms.report.outcomes import with_holm
 
 CLAIMS = dict.fromkeys(("F1", "F5", "F6"), CLAIM)
 
@@ -27,14 +29,25 @@ def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "places"),
-    [(FASTER, ["speech and song, tiny, ASR"]), (PARITY, ["speech, tiny, ASR", "song, tiny, ASR"])],
+    [
+        (FASTER, ["speech and song, tiny, ASR"]),
+        (PARITY, ["speech, tiny, ASR", "song, tiny, ASR"]),
+        (Finding("parity", "undecided", "WER change (points)"), ["speech, tiny, ASR", "song, tiny, ASR"]),
+    ],
 )
 def test_what_no_corpus_is_part_of_is_one_row(rule: Finding, places: list[str]) -> None:
-    """A step is timed once for all corpora; rates of two corpora are two findings even where they are equal."""
+    """Steps are timed once for all corpora; rates of two are two findings, even where they are equal or unknown."""
     one = outcome(rule, name="F5")
     other = replace(one, place=replace(one.place, corpus="song"))
     frame = findings.table([one, other], {"F5": CLAIM}).frame()
     assert list(frame["tested on"]) == places
+
+
+def test_p_is_adjusted_for_the_tests_that_were_made() -> None:
+    one = outcome(PARITY, name="F1")
+    waiting = outcome(replace(PARITY, p=0.3), name="F5", verdict="not run")
+    half = outcome(PARITY, Finding("degradation", "undecided", ""), name="F6")
+    assert [each.p_holm for each in with_holm([one, waiting, half])] == pytest.approx([one.p, nan, nan], nan_ok=True)
 
 
 def test_a_note_says_what_a_verdict_rests_on_and_what_would_decide_it() -> None:

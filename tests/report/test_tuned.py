@@ -1,14 +1,20 @@
 """Facts about tuning: the records of a few runs choose on validation, step by step, and no more than that."""
 
+import shutil
+
 import fabricate
 import fabricate_project
 import pandas as pd
 import pytest
 
 from lrsms.report import aggregate, nuisance, results
+from lrsms.report.figures import change
+from lrsms.report.figures.material import load
+from lrsms.report.series import settings
 from lrsms.report.summary import summarise
-from lrsms.report.tuning import known, look
+from lrsms.report.tuning import caught_up, known, look
 from lrsms.study import expand
+from lrsms.study.tuning import Tuned
 
 STUDY = fabricate_project.STUDY | {
     "nuisance": ["train.lr"],
@@ -152,6 +158,30 @@ def test_runs_at_another_value_than_the_records_choose_are_refused(finished):
         aggregated(folder, project.model_copy(update={"tuned": other}))
 
 
+def test_a_saved_project_catches_up_with_its_records_and_a_contradiction_is_refused(finished):
+    folder, project = finished
+    config, records = folder / "workflow/config", folder / "results/records"
+    now = known(project, config, records)
+    begun = now.model_copy(update={"tuned": dict.fromkeys(CELLS, Tuned())})
+    assert caught_up(begun, config, records) == caught_up(project, config, records) == now
+    assert caught_up(now, config, folder / "none") == now, "what was known once stays known without the records"
+    other = now.tuned | {"dense": Tuned(chosen={"train.lr": 0.004})}
+    with pytest.raises(ValueError, match=r"^study '.*': 'dense' is tuned to .*0.004.* by its records; restore"):
+        caught_up(now.model_copy(update={"tuned": other}), config, records)
+
+
+def test_a_cell_that_was_tuned_elsewhere_and_whose_records_did_not_come_along_is_open(finished, tmp_path):
+    folder, project = finished
+    project = known(project, folder / "workflow/config", folder / "results/records")
+    shutil.copytree(folder / "workflow", tmp_path / "workflow")
+    shutil.copytree(folder / "results/records", tmp_path / "results/records")
+    for one in expand.load(project, folder / "workflow/config"):
+        if one.cell == CELLS[1]:
+            shutil.rmtree(tmp_path / "results/records" / one.name)
+    out, _ = aggregated(tmp_path, project)
+    assert [cell.status for cell in summarise(out).cells] == ["finished", "missing", "finished"]
+
+
 def test_a_cell_of_which_every_run_diverged_is_named_and_has_no_runs(study):
     folder, project = study
     state, _ = tune(folder, project, {"dense": INNER, CELLS[1]: {}, CELLS[2]: INNER})
@@ -174,3 +204,30 @@ def test_a_record_of_what_stands_for_a_run_to_come_is_no_result(study):
     record(folder, first, valid=0, test=0)
     summary = summarise(aggregated(folder, project)[0])
     assert {cell.status for cell in summary.cells} == {"missing"}
+
+
+def test_figures_pair_cells_that_chose_different_values(tmp_path, monkeypatch):
+    """A nuisance field is no axis: a cell is compared at its own best value, in the figures as in the verdicts."""
+    grids = [
+        {"seed": [1, 2, 3]},
+        {
+            "lowrank.targets": [["encoder.attention"]],
+            "lowrank.ratio": [0.5, 0.25],
+            "lowrank.init": ["spectral", "random"],
+            "seed": [1, 2, 3],
+        },
+    ]
+    project, _ = fabricate_project.write_project(tmp_path, STUDY | {"grids": grids})
+    low, high = {0.001: 9, 0.002: 4, 0.004: 5, 0.008: 9}, {0.001: 9, 0.002: 6, 0.004: 5, 0.008: 9}
+    names = dict.fromkeys(one.cell for one in expand.load(project, tmp_path / "workflow/config"))
+    state, _ = tune(tmp_path, project, {cell: high if "random" in cell else low for cell in names})
+    assert set(state.chosen.values()) == {"lr 0.002", "lr 0.004"}
+    for one in state.experiments:
+        if one.stage == "compared":
+            record(tmp_path, one, valid=5, test=20)
+    out, experiments = aggregated(tmp_path, project)
+    material = load(out, experiments, project.decoding, tmp_path / "results/records", tmp_path / "none")
+    assert sorted(len(cells) for cells in settings(material.summary).values()) == [2, 2]
+    (axes,) = (axes for axes in change.by_init(material).figure.axes if axes.get_legend() or axes.containers)
+    (points,) = axes.containers
+    assert len(points[0].get_xdata()) == 2

@@ -11,6 +11,7 @@ from lrsms.report.claims import Claim
 from lrsms.report.comparison import Endpoint
 from lrsms.report.finding import Finding
 from lrsms.report.outcomes import Outcome, Sensitivity
+from lrsms.report.readable import Column, Readable, markdown
 from lrsms.report.results import Place
 from lrsms.statistics.convergence import Failures
 from lrsms.statistics.looks import plan
@@ -129,3 +130,9 @@ def test_runs_that_failed_and_numbers_between_looks_are_said():
     said = verdict_table.sentence(outcome(lost, between=(replace(PARITY, seeds=5),), seeds=5))
     assert "Converged: 1/3 runs, against 3/3 (Fisher's exact p 0.400)." in said
     assert "Between looks, with 5 seeds (no verdict): WER +0.20 [-0.30, 0.70] points" in said
+
+
+def test_a_column_of_one_character_is_a_column_in_markdown():
+    """GitHub reads a rule of ":" alone as text, and then the whole table."""
+    (_, rule, *_) = markdown(Readable((Column("p", ("-", "-")),), ())).splitlines()
+    assert rule == "| -: |"

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from lrsms.report.needs import what_would_decide
 from lrsms.report.paired import Paired
 from lrsms.report.rate_rules import difference_of
 from lrsms.report.verdicts import RULES, combine, judge, some
-from lrsms.statistics import effects, power, stats
+from lrsms.statistics import effects, looks, power, stats
 from lrsms.statistics.convergence import Failures
 from lrsms.statistics.stats import Interval
 from lrsms.statistics.survival import Time, log_rank
 
 MARGIN = Threshold(margin=0.1)
+LOOKS = looks.plan()
 NULL = {"parity": 1.1, "degradation": 1.0, "improvement": 1.0}
 """Ratio of the true error rates at which each rule's claim just fails to hold."""
 
@@ -80,7 +82,8 @@ def test_fewer_than_three_seeds_decide_nothing(rule, num_seeds):
 def test_no_spread_decides_nothing(rule):
     found = judge(rule, paired(np.full((3, 5), 20), np.full((3, 5), 10)), MARGIN)
     assert found.verdict == "undecided" and "without any spread" in found.because
-    assert "larger test set" in what_would_decide(found, paired(np.full((3, 5), 20), np.full((3, 5), 10)), MARGIN)
+    compared = paired(np.full((3, 5), 20), np.full((3, 5), 10))
+    assert "larger test set" in what_would_decide(found, compared, MARGIN, LOOKS, 3)
 
 
 def test_numbers_are_points_and_p_agrees_with_the_interval():
@@ -116,7 +119,7 @@ def test_the_whole_interval_of_a_speed_up_counts(low, high, expected):
     compared = Compared(speedup=(low + high) / 2, speedup_interval=Interval(low, high))
     found = judge("faster", compared, Threshold(speedup=1.3))
     assert found.verdict == expected
-    assert ("time more steps" in what_would_decide(found, compared, Threshold(speedup=1.3))) == (
+    assert ("time more steps" in what_would_decide(found, compared, Threshold(speedup=1.3), LOOKS, 3)) == (
         expected == "undecided"
     )
 
@@ -147,36 +150,45 @@ def test_a_conjunction(parts, expected):
 
 
 def test_an_undecided_claim_says_how_many_would_decide():
-    a = spread(40, num_units=10, sd=8)
-    compared = paired(a, spread(39, num_units=10, sd=8, seed=2))
-    for rule in ("parity", "improvement"):
+    a = spread(40, num_units=10, sd=4)
+    for rule, level in (("parity", 42.5), ("improvement", 38.5)):
+        compared = paired(a, spread(level, num_units=10, sd=4, seed=2))
         found = judge(rule, compared, MARGIN)
-        said = what_would_decide(found, compared, MARGIN)
+        said = what_would_decide(found, compared, MARGIN, LOOKS, 3)
         assert found.verdict == "undecided" and said.startswith("To see the margin of 10% of the baseline's WER (")
-        several = (
-            r"about (\d+ seeds with these 10 speakers \(from 3 seeds this is known to \d+ to [\d,]+\)|\d+ speakers)"
-        )
-        assert re.search(several, said)
+        known = r"\(from 3 seeds this is known to \d+ to (more than )?\d+\)"
+        assert re.search(rf"the look at (6|10|15) seeds, with these 10 speakers( {known})?\.", said)
     one = paired(a[:1], a[:1] + 1)
-    assert what_would_decide(judge("parity", one, MARGIN), one, MARGIN) == (
+    assert what_would_decide(judge("parity", one, MARGIN), one, MARGIN, LOOKS, 3) == (
         "To decide: at least 3 seeds with which all compared runs converge; there is only 1."
     )
 
 
-def test_a_plan_counts_the_speakers_that_weigh_the_same():
-    """One of twenty speakers has most of the words: twenty equal ones would need fewer seeds."""
-    words = np.array([1000.0] + [20.0] * 19)
+def test_a_plan_is_of_the_claims_own_looks_and_counts_the_speakers_that_weigh_the_same():
+    """One of twenty speakers has most of the words: with twenty equal ones an earlier look would show the margin."""
+    words = np.array([400.0] + [20.0] * 19)
     a, b = (words / 100 * spread(40, num_seeds=5, sd=1, seed=seed) for seed in (1, 2))
-    b += words / 100 * np.array([[4.0], [-4.0], [0.0], [3.0], [-3.0]])
-    uneven = paired(a, b, words)
-    said = what_would_decide(judge("improvement", uneven, MARGIN), uneven, MARGIN)
+    uneven = paired(a, b + words / 100 * np.array([[1.0], [-1.0], [0.0], [0.5], [-0.5]]), words)
+    undecided = replace(judge("improvement", uneven, MARGIN), verdict="undecided")
+    said = what_would_decide(undecided, uneven, MARGIN, LOOKS, 3)
     effect, size = difference_of(uneven.paired), 0.1 * uneven.paired.rates[0]
-    needed, by_number = (
-        power.seeds_needed(effect.components, size, 20, effective_units=number).number
+    weighed, by_number = (
+        power.shown_by(effect.components, size, LOOKS, 20, effective_units=number)
         for number in (effect.effective_units, None)
     )
-    assert f"about {needed:,} seeds with these 20 speakers (weigh as 1.9 of equal length)" in said
-    assert needed > by_number
+    first = next(look.seeds for look, shown in zip(LOOKS, weighed, strict=True) if shown >= power.TARGET)
+    assert f"the look at {first} seeds, with these 20 speakers (weigh as 3.6 of equal length)" in said
+    assert weighed[1] < by_number[1]
+
+
+def test_a_look_that_was_taken_is_not_planned_again_and_none_may_be_enough():
+    compared = paired(spread(40, num_units=10, sd=4), spread(38.5, num_units=10, sd=4, seed=2))
+    found = judge("improvement", compared, MARGIN)
+    planned = [what_would_decide(found, compared, MARGIN, LOOKS, seen) for seen in (3, 6, 10)]
+    assert [re.search(r"the look at (\d+)", said).group(1) for said in planned] == ["10", "10", "15"]
+    noisy = paired(spread(40, sd=5) + np.array([[0], [20], [-15]]), spread(40, sd=5, seed=2))
+    said = what_would_decide(judge("improvement", noisy, MARGIN), noisy, MARGIN, LOOKS, 3)
+    assert re.search(r"no look is enough with these 20 speakers: at the last, of 15 seeds, it is 0\.\d\d\.", said)
 
 
 def test_the_plan_is_for_the_margin_whatever_was_observed():
@@ -185,7 +197,7 @@ def test_the_plan_is_for_the_margin_whatever_was_observed():
     for level in (39, 41):
         compared = paired(spread(40, num_units=10, sd=8), spread(level, num_units=10, sd=8, seed=2))
         found = judge("improvement", compared, MARGIN)
-        sizes.add(re.search(r"WER \(([\d.]+) points\)", what_would_decide(found, compared, MARGIN)).group(1))
+        sizes.add(re.search(r"WER \(([\d.]+) points\)", what_would_decide(found, compared, MARGIN, LOOKS, 3)).group(1))
     assert len(sizes) == 1
 
 
@@ -196,7 +208,8 @@ def test_what_a_larger_test_set_would_buy_is_said():
     look = Threshold(margin=0.1, level=0.9956)
     found = judge("parity", compared, look)
     assert re.search(
-        r"(9\d|100)% of the squared standard error is the test set's", what_would_decide(found, compared, look)
+        r"(9\d|100)% of the squared standard error is the test set's",
+        what_would_decide(found, compared, look, LOOKS, 3),
     )
 
 
@@ -315,16 +328,35 @@ def member(verdict, p):
         ({"a": ("contradicted", 0.9), "b": ("contradicted", 0.8)}, "contradicted", 1.0),
         ({"a": ("supported", 0.001), "b": ("not run", math.nan)}, "supported", 0.002),
         ({"a": ("undecided", 0.1), "b": ("not run", math.nan)}, "not run", 0.2),
+        ({"a": ("undecided", math.nan), "b": ("not run", math.nan)}, "not run", math.nan),
     ],
 )
 def test_some_of_a_family_holds_by_holm_within_it(members, expected, p):
     found = some({name: member(*one) for name, one in members.items()}, MARGIN)
-    assert found.verdict == expected and found.p == pytest.approx(p) and list(found.members) == list(members)
+    assert (
+        found.verdict == expected and found.p == pytest.approx(p, nan_ok=True) and list(found.members) == list(members)
+    )
+
+
+def test_a_family_shows_the_member_of_the_least_p_where_adjusted_ones_are_equal():
+    members = {"a": member("undecided", 0.5), "b": member("undecided", 0.3)}
+    found = some(members, MARGIN)
+    assert found.because.endswith("least p at b") and found.p == 0.6
+
+
+@pytest.mark.parametrize("rule", ["parity", "degradation", "improvement", "trend", "onset"])
+def test_where_no_seed_converged_runs_were_compared_all_the_same(rule):
+    found = judge(rule, Compared(failures=Failures(0, 3, 3, 3)), Threshold(margin=0.1, onset=0.5, level=0.9956))
+    assert (found.verdict, found.because) == (
+        "undecided",
+        "there is no seed with which every compared run converged",
+    )
+    assert found.failures == Failures(0, 3, 3, 3)
 
 
 def test_decided_claims_need_nothing():
     compared = paired(spread(20), spread(10, seed=2))
-    assert what_would_decide(judge("parity", compared, MARGIN), compared, MARGIN) == ""
+    assert what_would_decide(judge("parity", compared, MARGIN), compared, MARGIN, LOOKS, 3) == ""
 
 
 def supported(rule, corner, num_seeds, num_speakers, wer, ratio, num_tables, seed=7):

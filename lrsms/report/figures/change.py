@@ -73,7 +73,9 @@ def _groups(material: Material, level: Level, other: Level, reference: str) -> d
     for name, members in by_targets(material.summary).items():
         cells = [cell for _, cell in members if cell.ratio is not None]
         for cell in cells:
-            alike = [one for one in cells if (one.ratio, other(one), one.axes) == (cell.ratio, other(cell), cell.axes)]
+            alike = [
+                one for one in cells if (one.ratio, other(one), one.varied) == (cell.ratio, other(cell), cell.varied)
+            ]
             before = next((one for one in alike if level(one) == reference), None)
             if before is not None and level(cell) != reference:
                 several = len({other(one) for one in cells}) > 1 and other(cell) != other(cells[0])
