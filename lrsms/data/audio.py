@@ -59,8 +59,9 @@ def hear(path: Path) -> Sound:
 
 @lru_cache(maxsize=8)
 def _resampler(rate: int) -> torch.nn.Module:
-    # The kernel grows with both terms of the reduced ratio. The limit leaves every usual rate exact (11,025 Hz is
-    # 441/640) and moves an odd one by less than a millionth, where 44,099 Hz would otherwise take gigabytes.
+    # The kernel grows with both terms of the reduced ratio: 44,099 Hz would take gigabytes. The limit leaves every
+    # usual rate exact (11,025 Hz is 441/640) or within a hundred-thousandth (5,512 Hz). An odd one moves by 0.05% at
+    # most.
     ratio = Fraction(rate, SAMPLE_RATE).limit_denominator(1000)
     return torchaudio.transforms.Resample(ratio.numerator, ratio.denominator)
 
@@ -119,5 +120,6 @@ def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
     """
     counts = (SAMPLES_PER_FRAME * lengths).unsqueeze(1)
     valid = torch.arange(waves.shape[1], device=waves.device) < counts
+    waves = waves.masked_fill(~valid, 0.0)
     centred = (waves - waves.sum(1, keepdim=True) / counts) * valid
     return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) / counts + 1e-8)

@@ -29,7 +29,7 @@ from lrsms.data.stored import AUDIO, CHECKSUMS, VIDEO, write_checksums
 from lrsms.data.text import FILES, given_tokenizer, train_tokenizer
 from lrsms.data.text import Tokenizer as Units
 from lrsms.data.transcripts import notes as transcript_notes
-from lrsms.data.transcripts import refuse_without_blanks
+from lrsms.data.transcripts import refuse_other_spelling, refuse_without_blanks
 from lrsms.record import leftout
 from lrsms.record.start import STARTS
 from lrsms.study.corpus import Corpus
@@ -174,6 +174,8 @@ def _complete(
     refuse_many(skipped, totals, corpus, root, refused)
     gone = {one.id for one in untrainable}
     rows = [row for row in read.rows if row.id not in gone]
+    if given is not None:
+        refuse_other_spelling([row.text for row in rows if row.split != "test"], given, corpus)
     for split in SPLITS:
         if all(row.split != split for row in rows):
             raise ValueError(f"corpus '{corpus.name}': no usable utterance is left in split '{split}'")

@@ -51,7 +51,7 @@ def normalise(text: str, corpus: Corpus | None = None) -> str:
     asked = corpus.transcripts if corpus is not None and corpus.transcripts is not None else _PLAIN
     text = without_invisible(text).translate(_BLANK_LETTERS)
     if asked != _PLAIN:
-        text = _marks(text, asked)
+        text = _marks(unicodedata.normalize("NFC", text), asked)
     return " ".join(unicodedata.normalize("NFC", in_case(text, corpus)).split())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lrsms.data.spelling import APOSTROPHES, DASHES, compatible, is_invisible, is_punctuation, normalise
+from lrsms.data.text import Tokenizer
 from lrsms.data.utterance import Utterance
 from lrsms.study.corpus import Corpus, Transcripts
 
@@ -46,6 +47,21 @@ def checked(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
                 "marks the pieces of a text that it has cut; give the text itself, with spaces between words"
             )
         yield utterance
+
+
+def refuse_other_spelling(texts: Iterable[str], tokenizer: Tokenizer, corpus: Corpus) -> None:
+    """Refuses a tokenizer of others that cannot write a transcript as it is scored, such as in capitals alone.
+
+    Raises:
+        ValueError: one line: even a perfect network would make errors.
+    """
+    for text in texts:
+        written = normalise(tokenizer.decode(tokenizer.encode(text)), corpus)
+        if written != text:
+            raise ValueError(
+                f"corpus '{corpus.name}': the given tokenizer writes '{written[:60]}' where the transcript is"
+                f" '{text[:60]}', which counts as an error; set 'transcripts' so that both are alike (case: lower)"
+            )
 
 
 def refuse_without_blanks(texts: Sequence[str], corpus: Corpus) -> None:

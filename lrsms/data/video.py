@@ -79,7 +79,7 @@ def read(path: Path, box: Box | None = None) -> Video:
             cover = " but a picture, such as of a cover" if container.streams.video else ""
             raise ValueError(f"{path}: has no video stream{cover}")
         stream.codec_context.options = {"err_detect": "explode"}  # where FFmpeg would guess what is missing
-        tick, rate_stated = stream.time_base, stream.average_rate
+        tick, rate_stated, aspect = stream.time_base, stream.average_rate, stream.sample_aspect_ratio
         for frame in _decoded(path, container, stream):
             turned = turn(path, frame)
             if frame.format.name not in _EIGHT_BIT_LUMA:
@@ -104,6 +104,8 @@ def read(path: Path, box: Box | None = None) -> Video:
     notes = ["colour read as grey"] if is_coloured else ["unmarked luma read as of full range"] if is_unmarked else []
     if is_turned:
         notes.append("turned upright, as the file says")
+    if box is not None and aspect not in (None, 0, 1):
+        notes.append(f"pixels {aspect.numerator}:{aspect.denominator} wide, which 'box' counts as they are stored")
     rate = _rate(timestamps, tick, rate_stated)
     if rate is not None and abs(rate - FRAMES_PER_SECOND) > RATE_TOLERANCE:
         notes.append(f"{rate:.4g} frames a second read as {FRAMES_PER_SECOND}")

@@ -65,12 +65,16 @@ def search(
     rule_class = Exact if settings.end is None else Detected
     rule = rule_class(lengths, log_probs.shape[1], size, settings.length_bonus)
     tokens = lengths.new_zeros((lengths.shape[0], 1, 0))  # (utterances that are not finished, hypotheses, length)
+    best_before = log_probs.new_zeros((lengths.shape[0], 1))  # their scores
     while True:
         length = tokens.shape[2]
         ended = _weighted((w, s.complete()) for w, s in scorers) + settings.length_bonus * length
         scores = _weighted((w, s.extensions()) for w, s in scorers)
         scores += settings.length_bonus * (length + 1)
         scores[..., 0] = scores[..., -1] = -torch.inf  # blank and eos do not continue a hypothesis
+        impossible = best_before == -torch.inf  # there were fewer hypotheses than places in the beam
+        ended.masked_fill_(impossible, -torch.inf)
+        scores.masked_fill_(impossible[..., None], -torch.inf)
         rule.end(tokens, ended, scores)
         top, index = scores.flatten(1).topk(min(settings.beam, tokens.shape[1] * (size - rule.not_in_beam)))
         parents, labels = index // size, index % size
@@ -82,10 +86,10 @@ def search(
             rule.keep(alive)
             for _, scorer in scorers:
                 scorer.keep(alive)
-            history, parents, labels = (x[alive] for x in (history, parents, labels))
+            history, parents, labels, top = (x[alive] for x in (history, parents, labels, top))
         for _, scorer in scorers:
             scorer.advance(parents, labels)
-        tokens = torch.cat([history, labels[..., None]], dim=2)
+        tokens, best_before = torch.cat([history, labels[..., None]], dim=2), top
 
 
 def _weighted(terms: Iterable[tuple[float, Tensor]]) -> Tensor:

@@ -43,26 +43,26 @@ def unpack(archive: Path, root: Path) -> list[Path]:
             it grows by the seeds of the other one, and by what tuning has come to there.
     """
     found: list[Path] = []
-    grown: dict[Path, dict[str, Any]] = {}
+    growing: dict[Path, dict[str, Any]] = {}
     for name, content in members(archive):
         path = root / name
         _refuse_links(path, root, archive)
         if not path.is_file():
             found.append(path)
         elif (known := path.read_bytes()) != content:
-            more = _grown(known, content) if path.name == "project.json" else None
+            more = grown(known, content) if path.name == "project.json" else None
             if more is None:
                 raise ValueError(f"{archive}: '{name}' differs from the file that is here; move one of them away")
-            grown[path] = more
+            growing[path] = more
     for name, content in members(archive):
         if root / name in found:
             write_atomically(root / name, content)
-    for path, project in grown.items():
+    for path, project in growing.items():
         write_json(path, project)
     return found
 
 
-def _grown(known: bytes, other: bytes) -> dict[str, Any] | None:
+def grown(known: bytes, other: bytes) -> dict[str, Any] | None:
     """A project.json with the seeds and the tuning of both; None if they contradict each other, or differ in more."""
     try:
         here, there = json.loads(known), json.loads(other)

@@ -10,7 +10,7 @@ from lrsms.study.bounds import Decibels, Name, Pixel, Pixels, Seed, Share, Utter
 
 Seconds = Annotated[float, Field(ge=0, le=60)]
 Box = tuple[Pixel, Pixel, Pixels, Pixels]
-"""x and y of the upper left corner, width and height, in pixels of the picture as players show it."""
+"""x and y of the upper left corner, width and height, in pixels of the picture as it is stored, turned upright."""
 
 Unit = Literal["words", "characters"]
 

@@ -14,6 +14,7 @@ from lrsms.record import hypotheses
 from lrsms.record.record import load_curve, load_outcome, load_run
 from lrsms.record.run_files import OUTCOME, PLAN, SCORES
 from lrsms.record.score import EDITS, counted, read_alignments, read_scores
+from lrsms.record.seal import hash_of
 from lrsms.record.tested import load_tests
 from lrsms.record.worst import load_worst
 from lrsms.report.comparable import agree_on_tests
@@ -182,7 +183,8 @@ Said = Mapping[tuple[str, str, str], tuple[str, str]]
 def _said(side: Side, table: Path, runs: Path) -> Said:
     """Reference and hypothesis by decoder, condition and id: of all, or of the worst utterances."""
     path = runs / side.name / hypotheses_of(table.name)
-    if not path.is_file() or not (path.parent / OUTCOME).is_file():
+    outcomes = [folder / OUTCOME for folder in (path.parent, side.record)]
+    if not path.is_file() or hash_of(outcomes[0]) != hash_of(outcomes[1]):  # none, or of another training
         return load_worst(table)
     rows = hypotheses.read(path, path.parent, side.outcome)
     return {(row["decoder"], row["condition"], row["id"]): (row["reference"], row["hypothesis"]) for row in rows}

@@ -5,6 +5,7 @@ same errors. What was trained twice is a conflict, of which a person keeps one. 
 that are here stay.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrsms.base.files import read_json, write_atomically
+from lrsms.base.files import read_json, write_atomically, write_json
 from lrsms.base.strict import canonical_json
-from lrsms.record.record import load_run, parts_of
+from lrsms.record.archive import grown
+from lrsms.record.record import OPTIONAL_PARTS, PARTS, load_run, parts_of
 from lrsms.record.run_files import OUTCOME, SCORES
 from lrsms.record.score import read_scores
-from lrsms.record.seal import seal_path
+from lrsms.record.seal import hash_of, seal_path
 from lrsms.record.tested import load_tests
 from lrsms.report import comparable
 from lrsms.report.results import FILE, load_project
@@ -36,16 +38,18 @@ class Merged:
 
     Attributes:
         records: new ones, whole folders.
-        tables: score tables of runs that are recorded here, decoded otherwise.
+        tables: score tables of runs that are recorded here, decoded otherwise; by their place below ``records``.
         others: step times and notes of studies.
+        grown: notes of studies that are here, with the seeds and the tuning of the others.
         same: records that are here already.
         kept: a sentence for what was measured on both sides.
         remarks: on data that were prepared otherwise, or scores that look copied.
     """
 
     records: dict[str, Path] = field(default_factory=dict)
-    tables: list[Path] = field(default_factory=list)
+    tables: dict[Path, Path] = field(default_factory=dict)
     others: list[Path] = field(default_factory=list)
+    grown: dict[Path, bytes] = field(default_factory=dict)
     same: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -127,7 +131,10 @@ def _take_records(side: _Side, here: _Side, merged: Merged, known: Mapping[str, 
             continue
         _refuse_conflict(side, folder, have[name])
         new = [path for path in sorted(folder.glob(SCORES)) if not (have[name] / path.name).is_file()]
-        merged.tables += new
+        for path in new:
+            _refuse_other_parts(side, path, have[name])
+            earlier = merged.tables.setdefault(Path(name, path.name), path)
+            _refuse_conflict(side, folder, earlier.parent, [earlier])
         merged.same += [] if new else [name]
 
 
@@ -157,8 +164,19 @@ def _without(error: ValueError, side: _Side) -> str:
     return str(error).replace(f"{side.results.parent}/", "")
 
 
-def _refuse_conflict(side: _Side, theirs: Path, ours: Path) -> None:
-    for path in [ours / OUTCOME, *sorted(ours.glob(SCORES))]:
+def _refuse_other_parts(side: _Side, table: Path, ours: Path) -> None:
+    """Refuses a further table beside parts that its seal does not know: nobody could read it afterwards."""
+    for name in (*PARTS, *OPTIONAL_PARTS):
+        if hash_of(table.parent / name) != hash_of(ours / name):
+            raise ValueError(
+                f"{side.name}: '{ours.name}' has another {name} than the record in {ours.parent}, to which its"
+                f" {table.name} would be added; move the one that is not wanted away, and merge again"
+            )
+
+
+def _refuse_conflict(side: _Side, theirs: Path, ours: Path, tables: Sequence[Path] | None = None) -> None:
+    """Refuses another training, or other errors in these score tables; None: in all of ours."""
+    for path in [ours / OUTCOME, *(sorted(ours.glob(SCORES)) if tables is None else tables)]:
         other = theirs / path.name
         if not other.is_file() or other.read_bytes() == path.read_bytes():
             continue
@@ -192,12 +210,16 @@ def _take_others(side: _Side, here: _Side, merged: Merged) -> None:
         if not ours.is_file():
             merged.others.append(path)
         elif ours.read_bytes() != path.read_bytes():
-            if place.name == FILE:
+            if place.name != FILE:
+                merged.kept.append(f"{place} was measured on both sides; the one that is here stays")
+                continue
+            more = grown(merged.grown.get(place, ours.read_bytes()), path.read_bytes())
+            if more is None:
                 raise ValueError(
-                    f"{side.name}: {place} differs from {ours}: the two ask for other decoders or conditions, so that "
-                    "their records make no common table; agree on one of them"
+                    f"{side.name}: {place} differs from {ours} in more than added seeds and tuning, such as decoders or"
+                    " conditions, so that their records make no common table; agree on one of them"
                 )
-            merged.kept.append(f"{place} was measured on both sides; the one that is here stays")
+            merged.grown[place] = json.dumps(more, ensure_ascii=False).encode()
 
 
 def _check_together(merged: Merged, here: _Side, known: Mapping[str, Decoding]) -> list[str]:
@@ -235,8 +257,8 @@ def _write(merged: Merged, results: Path) -> None:
     for name, folder in merged.records.items():
         shutil.rmtree(results / "records" / name, ignore_errors=True)  # what is no record, as it has no scores
         os.replace(folder, results / "records" / name)
-    for table in merged.tables:
-        record = results / "records" / table.parent.name
+    for place, table in merged.tables.items():
+        record = results / "records" / place.parent
         beside = [*parts_of(table).values(), seal_path(table)]
         new = [path for path in beside if path != table and path.is_file() and not (record / path.name).is_file()]
         for path in [*new, table]:
@@ -244,3 +266,5 @@ def _write(merged: Merged, results: Path) -> None:
     for path in merged.others:
         place = path.relative_to(path.parents[1])
         write_atomically(results / place, path.read_bytes())
+    for place, content in merged.grown.items():
+        write_json(results / place, json.loads(content))

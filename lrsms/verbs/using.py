@@ -181,7 +181,7 @@ def merge(options: argparse.Namespace) -> None:
     merged = merge_records(options.sources, options.results, [one.decoding for one in [*asked, *plain]])
     for name in merged.records:
         say(f"new: {name}")
-    for path in merged.tables:
+    for path in merged.tables.values():
         say(f"new scores of a run that is here: {path.parent.name} {path.name}")
     for name in merged.same:
         say(f"the same as here: {name}")

@@ -184,6 +184,13 @@ def test_waves_are_normalised_over_their_own_samples(prepared):
         torch.testing.assert_close(own, alone[0])
 
 
+def test_normalised_waves_do_not_depend_on_what_the_padding_holds():
+    waves, lengths = torch.randn(2, 1280, generator=torch.Generator().manual_seed(1)), torch.tensor([2, 1])
+    silent, loud = waves.clone(), waves.clone()
+    silent[1, 640:], loud[1, 640:] = 0.0, torch.inf
+    assert torch.equal(normalise_waves(loud, lengths), normalise_waves(silent, lengths))
+
+
 def test_the_wave_front_end_gets_waves(prepared):
     model = Model(
         frontend="wave", channels=4, dim=16, heads=2, feedforward=16, layers=1, kernel=3, decoder_layers=0, dropout=0.0,

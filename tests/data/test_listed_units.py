@@ -5,11 +5,14 @@ import io
 import pytest
 import sentencepiece
 
+from lrsms.base.strict import parse
 from lrsms.data.corpora.auto_avsr import read_units
 from lrsms.data.listed_units import ListedUnits
 from lrsms.data.spelling import normalise
 from lrsms.data.text import given_tokenizer, load_tokenizer, units_of
+from lrsms.data.transcripts import refuse_other_spelling
 from lrsms.study import run
+from lrsms.study.corpus import Manifest
 
 WORDS = [
     *("BIN", "LAY", "PLACE", "SET", "BLUE", "GREEN", "RED", "WHITE", "AT", "BY", "IN", "WITH"),
@@ -49,6 +52,15 @@ def by_their_rule(text, model, listing):
     numbers = dict(line.split() for line in listing.read_text(encoding="utf-8").splitlines())
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model).encode(text.upper(), out_type=str)
     return [int(numbers.get(piece, numbers["<unk>"])) for piece in pieces]
+
+
+def test_capitals_for_a_corpus_that_keeps_small_letters_are_refused(tokenizer):
+    kept = parse(Manifest, {"kind": "manifest", "name": "own", "transcripts": {"case": "keep"}}, "test")
+    small = kept.model_copy(update={"transcripts": None})
+    refuse_other_spelling(["place red at two 3"], tokenizer, small)
+    refuse_other_spelling(["PLACE RED"], tokenizer, kept)
+    with pytest.raises(ValueError, match=r"^corpus 'own': the given tokenizer writes 'PLACE RED' where .* 'Place red'"):
+        refuse_other_spelling(["Place red"], tokenizer, kept)
 
 
 @pytest.mark.parametrize("text", ["place red at two 3", "BIN BLUE", "bin 7 soon", "lay white with green again"])

@@ -125,6 +125,20 @@ def test_does_not_depend_on_batch_or_padding(dtype, end):
         assert [h.score for h in other] == pytest.approx([h.score for h in together], abs=tolerance)
 
 
+@pytest.mark.parametrize("end", PLAIN)
+@pytest.mark.parametrize(("case", "bonus"), [(2, 2.0), (18, 5.0)])
+def test_a_beam_wider_than_what_can_continue_holds_no_blank_and_no_eos(end, case, bonus):
+    """Of three labels, one continues a hypothesis: the other places of the beam stay empty."""
+    generator = torch.Generator().manual_seed(case)
+    decoder = Decoder(4, 8, 2, 16, 1, 0.0).eval()
+    for parameter in decoder.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.5
+    log_probs = (torch.randn(1, 7, 4, generator=generator) * 2).log_softmax(-1)
+    memory = torch.randn(1, 7, 8, generator=generator)
+    (found,) = beam.search(log_probs, torch.tensor([7]), decoder, memory, settings(8, 0.5, bonus, end))
+    assert set(found.tokens) <= {1, 2}
+
+
 def test_no_more_tokens_than_frames_however_large_the_bonus():
     generator = torch.Generator().manual_seed(0)
     decoder, log_probs = tiny_decoder(4, generator), random_log_probs(generator, 2, 6, 4)

@@ -107,16 +107,19 @@ def write_film(
     pictures_at: float = 0.0,
     rate: int = 25,
     turned: int = 0,
+    aspect: Fraction | None = None,
 ) -> None:
     """Writes luma ``(T, H, W)`` as it is and int16 samples at 16 kHz, which begin at these times.
 
-    Players turn the pictures counterclockwise by ``turned`` degrees.
+    Players turn the pictures counterclockwise by ``turned`` degrees, and show pixels ``aspect`` times as wide as high.
     """
     with av.open(str(path), "w") as file:
         seen = file.add_stream("libx264", rate=rate, options={"threads": "1", "crf": "10", "bf": "0"})
         seen.height, seen.width = pictures.shape[1:3]
         seen.pix_fmt = "yuv420p"
         seen.codec_context.time_base = Fraction(1, 1000)
+        if aspect is not None:
+            seen.codec_context.sample_aspect_ratio = aspect
         if turned:
             seen.set_display_rotation(turned)
         heard = file.add_stream("pcm_s16le", rate=16_000, layout="mono")

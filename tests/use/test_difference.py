@@ -6,6 +6,7 @@ import fabricate
 import pytest
 
 from lrsms.__main__ import main
+from lrsms.record import hypotheses
 from lrsms.record.losses import write_losses
 from lrsms.statistics.mapsswe import mapsswe
 from lrsms.use import difference
@@ -66,6 +67,25 @@ def test_words_are_known_where_records_keep_them(sides, tmp_path):
     words = found.by_word(a.run)
     assert words.loc["one", "times"] == 2 and words["times"].sum() == 6
     assert words["a"].sum() == row["substitutions"]
+
+
+def test_the_words_of_another_training_are_not_shown(sides, tmp_path):
+    """A run's folder may have been trained again since its record was made, or its record come from elsewhere."""
+    a, b = sides
+    rows = fabricate.scores(0.2, 1)
+    said = [{**dict.fromkeys(("reference", "hypothesis"), "one " * words), **row} for words, row in _spoken(rows)]
+    folder = tmp_path / "runs" / b.name
+    folder.mkdir(parents=True)
+    for own, known in ((True, True), (False, False)):
+        outcome = json.loads((b.record / "run.json").read_text()) | ({} if own else {"seconds": 1.5})
+        (folder / "run.json").write_text((b.record / "run.json").read_text() if own else json.dumps(outcome))
+        hypotheses.write(folder / fabricate.DECODING.hypotheses, said, folder)
+        assert bool(difference.errors(a, b, tmp_path / "runs")[KEY].said) is known
+
+
+def _spoken(rows):
+    keys = ["decoder", "condition", "id", "speaker"]
+    return [(row["words"], {key: row[key] for key in keys}) for row in rows.to_dict("records")]
 
 
 def test_a_run_has_no_difference_from_itself(sides, tmp_path):

@@ -10,10 +10,16 @@ from pathlib import Path
 import fabricate
 import pytest
 import yaml
+from scratch import shipped_project
 
 from lrsms.__main__ import main
+from lrsms.record import seal
 from lrsms.record.losses import write_losses
+from lrsms.record.record import parts_of
 from lrsms.report import aggregate
+from lrsms.report.results import folder_name, load_project, save_project
+from lrsms.report.validity.record import read as read_record
+from lrsms.study.decoding import Decoding
 from lrsms.use.incoming import bring
 from lrsms.use.merge import merge
 
@@ -115,6 +121,60 @@ def test_other_errors_of_the_same_training_are_a_conflict(tmp_path, study):
     fabricate.record(source / "results/records", experiment, fabricate.scores(0.5, 77))
     # Its curve, which is not compared, ends at another error rate; the errors are what differs.
     assert f"has other errors in {SCORES}" in refused(source, into=here)
+
+
+WIDER = Decoding(
+    conditions=fabricate.DECODING.conditions,
+    decoders={
+        name: one.model_copy(update={"beam": 9} if one.beam else {})
+        for name, one in fabricate.DECODING.decoders.items()
+    },
+)
+
+
+def decoded_again(clone: Path, study, seed: int) -> Path:
+    """The clone, with a further table of each of its runs."""
+    for rate, experiment in study:
+        path = clone / "results/records" / experiment.name / WIDER.scores
+        content = fabricate.scores(rate, seed).to_csv(index=False).encode()
+        path.write_bytes(gzip.compress(content, mtime=0))
+        seal.write(path, {name: seal.hash_of(part) for name, part in parts_of(path).items()})
+    return clone
+
+
+def test_two_sources_of_a_further_table_are_compared_with_each_other(tmp_path, study):
+    study = study[:2]
+    here, *others = (lab(tmp_path / name, study) for name in ("here", "a", "b", "c"))
+    a, b, c = (decoded_again(clone, study, seed) for clone, seed in zip(others, (1, 2, 1), strict=True))
+    both = [fabricate.DECODING, WIDER]
+    with pytest.raises(ValueError, match=rf"has other errors in {WIDER.scores}"):
+        merge([a, b], here / "results", both)
+    merged = merge([a, c], here / "results", both)
+    assert len(merged.tables) == 2
+    for _, experiment in study:
+        assert read_record(here / "results/records" / experiment.name, experiment.run, WIDER) is not None
+
+
+def test_a_further_table_beside_another_curve_is_refused(tmp_path, study):
+    """Its seal is of the other one, so that nobody could read it afterwards."""
+    study = study[:1]
+    here, source = lab(tmp_path / "here", study, [1]), lab(tmp_path / "a", study, [1])
+    curve = source / "results/records" / study[0][1].name / "curve.csv"
+    curve.write_text(curve.read_text() + "\n")
+    decoded_again(source, study, 1)
+    with pytest.raises(ValueError, match=r"has another curve\.csv than the record in"):
+        merge([source], here / "results", [fabricate.DECODING, WIDER])
+
+
+def test_notes_of_a_study_that_grew_on_both_sides_grow_together(tmp_path, study):
+    here, source = lab(tmp_path / "here", study, [1]), lab(tmp_path / "a", study, [2])
+    project = shipped_project()
+    for clone, seeds in ((here, {"dense": 3, "a": 6}), (source, {"dense": 6})):
+        folder = clone / "results" / folder_name(project)
+        folder.mkdir()
+        save_project(project.model_copy(update={"seeds": seeds}), folder)
+    take(source, into=here)
+    assert load_project(here / "results" / folder_name(project)).seeds == {"dense": 6, "a": 6}
 
 
 def test_an_edited_configuration_is_refused(tmp_path, study):

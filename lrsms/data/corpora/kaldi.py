@@ -78,10 +78,10 @@ def _table(path: Path) -> dict[str, str]:
     """The text after the name in each line."""
     found: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        name, _, rest = line.strip().partition(" ")
-        if not name:
+        if not line.strip():
             raise ValueError(f"{path} line {number}: is empty")
+        name, *rest = line.split(maxsplit=1)
         if name in found:
             raise ValueError(f"{path} line {number}: '{name}' has a line already")
-        found[name] = rest.strip()
+        found[name] = "".join(rest).strip()
     return found

@@ -32,11 +32,15 @@ def utterances(corpus: Lhotse, root: Path | None, rendered: Path) -> Iterator[Ut
     for name, split in split_of(corpus.name, {split: getattr(corpus, split) for split in SPLITS}).items():
         base = corpus_folder(corpus.name, root, name)
         folder = resolve_inside(base, name, f"corpus '{corpus.name}'")
-        recordings = {str(row["id"]): (where, row) for where, row in _rows(folder, "recordings", ("id", "sources"))}
+        recordings: dict[str, tuple[str, dict[str, Any]]] = {}
+        for where, row in _rows(folder, "recordings", ("id", "sources")):
+            if str(row["id"]) in recordings:
+                raise ValueError(f"{where}: '{row['id']}' has a line already")
+            recordings[str(row["id"])] = where, row
         for where, row in _rows(folder, "supervisions", ("id", "recording_id", "start", "duration", "text")):
-            if row["recording_id"] not in recordings:
+            if str(row["recording_id"]) not in recordings:
                 raise ValueError(f"{where}: is of recording '{row['recording_id']}', which recordings does not list")
-            place, recording = recordings[row["recording_id"]]
+            place, recording = recordings[str(row["recording_id"])]
             audio = _file(base, place, recording)
             span = _span(where, row, recording)
             speaker, text = row.get("speaker") or "", row["text"] or ""

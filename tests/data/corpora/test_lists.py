@@ -163,6 +163,25 @@ def test_lists_of_kaldi_that_cannot_be_right_are_refused(tmp_path, name, content
     assert said in refusal(kaldi, KALDI, tmp_path)
 
 
+def test_a_name_may_end_at_a_tab(tmp_path):
+    write_kaldi(tmp_path)
+    before = list(kaldi.utterances(KALDI, tmp_path, tmp_path))
+    for path in (tmp_path / "data/train").iterdir():
+        path.write_text("".join(line.replace(" ", "\t", 1) for line in path.read_text().splitlines(keepends=True)))
+    assert list(kaldi.utterances(KALDI, tmp_path, tmp_path)) == before
+
+
+def test_recordings_of_lhotse_have_one_line_each_and_may_be_numbered(tmp_path):
+    write_lhotse(tmp_path)
+    before = list(lhotse.utterances(LHOTSE, tmp_path, tmp_path))
+    recordings = tmp_path / "data/train/recordings.jsonl.gz"
+    rewrite(recordings, id=7)
+    rewrite(tmp_path / "data/train/supervisions.jsonl.gz", recording_id=7)
+    assert list(lhotse.utterances(LHOTSE, tmp_path, tmp_path)) == before
+    recordings.write_bytes(2 * recordings.read_bytes())
+    assert "line 2: '7' has a line already" in refusal(lhotse, LHOTSE, tmp_path)
+
+
 SOURCE = {"type": "file", "channels": [0], "source": "wavs/x.wav"}
 
 

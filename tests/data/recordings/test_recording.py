@@ -1,6 +1,7 @@
 """Facts about what is kept of a recording: right values, or one line that says why not; short ones; notes."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,14 @@ def test_a_mouth_is_upright_as_players_show_it(tmp_path, name, turned):
     if turned % 180:
         with pytest.raises(ValueError, match=r"'box' \[60, 0, 30, 30\] reaches outside the picture of 64x96"):
             video.read(tmp_path / name, (60, 0, 30, 30))
+
+
+def test_a_box_counts_pixels_as_they_are_stored_and_says_so_where_they_are_wide(tmp_path):
+    for name, aspect in (("square.mp4", None), ("wide.mp4", Fraction(64, 45))):
+        write_film(tmp_path / name, pictures_of(1), samples_of(1), aspect=aspect)
+    square, wide = (video.read(tmp_path / name, (8, 8, 64, 64)) for name in ("square.mp4", "wide.mp4"))
+    np.testing.assert_array_equal(square.frames, wide.frames)
+    assert set(wide.notes) - set(square.notes) == {"pixels 64:45 wide, which 'box' counts as they are stored"}
 
 
 def test_a_slanted_picture_is_refused(tmp_path):
