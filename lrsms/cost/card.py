@@ -6,9 +6,8 @@ By its data sheet, an H100 multiplies bfloat16 matrices at 989 TFLOP/s (SXM, den
 
 from dataclasses import dataclass
 
-from lrsms.cost.counts import FORWARD_AND_BACKWARD, mean_multiply_adds_per_second
+from lrsms.cost.counts import multiply_adds_per_step
 from lrsms.cost.memory import device_memory_mb
-from lrsms.cost.random_data import FRAMES
 from lrsms.study.frames import FRAMES_PER_SECOND
 from lrsms.study.run import Run
 
@@ -41,11 +40,10 @@ def on_card(run: Run, speech_hours: float) -> OnCard:
         speech_hours: hours of speech in its training split. A run whose length is given in steps does not depend on
             it: its steps are counted as full ones.
     """
-    per_second = mean_multiply_adds_per_second(run, FRAMES)
+    steps: float | None = run.train.steps
     if run.train.epochs is not None:
-        seconds = 3600 * speech_hours * run.train.epochs
-    else:
-        assert run.train.steps is not None, "a run has epochs or steps"
-        seconds = run.train.steps * run.train.groups_per_step * run.train.group_frames / FRAMES_PER_SECOND
-    operations = 2 * FORWARD_AND_BACKWARD * per_second * seconds
+        frames = 3600 * FRAMES_PER_SECOND * speech_hours * run.train.epochs
+        steps = frames / (run.train.groups_per_step * run.train.group_frames)
+    assert steps is not None, "a run has epochs or steps"
+    operations = 2 * multiply_adds_per_step(run) * steps  # the optimizer's among them
     return OnCard(operations / (SHARE * FLOPS) / 3600, device_memory_mb(run))

@@ -10,7 +10,7 @@ from lrsms.base.devices import free
 from lrsms.base.kernels import arithmetic
 from lrsms.cost.ceiling import ceiling
 from lrsms.cost.counts import FORWARD_AND_BACKWARD
-from lrsms.cost.random_data import FRAMES
+from lrsms.cost.random_data import FRAMES, filled
 from lrsms.cost.roofline import Device, break_even, layers_seconds, run_layers, update_seconds
 from lrsms.cost.steptime import TrainingStep, in_turns, parts_of
 from lrsms.methods.build import build_structure
@@ -179,8 +179,7 @@ class _Estimate:
 def _estimate(step: TrainingStep, roof: Device) -> _Estimate:
     run = step.run
     num_bytes = 2 if run.train.precision == "bfloat16" else 4
-    num_utterances = run.train.group_frames // FRAMES
-    layers = run_layers(run, step.size, num_utterances, FRAMES, step.num_tokens)
+    layers = run_layers(run, step.size, *filled(run.train.group_frames), step.num_tokens)
     by_roof = layers_seconds(layers, roof, num_bytes)
     num_parameters = sum(parameter.numel() for parameter in step.model.parameters())
     updates = update_seconds(num_parameters, update_cost(run.train, step.model), roof)

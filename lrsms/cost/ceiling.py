@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lrsms.base.strict import canonical_json, parse
-from lrsms.cost.counts import multiply_adds_per_step
-from lrsms.cost.random_data import FRAMES, num_tokens, vocabulary
+from lrsms.cost.counts import multiply_adds_of_phases
+from lrsms.cost.random_data import filled, num_tokens, vocabulary
 from lrsms.cost.roofline import update_bytes
 from lrsms.methods.build import build_structure
 from lrsms.methods.operations import inputs_without_memory
@@ -30,7 +30,7 @@ from lrsms.training.optimizer import update_cost
 
 @dataclass(frozen=True)
 class Counted:
-    """The work of a training step on full groups of utterances of 4 s.
+    """The work of a training step on full groups of utterances of about 4 s, in the last phase of a training.
 
     Attributes:
         multiply_adds: multiply-adds of products and convolutions, forward and backward, and of the update.
@@ -60,12 +60,11 @@ def count(run: Run) -> Counted:
 def _count(text: str) -> Counted:
     run = parse(Run, json.loads(text), "run")
     network, _ = build_structure(run, vocabulary(run), run.num_phases - 1)
-    frames = min(FRAMES, run.train.group_frames)
-    group = _group(run, network.train(), run.train.group_frames // frames, frames)
+    group = _group(run, network.train(), *filled(run.train.group_frames))
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     updates = update_bytes(num_parameters, update_cost(run.train, network))
     groups = run.train.groups_per_step
-    return Counted(multiply_adds_per_step(run), groups * group.bytes + updates, groups * group.operations)
+    return Counted(multiply_adds_of_phases(run)[-1], groups * group.bytes + updates, groups * group.operations)
 
 
 def _group(run: Run, network: Recognizer, num_utterances: int, frames: int) -> "Traffic":

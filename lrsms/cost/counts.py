@@ -34,16 +34,6 @@ def multiply_adds_of_phases(run: Run) -> list[float]:
     ]
 
 
-def mean_multiply_adds_per_second(run: Run, frames: int) -> float:
-    """Multiply-adds of one forward pass per second of speech, in utterances of this many frames.
-
-    Where the network changes during training, this is the mean over its steps.
-    """
-    tokens = num_tokens(run)
-    of_phases = [multiply_adds_per_second(run, structure, frames, tokens) for structure in _structures(run)]
-    return mean_over_phases(run, of_phases)
-
-
 def mean_over_phases(run: Run, values: Sequence[float]) -> float:
     """The mean over all steps of a training of a quantity that has one value in each phase."""
     if len(values) == 1:

@@ -246,12 +246,17 @@ class _Times:
         """Milliseconds of a step, hours of a run, and the source of the hours."""
         step_ms, source = self.steps.get(_shape(members[0].run), (None, None))
         outcomes = [_read(self.folders.records / e.name / OUTCOME) for e in members if e.trained]
-        alone = [o for o in outcomes if self._is_here(o) and o.get("num_devices", 1) == 1]
-        seconds = [float(o["seconds"]) for o in alone if isinstance(o.get("seconds"), float)]
+        alike = [o for o in outcomes if o.get("status") == "finished" and self._is_alike(o)]
+        seconds = [float(o["seconds"]) for o in alike if isinstance(o.get("seconds"), float)]
         if seconds:
             return step_ms, statistics.median(seconds) / 3600, "recorded"
         hours = None if steps is None or step_ms is None else steps * step_ms / 3.6e6
         return step_ms, hours, source
+
+    def _is_alike(self, outcome: Mapping[str, Any]) -> bool:
+        """Whether a run was trained on one such device, in all of its sessions."""
+        sessions = outcome.get("sessions") or [outcome]
+        return all(self._is_here(each) and each.get("num_devices", 1) == 1 for each in sessions)
 
     def _is_here(self, content: Mapping[str, Any]) -> bool:
         """Whether a time was measured on this device, and on a CPU with the same number of threads."""

@@ -32,7 +32,8 @@ def show_parameters(run: Run, as_json: bool) -> None:
     parts, parts_dense = parameters_by_part(model), parameters_by_part(dense)
     summary = plan_summary(model, plan)
     assert summary["parameters_dense"] == sum(parts_dense.values())
-    optimizer = _optimizer(run, update_cost(run.train, model))
+    trained, _ = build_structure(run, size, run.num_phases - 1)  # what is cut at the end is never updated
+    optimizer = _optimizer(run, update_cost(run.train, trained))
     if as_json:
         by_part = {part: {"parameters_dense": parts_dense[part], "parameters": parts[part]} for part in parts}
         course = {"course": run.method.describe()} if run.method.describe() else {}

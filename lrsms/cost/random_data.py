@@ -25,10 +25,15 @@ def num_tokens(run: Run) -> int:
     return PIECES_PER_UTTERANCE if run.tokenizer.pieces else CHARACTERS_PER_UTTERANCE
 
 
+def filled(group_frames: int) -> tuple[int, int]:
+    """Utterances of a full group, and their frames: ``FRAMES`` or a little less, so that the group is full."""
+    num_utterances = -(-group_frames // FRAMES)
+    return num_utterances, group_frames // num_utterances
+
+
 def random_batch(run: Run, size: int, num_tokens: int) -> Batch:
     """A full group of noise with random transcripts of ``num_tokens`` of ``size`` tokens."""
-    frames = min(FRAMES, run.train.group_frames)
-    num_utterances = run.train.group_frames // frames
+    num_utterances, frames = filled(run.train.group_frames)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(1, size - 1, (num_utterances, num_tokens), generator=generator)
     waves = video = None

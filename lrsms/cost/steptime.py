@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lrsms.base.devices import device_name, peak_memory_mb, synchronise, timed
+from lrsms.base.devices import device_name, free, peak_memory_mb, synchronise, timed
 from lrsms.base.progress import progress
 from lrsms.base.provenance import provenance
 from lrsms.cost.ceiling import ceiling
@@ -66,9 +66,10 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float, gra
     """
     same = step_shape(run) == step_shape(baseline)
     for phase in range(run.num_phases - 1):
-        TrainingStep(run, device, phase, graphs)()  # freed at once; the device remembers the peak
+        _take(TrainingStep(run, device, phase, graphs))  # the device remembers the peak
+        free(device)
     first = TrainingStep(run, device, graphs=graphs)
-    first()
+    _take(first)
     memory = peak_memory_mb(device) if device.type == "cuda" else None
     steps = [first] if same else [TrainingStep(baseline, device, graphs=graphs), first]
     earlier = [TrainingStep(run, device, phase, graphs) for phase in range(run.num_phases - 1)]
@@ -102,6 +103,13 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float, gra
         "provenance": provenance(),
         "ceiling": None if same else ceiling(run, baseline),
     }
+
+
+def _take(step: "TrainingStep") -> None:
+    """Takes a step; where steps run as graphs, a second one, which records them."""
+    step()
+    if step.mode == "graphs":
+        step()
 
 
 def in_turns(

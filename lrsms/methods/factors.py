@@ -22,7 +22,8 @@ def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
     For a large matrix, they come from the eigenvectors of the smaller of ``W^T W`` and ``W W^T``, which is two to
     twenty times as fast. Their product is equal to about 1e-14 of its norm, each vector within ``1e-14 (s_1 / s_r)^2``.
-    Where ``s_r / s_1`` is tiny, the plain SVD is used.
+    Where ``s_r / s_1`` is tiny, the plain SVD is used. Either way the factors lie in memory column by column, as LAPACK
+    leaves them: products of another order are rounded otherwise, and a run that is resumed may have come the other way.
 
     Returns:
         ``U (m, r)``, ``s (r,)`` and ``V^T (r, n)``.
@@ -37,9 +38,14 @@ def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
         s = left.norm(dim=0)
         if s[-1] > _CONDITION * s[0]:
             left = left / s
-            return (left, s, right.mT) if is_tall else (right, s, left.mT)
+            u, v = (left, right) if is_tall else (right, left)
+            return _by_columns(u), s, _by_columns(v.mT)
     u, s, vt = torch.linalg.svd(exact, full_matrices=False)
     return u[:, :rank], s[:rank], vt[:rank]
+
+
+def _by_columns(x: Tensor) -> Tensor:
+    return x.mT.contiguous().mT
 
 
 def truncated_norm(weight: Tensor, rank: int) -> Tensor:

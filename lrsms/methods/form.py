@@ -98,3 +98,8 @@ def parts_of(form: Form, weights: "Mapping[str, Tensor]", matrix: Planned) -> "d
     assert matrix.rank is not None
     names = form.shapes(matrix.rows, matrix.columns, matrix.rank)
     return {name: weights[f"{matrix.name}.{name}"].cpu().double() for name in names}
+
+
+def whole(constants: "Tensor") -> "Tensor":
+    """Constants that are whole numbers, as indices: a mean over snapshots may have moved them by a last bit."""
+    return constants.round().long()

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lrsms.base.devices import device_name
+from lrsms.base.devices import device_name, peak_memory_mb
 from lrsms.base.files import file_hash, write_json
 from lrsms.base.provenance import provenance
 from lrsms.data.identity import difference
@@ -59,6 +59,7 @@ class Session:
             "num_devices": self.ranks.size,
             "threads": torch.get_num_threads(),
             "recomputed": recomputing,
+            "peak_memory_mb": peak_memory_mb(self.ranks.device),
             "graphs": self.graphs,
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "provenance": self.origin,

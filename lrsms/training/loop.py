@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from lrsms.base.devices import device_name, peak_memory_mb
+from lrsms.base.devices import device_name
 from lrsms.base.files import write_json
 from lrsms.base.progress import progress
 from lrsms.data.ahead import load_ahead
@@ -186,6 +186,7 @@ def train_step(state: State, work: "Work", ranks: Ranks, memory: Memory, stop: S
     run, step = state.run, state.step
     lr = learning_rate(run.train, step, state.total)
     totals = summed_step(state.model, run, work.batches, step, work.num_utterances, ranks, memory, stop)
+    state.graphs = state.graphs and not memory.recomputing  # else they would be recorded again at the next change
     losses, norm = clip_and_read(state.model, totals, run.train.clip)
     row = {"step": step + 1, "epoch": work.groups[0].epoch, **losses, "lr": lr, "gradient_norm": norm}
     if is_finite(row):
@@ -212,7 +213,7 @@ def outcome(
         **prepared.identity,
         "left_out": prepared.left_out,
         "macs_per_second": macs_per_second(run, prepared.tokenizer.size, items),
-        "peak_memory_mb": peak_memory_mb(device),
+        "peak_memory_mb": max(each.get("peak_memory_mb", 0.0) for each in sessions),  # older checkpoints have none
         "seconds": sum(each["seconds"] for each in sessions),
         "waited": waited_share(folder / TIMINGS),
         "resumed_at": session.start,

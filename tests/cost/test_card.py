@@ -3,10 +3,13 @@
 import pytest
 from small import small_run
 
-from lrsms.cost.card import HEADING, on_card
+from lrsms.cost.card import FLOPS, HEADING, SHARE, on_card
 from lrsms.cost.estimate_table import card_sentences
 from lrsms.cost.memory import device_memory_mb
+from lrsms.cost.random_data import vocabulary
+from lrsms.methods.build import build_structure
 from lrsms.study.expand import preset_run
+from lrsms.training.optimizer import update_cost
 
 
 def test_the_papers_asr_takes_as_long_as_arithmetic_says():
@@ -26,6 +29,14 @@ def test_hours_are_of_epochs_or_of_full_steps():
     seconds = run.train.steps * run.train.groups_per_step * run.train.group_frames / 25
     assert on_card(epochs, seconds / 3600).hours == pytest.approx(by_steps.hours)
     assert on_card(epochs, 20).hours == pytest.approx(2 * on_card(epochs, 10).hours)
+
+
+def test_the_optimizers_products_take_time_too():
+    adamw = small_run()
+    muon = adamw.model_copy(update={"train": adamw.train.model_copy(update={"optimizer": "muon"})})
+    more = update_cost(muon.train, build_structure(muon, vocabulary(muon))[0]).multiply_adds
+    seconds = 2 * more * adamw.train.steps / (SHARE * FLOPS)
+    assert on_card(muon, 1).hours - on_card(adamw, 1).hours == pytest.approx(seconds / 3600)
 
 
 def test_low_rank_takes_less():

@@ -39,6 +39,12 @@ def test_low_rank_saves_multiply_adds_and_adds_operations():
     assert ceiling(dense, dense) == {"multiply_adds": 1, "bytes": 1}
 
 
+@pytest.mark.parametrize("method", [{"name": "warmup", "share": 0.7}, {"name": "self_guided"}])
+def test_the_ceiling_of_a_training_of_several_phases_is_of_the_last_whose_steps_are_timed(method):
+    plain, phased = (count(small_run(LOWRANK | more)) for more in ({}, {"method": method}))
+    assert phased.multiply_adds == plain.multiply_adds < count(small_run()).multiply_adds
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("preset", "most"), [("paper-asr", 1.53), ("paper-avsr", 1.33)])
 def test_what_the_paper_could_gain_by_arithmetic_alone(preset, most):

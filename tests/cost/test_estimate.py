@@ -108,13 +108,29 @@ def test_a_step_time_file_of_this_device_gives_the_hours(plan, folders):
 def test_times_of_another_device_are_not_used(plan, folders, other):
     found = experiment()
     write(folders.steptimes / f"{found.steptime}.json", **(here(median_ms=2000.0) | other))
-    write(folders.records / found.name / "run.json", **(here(seconds=10.0) | other))
+    write(folders.records / found.name / "run.json", **(here(seconds=10.0, status="finished") | other))
     assert plan([found]).cells[0].hours is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"status": "diverged"},
+        {"sessions": [here(num_devices=4)]},
+        {"sessions": [here(device="Another Processor"), here()]},
+    ],
+)
+def test_hours_are_of_runs_that_finished_on_one_such_device_from_their_beginning(plan, folders, other):
+    found = experiment()
+    for more, hours in ((other, None), ({"sessions": [here(num_devices=1), here()]}, 1.0)):
+        content = here(seconds=3600.0, status="finished") | more
+        write(folders.records / found.name / "run.json", **content)
+        assert plan([found]).cells[0].hours == hours
 
 
 def test_recorded_runs_are_done_and_tell_how_long_the_others_take(plan, folders):
     runs = [experiment(seed=seed) for seed in (1, 2, 3)]
-    write(folders.records / runs[0].name / "run.json", **here(seconds=7200.0))
+    write(folders.records / runs[0].name / "run.json", **here(seconds=7200.0, status="finished"))
     (folders.records / runs[0].name / DECODING.scores).write_bytes(b"")
     result = plan(runs)
     (cell,) = result.cells

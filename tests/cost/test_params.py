@@ -142,6 +142,12 @@ def test_low_rank_makes_muons_products_cheaper(capsys):
     assert low["update_multiply_adds"] < dense / 10
 
 
+def test_the_optimizer_of_what_is_cut_at_the_end_is_that_of_the_dense_model(capsys):
+    muon = ["--set", "train.optimizer=muon"]
+    cut = ["lowrank.targets=[encoder.feedforward]", "lowrank.ratio=0.25", "lowrank.method.name=truncated"]
+    assert params(capsys, *muon, *cut)["optimizer"] == params(capsys, *muon)["optimizer"]
+
+
 def test_attention_above_half_rank_grows(capsys):
     assert params(capsys, *settings("encoder.attention", 0.75))["parameters"] == 260_743_922
 

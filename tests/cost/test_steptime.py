@@ -10,7 +10,7 @@ from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 
 from lrsms.base.devices import timed
 from lrsms.cost import steptime
-from lrsms.cost.random_data import random_batch
+from lrsms.cost.random_data import filled, random_batch
 from lrsms.cost.steptime import MIN_PAIRS, PARTS, WARMUP_STEPS, TrainingStep, parts_of, step_time
 
 TOKENS = 9
@@ -102,10 +102,11 @@ def test_random_groups_are_full():
     run = small_run()
     run = run.model_copy(update={"train": run.train.model_copy(update={"group_frames": 450})})
     batch = random_batch(run, SIZE, TOKENS)
-    assert batch.waves.shape == (4, 64_000) and batch.lengths.tolist() == [100] * 4
+    assert batch.waves.shape == (5, 57_600) and batch.lengths.tolist() == [90] * 5
     assert batch.tokens.min() >= 1 and batch.tokens.max() <= SIZE - 2
     short = random_batch(small_run(), SIZE, TOKENS)
     assert short.lengths.tolist() == [40]
+    assert [filled(frames) for frames in (1, 100, 1600, 1000)] == [(1, 1), (1, 100), (16, 100), (10, 100)]
 
 
 def test_random_groups_hold_what_the_model_hears_and_sees():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small import SIZE, lived_in, small_inputs, small_recognizer, small_run
 
+from lrsms.methods import factors
 from lrsms.methods.build import build_model
 from lrsms.methods.factorize import all_factors, factorize, merge
 from lrsms.methods.init import INITS
@@ -166,3 +167,16 @@ def test_no_bit_depends_on_the_number_of_threads():
         assert torch.get_num_threads() == threads
     for one, other in zip(found[1], found[2], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(600, 520), (520, 600)])
+def test_factors_lie_in_memory_as_they_do_whichever_way_they_were_found(shape, monkeypatch):
+    """A product of another order in memory is rounded otherwise, and which way is taken depends on the numbers."""
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    strides = []
+    for small in (512, 10_000):
+        monkeypatch.setattr(factors, "SMALL", small)
+        u, s, vt = factors.truncated_svd(weight, 130)
+        strides.append([(part.float() * 2.0).stride() for part in (u, vt)])
+        assert (u.shape, s.shape, vt.shape) == ((shape[0], 130), (130,), (130, shape[1]))
+    assert strides[0] == strides[1]

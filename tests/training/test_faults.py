@@ -6,7 +6,9 @@ import resource
 import shutil
 import subprocess
 import sys
+import warnings
 
+import nano
 import pytest
 import torch
 
@@ -16,7 +18,7 @@ from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 from lrsms.methods.build import build_model
 from lrsms.models.norm import group_statistics
-from lrsms.training import memory, step
+from lrsms.training import memory, state, step
 from lrsms.training.checkpoint import load_checkpoint
 from lrsms.training.loop import train
 from lrsms.training.memory import BLOCKS, Memory, recompute
@@ -98,6 +100,20 @@ def test_a_step_without_memory_is_repeated_and_the_run_goes_on_so(
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (folder / name).read_bytes() == (trained_lowrank / name).read_bytes()
     assert '"recomputed": true' in (folder / "run.json").read_text()
+
+
+@pytest.mark.parametrize(("fails", "times"), [(False, 2), (True, 1)])
+def test_once_memory_was_short_no_graph_is_recorded_again_at_a_change(
+    make_run, prepared, resolve_run, tmp_path, monkeypatch, fails, times
+):
+    """Recomputed blocks cannot be recorded, and graphs take memory."""
+    run, made = make_run(**nano.SPECTRAL, lowrank__method={"name": "warmup", "share": 0.5}), []
+    monkeypatch.setattr(state, "use_graphs", lambda *_: bool(made.append(None)))
+    short_of_memory(monkeypatch, lambda call, _: fails and call == 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(run, prepared, resolve_run(run, tmp_path), CPU, graphs=True)
+    assert len(made) == times
 
 
 def test_a_run_that_does_not_fit_says_which_field_to_lower(make_lowrank, prepared, resolve_run, tmp_path, monkeypatch):

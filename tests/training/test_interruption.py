@@ -147,6 +147,23 @@ def test_every_session_of_a_run_is_told(make_lowrank, make_folder, prepared, mon
     assert 0 < result["waited"] == waited_share(folder / "timings.jsonl") < 1
 
 
+def test_the_most_memory_of_any_session_is_that_of_the_run(make_lowrank, make_folder, prepared, monkeypatch):
+    """The network may have been larger before a change, and the process that trained it is gone."""
+    run = make_lowrank()
+    folder, peaks = make_folder(run), iter([900.0])
+    monkeypatch.setattr("lrsms.training.ending.peak_memory_mb", lambda _: next(peaks, 300.0))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_after(patch, 3)
+        train(run, prepared, folder, CPU)
+    stopped = iter(range(4))
+    with pytest.raises(Interrupted):
+        train(run, prepared, folder, CPU, stop=lambda: next(stopped, None) is None)
+    train(run, prepared, folder, CPU)
+    result = outcome(folder)
+    assert [session["peak_memory_mb"] for session in result["sessions"]] == [900.0, 300.0]
+    assert result["peak_memory_mb"] == 900.0
+
+
 def test_a_run_that_is_asked_to_stop_ends_with_a_checkpoint_and_goes_on(
     trained_lowrank, make_lowrank, make_folder, prepared
 ):

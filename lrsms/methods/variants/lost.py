@@ -9,7 +9,7 @@ are trained. Both parts are summed with weight 1.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lrsms.methods.form import Form, Shapes
+from lrsms.methods.form import Form, Shapes, whole
 from lrsms.study.bounds import InnerShare
 from lrsms.study.method import Planned
 
@@ -54,9 +54,9 @@ class Lost(Form):
         """``U (V^T x) + C x[channels] + b``."""
         import torch.nn.functional as F
 
-        kept = x.index_select(-1, layer.part("channels").long())
+        kept = x.index_select(-1, whole(layer.part("channels")))
         return F.linear(F.linear(x, layer.vt), layer.u, layer.bias) + F.linear(kept, layer.part("c"))
 
     def dense(self, parts: "Mapping[str, Tensor]") -> "Tensor":
         """``U V^T`` with C added to its columns."""
-        return (parts["u"] @ parts["vt"]).index_add(1, parts["channels"].long(), parts["c"])
+        return (parts["u"] @ parts["vt"]).index_add(1, whole(parts["channels"]), parts["c"])

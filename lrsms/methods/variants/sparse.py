@@ -12,7 +12,7 @@ counts with the multiply-adds of the dense matrix.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lrsms.methods.form import Form, Shapes
+from lrsms.methods.form import Form, Shapes, whole
 from lrsms.study.bounds import InnerShare
 from lrsms.study.method import Planned
 
@@ -76,4 +76,4 @@ class Sparse(Form):
 
 def laid_out(values: "Tensor", places: "Tensor", columns: int) -> "Tensor":
     """S ``(m, n)`` of its values ``(m c,)`` and their columns ``(m, c)``, zero elsewhere."""
-    return values.new_zeros(len(places), columns).scatter(1, places.long(), values.view(places.shape))
+    return values.new_zeros(len(places), columns).scatter(1, whole(places), values.view(places.shape))

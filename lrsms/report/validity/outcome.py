@@ -129,6 +129,7 @@ def _check_sessions(fields: Fields, steps: int) -> None:
         session.optional("device", session.text)
         session.optional("threads", session.whole, 1, 2**20)
         session.optional("num_devices", session.whole, 1, 2**20)
+        session.optional("peak_memory_mb", session.number, 0.0, MOST_MEGABYTES)
     known = [each for each in seconds if each is not None]
     if fields.content.get("seconds") is not None and len(known) == len(seconds):
         total = math.fsum(known)

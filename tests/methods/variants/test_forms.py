@@ -191,3 +191,15 @@ def test_monarch_refuses_matrices_that_it_does_not_fit(changes, reason):
     with pytest.raises(ValueError, match=reason) as caught:
         build_model(run, SIZE)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["lost", "sparse"])
+def test_a_mean_over_snapshots_that_is_off_by_a_last_bit_moves_no_channel(method):
+    """A GPU multiplies a sum by the reciprocal of the number of snapshots: of 41 ones it makes 1 - 6e-8."""
+    model = build_model(small_run(LOWRANK | {"method": {"name": method}}), SIZE)[0]
+    layer = next(module for module in model.modules() if isinstance(module, FormLinear))
+    x = torch.randn(5, layer.vt.shape[1], generator=torch.Generator().manual_seed(1))
+    before = layer(x)
+    for buffer in layer.buffers():
+        buffer.mul_(1 - 6e-8)
+    assert torch.equal(layer(x), before) and list(layer.buffers())
