@@ -15,7 +15,7 @@ REPORT ?= results/report.html
 
 # Settings of workflow/config/config.yaml that may be given to make, as they are given: the shell reads nothing in them.
 quoted = '$(subst ','\'',$(value $1))'
-SETTINGS := $(foreach key,study task scale corpus roots gpus,$(if $(value $(key)),$(key)=$(call quoted,$(key))))
+SETTINGS := $(foreach key,study task scale corpus roots gpus seeds budget portable graphs deterministic,$(if $(value $(key)),$(key)=$(call quoted,$(key))))
 CONFIG := $(if $(findstring =,$(SETTINGS)),--config $(SETTINGS))
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # A process for each core takes one file of tests after another: the tests of a file share what is costly to make.
@@ -44,7 +44,7 @@ study-avsr:
 # The pages are of the runs that there are; nothing is trained for them.
 report: $(READY)
 	$(QUIETLY) $(SNAKEMAKE) pages --force --quiet progress rules reason host $(CONFIG)
-	$(QUIETLY) $(SNAKEMAKE) all pages --report $(REPORT) $(CONFIG)
+	$(QUIETLY) $(SNAKEMAKE) all pages --report $(call quoted,REPORT) $(CONFIG)
 
 regenerate: $(READY)
 	$(QUIETLY) $(SNAKEMAKE) regenerate --quiet progress rules reason host $(CONFIG)
@@ -55,7 +55,7 @@ site: $(READY)
 # Goes on where the last call ended. Then: make regenerate.
 cpu-results speech-results gpu-results: $(READY)
 	$(BIN)/python -m lrsms reference $(@:-results=) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(value roots),--roots $(call quoted,roots)) \
-	  $(if $(PACK),--pack $(PACK)) --snakemake --cores $(CORES) $(if $(filter gpu-%,$@),--profile workflow/profiles/packed)
+	  $(if $(PACK),--pack $(call quoted,PACK)) --snakemake --cores $(CORES) $(if $(filter gpu-%,$@),--profile workflow/profiles/packed)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -82,8 +82,8 @@ format: $(READY)
 HEAVY := results/runs results/corpora results/logs .snakemake
 clean:
 	@echo 'This removes:'
-	@for folder in $(HEAVY); do if [ -e $$folder ]; then du -sh $$folder; else echo "0	$$folder (not there)"; fi; done
-	@echo "Among it are the weights of $$(find results/runs -name weights.safetensors 2>/dev/null | wc -l) runs:" \
+	@for folder in $(HEAVY); do if [ -e $$folder ]; then du -shD $$folder; else echo "0	$$folder (not there)"; fi; done
+	@echo "Among it are the weights of $$(find -H results/runs -name weights.safetensors 2>/dev/null | wc -l) runs:" \
 	  'without them a new test condition, decoder or export trains its run again.'
 	@echo 'These stay: results/records, results/steptime, tables and verdicts (results/*/), figures.'
-	rm -rf $(HEAVY)
+	for folder in $(HEAVY); do if [ -L $$folder ]; then find -H $$folder -mindepth 1 -delete; else rm -rf $$folder; fi; done

@@ -111,6 +111,35 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where}: not readable as YAML ({printable(str(error).splitlines()[0])})") from None
 
 
+def merged(content: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's content with the values of Snakemake's ``--config``, which go before; mappings are merged, in its order.
+
+    Snakemake leaves the numbers within a mapping text: they are read here.
+    """
+    both = dict(content)
+    for key, value in given.items():
+        before, after = both.get(key), _read(value)
+        both[key] = merged(before, after) if isinstance(before, dict) and isinstance(after, dict) else after
+    return both
+
+
+def _read(value: Any) -> Any:
+    """A value of ``--config``; text within it, and within it alone, may be a number, true, false or null."""
+    if isinstance(value, dict):
+        return {key: _number(one) if isinstance(one, str) else _read(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_number(one) if isinstance(one, str) else _read(one) for one in value]
+    return value
+
+
+def _number(text: str) -> Any:
+    try:
+        found = parse_yaml(text, "--config")
+    except ValueError:
+        return text
+    return found if found is None or isinstance(found, bool | int | float) else text
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file."""
     try:

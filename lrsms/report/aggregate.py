@@ -256,6 +256,8 @@ def _write(table: pd.DataFrame, path: Path, columns: list[str] | None = None) ->
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    if not path.is_file():
+        raise ValueError(f"{path}: is not there; run the study first")
     kinds = dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_NUMBERS, "float64")
     sums.check(path.parent)
     try:

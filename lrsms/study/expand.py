@@ -234,6 +234,8 @@ def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FO
         field, separator, value = setting.partition("=")
         if not separator:
             raise ValueError(f"--set {setting}: must be field=value, such as lowrank.ratio=0.25")
+        if field in point:
+            raise ValueError(f"--set {setting}: '{field}' is given twice; give it once")
         point[field] = parse_yaml(value, f"--set {setting}")
     base = {"scale": scale, "task": task, "corpus": {"kind": "manifest", "name": "none"}} | preset
     return parse(Run, overlay(base, point, "--set"), f"{path} with --set" if settings else str(path))
@@ -251,6 +253,8 @@ def _numbered_grids(study: Study, preset: str, path: Path, folder: Path) -> dict
             named(folder / "presets", name, "preset")
         except ValueError as error:
             raise ValueError(f"{path}: 'presets': {error}") from None
+    if preset not in study.presets:  # a preset that is like another one has its cells too
+        preset = str(_read_preset(named(folder / "presets", preset, "preset")).get("like", preset))
     own = study.presets.get(preset, ())
     grids: dict[str, Mapping[str, Any]] = {f"{path}: grid {n}": grid for n, grid in enumerate(study.grids, start=1)}
     return grids | {f"{path}: presets.{preset} grid {n}": grid for n, grid in enumerate(own, start=1)}

@@ -41,8 +41,9 @@ class Project(Frozen):
     def _numbers_may_be_text(cls, given: Any) -> Any:
         """Snakemake's ``--config`` reads the numbers inside a mapping as text."""
         if isinstance(given, dict):
-            if wrong := next((name for name, number in given.items() if not str(number).isdecimal()), None):
-                raise ValueError(f"has {given[wrong]!r} for '{wrong}'; give a number of seeds, such as {{dense: 6}}")
+            for name, number in given.items():
+                if not str(number).isdecimal() or not 1 <= int(number) <= 1000:
+                    raise ValueError(f"has {number!r} for '{name}'; give a number of seeds, 1 to 1000")
             return {name: int(number) for name, number in given.items()}
         if given not in (None, "adaptive"):
             raise ValueError("must be 'adaptive', or the number of seeds of some cells, such as {dense: 6}")

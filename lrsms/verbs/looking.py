@@ -47,7 +47,9 @@ def add(verb: Verb) -> None:
 
     added = verb(params)
     added.add_argument("preset", help="such as paper-asr")
-    added.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="such as lowrank.ratio=0.25")
+    added.add_argument(
+        "--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="such as lowrank.ratio=0.25"
+    )
     added.add_argument("--json", action="store_true", help="machine-readable")
 
 
@@ -56,6 +58,8 @@ def watch(options: argparse.Namespace) -> None:
     from lrsms.watch.bars import quietly
     from lrsms.watch.bars import watch as watch_command
 
+    if not options.command:
+        raise ValueError("watch: there is no command to run; give one, such as snakemake --cores all")
     sys.exit(quietly(options.command) if options.quiet else watch_command(options.command, options.log))
 
 

@@ -42,12 +42,18 @@ def with_project() -> argparse.ArgumentParser:
     return _options(("--project", "workflow/config/config.yaml", "config.yaml, or its content as JSON"))
 
 
-def with_study() -> argparse.ArgumentParser:
-    """A study, and options that replace the project's scale, task and corpus; read by ``asked_study``."""
+def with_place() -> argparse.ArgumentParser:
+    """``--project``, and options that replace its scale, task and corpus; read by ``asked_project``."""
     parser = with_project()
-    parser.add_argument("study", help="a file in workflow/config/studies")
     for name in ("scale", "task", "corpus"):
         parser.add_argument(f"--{name}", help="instead of config.yaml's")
+    return parser
+
+
+def with_study() -> argparse.ArgumentParser:
+    """A study, and the options of ``with_place``; read by ``asked_study``."""
+    parser = with_place()
+    parser.add_argument("study", help="a file in workflow/config/studies")
     return parser
 
 
@@ -112,6 +118,18 @@ def read_project(text: str, config_folder: Path) -> Project:
     return with_test_corpora(parse(Project, parse_yaml(text, "--project"), "--project"), config_folder)
 
 
+def asked_project(options: argparse.Namespace) -> Project:
+    """The project with the study, scale, task and corpus of the command line, as far as it names them.
+
+    Raises:
+        ValueError: one line: the project is missing or malformed.
+    """
+    asked = {key: getattr(options, key, None) for key in ("study", "scale", "task", "corpus")}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    content = read_project(options.project, options.config_folder).model_dump(mode="json", exclude_none=True) | changes
+    return parse(Project, content, options.project)
+
+
 def asked_study(
     options: argparse.Namespace,
 ) -> tuple[Project, Sequence[expand.Experiment], "Tuning | None"]:
@@ -122,10 +140,7 @@ def asked_study(
     Raises:
         ValueError: one line: the project, the study, or a file that it names is missing or malformed.
     """
-    asked = {"study": options.study, "scale": options.scale, "task": options.task, "corpus": options.corpus}
-    changes = {key: value for key, value in asked.items() if value is not None}
-    content = read_project(options.project, options.config_folder).model_dump(mode="json", exclude_none=True) | changes
-    project = parse(Project, content, options.project)
+    project = asked_project(options)
     experiments = expand.load(project, options.config_folder)
     if not any(experiment.tuning for experiment in experiments):
         return project, experiments, None
@@ -184,12 +199,15 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
 
     from lrsms.base.devices import keep_freed_memory
     from lrsms.base.kernels import choose_kernels
+    from lrsms.base.portable import is_portable
 
     if options.threads < 1:
         raise ValueError(f"--threads {options.threads}: must be at least 1")
     name = options.device
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() and not is_portable() else "cpu"
+    elif name != "cpu" and is_portable():
+        raise ValueError(f"--device {name}: 'portable' is for processors; leave it out, or use --device cpu")
     elif name == "cuda":
         require_gpus(getattr(options, "devices", 1))
     choose_kernels()

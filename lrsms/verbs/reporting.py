@@ -13,12 +13,14 @@ from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 from lrsms.verbs.options import (
     Verb,
+    asked_project,
     asked_study,
     on_corpora,
     on_logs,
     on_records,
     on_steptimes,
     read_project,
+    with_place,
     with_project,
     with_study,
 )
@@ -47,7 +49,7 @@ def add(verb: Verb) -> None:
     added.add_argument("folder", type=Path, help="the study's folder of results, with its project.json")
     added.add_argument("output", type=Path, help="folder for the figures")
 
-    added = verb(claims, with_project())
+    added = verb(claims, with_place())
     added.add_argument(
         "studies", nargs="*", help="files in workflow/config/studies; if none is given, all that have claims"
     )
@@ -130,7 +132,7 @@ def claims(options: argparse.Namespace) -> None:
     """Says whether a study's results support each of the paper's findings; writes claims.* beside its tables."""
     from lrsms.report.verdict_table import sentence
 
-    project = read_project(options.project, options.config_folder)
+    project = asked_project(options)
     for outcome in _claims(project, options.studies, options.results, options.config_folder):
         say(f"[{outcome.place.folder}] {sentence(outcome)}\n")
 

@@ -247,9 +247,12 @@ def work(options: argparse.Namespace) -> None:
 
     if options.timed is not None and options.workers > 1:
         raise ValueError(f"--timed needs the device for itself, but --workers is {options.workers}; make it 1")
+    if options.workers < 1:
+        raise ValueError(f"--workers {options.workers}: must be at least 1")
     began = time.monotonic()
     device, asked = chosen_device(options), partial(_goals, options)
-    worker.prepare_corpora(asked(), RESULTS, options.prepare_threads, babble_recording)
+    soon = worker.until(options.seconds, interrupt.never)
+    worker.prepare_corpora(asked(), RESULTS, options.prepare_threads, babble_recording, soon)
     left = options.seconds - (time.monotonic() - began)
     whole = True
     if options.workers > 1:

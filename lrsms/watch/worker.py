@@ -34,7 +34,7 @@ from lrsms.study.corpus import Corpus
 from lrsms.study.expand import Experiment
 from lrsms.study.project import Project
 from lrsms.study.run import MODALITIES, Run, prepared_tests
-from lrsms.training.interrupt import Interrupted, Stop
+from lrsms.training.interrupt import Interrupted, Stop, never
 from lrsms.training.loop import train
 from lrsms.watch.kept_results import Goal
 
@@ -181,7 +181,11 @@ class Worker:
 
 
 def prepare_corpora(
-    goals: Sequence[Goal], results: Path, threads: int, babble: Callable[[Project, Corpus], Path | None]
+    goals: Sequence[Goal],
+    results: Path,
+    threads: int,
+    babble: Callable[[Project, Corpus], Path | None],
+    stop: Stop = never,
 ) -> None:
     """Prepares the corpora of what is missing, and the test sets of its conditions, where they are not there yet.
 
@@ -190,6 +194,7 @@ def prepare_corpora(
         results: the folder that the workflow's ``results`` is.
         threads: recordings read, or faces drawn, at a time.
         babble: the recording of babble that a run's corpus names, if any.
+        stop: whether time is up: what is not begun then waits for the next call.
 
     Raises:
         ValueError: one line: a corpus cannot be read.
@@ -200,6 +205,8 @@ def prepare_corpora(
         pending = [e.run for e in goal.experiments if not (results / "records" / e.name / scores).is_file()]
         for run in pending:
             folder = results / "corpora" / run.prepared
+            if stop():
+                return
             if not (folder / SUMMARY).is_file():
                 what = run.corpus, run.tokenizer, run.model.modalities, _root(project, run.corpus), folder
                 babbling, starts = babble(project, run.corpus), results / STARTS.name

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lrsms.base.yamlfile import MOST_BYTES, MOST_DEPTH, parse_yaml, read_yaml
+from lrsms.base.yamlfile import MOST_BYTES, MOST_DEPTH, merged, parse_yaml, read_yaml
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):
@@ -95,3 +95,17 @@ def test_elsewhere_one_line_says_where_to_run(tmp_path, monkeypatch):
     ) as it:
         read_yaml(Path("workflow/config/x.yaml"))
     assert str(Path(__file__).parents[2]) in str(it.value) and str(tmp_path) in str(it.value)
+
+
+def test_what_the_command_line_gives_is_merged_in_the_order_of_the_file():
+    """Snakemake's --config has read it, and left what is within a mapping text."""
+    content = {"scale": "demo", "decoders": {"greedy": {"kind": "greedy"}, "beam": {"kind": "beam", "beam": 8}}}
+    given = {"scale": "010", "decoders": {"beam": {"beam": "16", "end": "espnet"}}, "roots": {"own": "/a: b", "n": "7"}}
+    found = merged(content, given)
+    assert list(found) == ["scale", "decoders", "roots"] and list(found["decoders"]) == ["greedy", "beam"]
+    assert found["decoders"]["beam"] == {"kind": "beam", "beam": 16, "end": "espnet"}
+    assert (found["scale"], found["roots"]) == ("010", {"own": "/a: b", "n": 7})
+    assert merged({"conditions": {"a": 1}}, {"conditions": [["-5", "null", "1e-3", {"b": "true"}]]}) == {
+        "conditions": [[-5, None, 0.001, {"b": True}]]
+    }
+    assert content["decoders"]["beam"] == {"kind": "beam", "beam": 8}, "the file's content stays"

@@ -148,6 +148,20 @@ def test_the_optimizer_of_what_is_cut_at_the_end_is_that_of_the_dense_model(caps
     assert params(capsys, *muon, *cut)["optimizer"] == params(capsys, *muon)["optimizer"]
 
 
+def test_settings_may_come_one_by_one_and_each_once(capsys):
+    one_by_one = ("--set", "lowrank.targets=[encoder.feedforward]", "--set", "lowrank.ratio=0.25")
+    assert params(capsys, *one_by_one) == params(capsys, *settings("encoder.feedforward", 0.25))
+    assert main(["--config-folder", str(CONFIG), "params", "paper-asr", *one_by_one, "--set", "lowrank.ratio=0.5"]) == 1
+    assert "--set lowrank.ratio=0.5: 'lowrank.ratio' is given twice" in capsys.readouterr().err
+
+
+def test_the_page_on_optimizers_shows_what_is_printed(capsys):
+    page = (CONFIG.parents[1] / "docs/optimizers.md").read_text()
+    command = next(line for line in page.splitlines() if " params paper-asr " in line).split()
+    assert main(["--config-folder", str(CONFIG), *command[command.index("params") :]]) == 0
+    assert capsys.readouterr().out.strip().splitlines()[-1] in page
+
+
 def test_attention_above_half_rank_grows(capsys):
     assert params(capsys, *settings("encoder.attention", 0.75))["parameters"] == 260_743_922
 

@@ -38,6 +38,14 @@ def test_no_promise_is_kept_with_what_there_is(no_gpu: pytest.MonkeyPatch) -> No
     assert chosen_device(options("auto")) == torch.device("cpu")
 
 
+def test_what_is_portable_is_of_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("lrsms.base.portable.is_portable", lambda: True)
+    assert chosen_device(options("auto")) == torch.device("cpu")
+    assert refusal("cuda:0") == "--device cuda:0: 'portable' is for processors; leave it out, or use --device cpu"
+
+
 def test_a_build_without_cuda_is_said(no_gpu: pytest.MonkeyPatch) -> None:
     no_gpu.setattr(torch.backends.cuda, "is_built", lambda: False)
     assert refusal() == (

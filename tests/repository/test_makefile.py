@@ -45,8 +45,14 @@ def test_no_command_hides_why_it_failed() -> None:
         assert all("watch" in asked for asked in commands(target))
 
 
-def test_clean_says_what_it_removes_and_what_stays_before_it_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_clean_says_what_it_removes_and_what_stays_before_it_does(tmp_path: Path, linked: bool) -> None:
+    """Runs may lie on another disk: what a link leads to is removed, and the link stays."""
     shutil.copy(ROOT / "Makefile", tmp_path)
+    if linked:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results/runs").symlink_to(tmp_path / "disk")
     for run in ("one", "two"):
         (tmp_path / "results/runs" / run).mkdir(parents=True)
         (tmp_path / "results/runs" / run / "weights.safetensors").write_bytes(bytes(1000))
@@ -56,10 +62,11 @@ def test_clean_says_what_it_removes_and_what_stays_before_it_does(tmp_path: Path
             ["make", "--no-print-directory", "clean", *flag], cwd=tmp_path, capture_output=True, text=True, check=True
         )
     *said, removal = done.stdout.splitlines()
-    assert removal == "rm -rf results/runs results/corpora results/logs .snakemake"
+    assert removal.startswith("for folder in results/runs results/corpora results/logs .snakemake; do")
     assert [line.split("\t")[1] for line in said if "\t" in line] == [
         "results/runs",
         *(f"{name} (not there)" for name in ("results/corpora", "results/logs", ".snakemake")),
     ]
     assert "the weights of 2 runs" in done.stdout and "These stay: results/records" in done.stdout
-    assert not (tmp_path / "results/runs").exists() and (tmp_path / "results/records/one").is_dir()
+    assert (tmp_path / "results/runs").exists() is linked and (tmp_path / "results/records/one").is_dir()
+    assert not linked or not list((tmp_path / "disk").iterdir())

@@ -311,6 +311,15 @@ def test_a_grid_may_be_of_one_preset_only(load, tmp_path):
     assert (dense.cell, wide.cell, wide.axes) == ("dense", "dim32", {"model.dim": 32})
 
 
+def test_a_preset_that_is_like_another_one_has_its_cells_too(load, tmp_path):
+    load([{}])  # writes the preset nano-asr
+    (tmp_path / "presets/mine-asr.yaml").write_text("{like: nano-asr, train: {steps: 9}}\n")
+    more = {"presets": {"nano-asr": [{"model.dim": [32]}]}}
+    own, like = (load([{}], more=more, scale=scale) for scale in ("nano", "mine"))
+    assert [one.cell for one in own] == [one.cell for one in like] == ["dense", "dim32"]
+    assert like[1].run.train.steps == 9
+
+
 def test_a_study_without_training_says_so_of_every_run(load):
     assert not any(e.trained for e in load([LOWRANK], more={"training": False}))
     assert all(e.trained for e in load([LOWRANK]))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lrsms.__main__ import main
 from lrsms.base.progress import LINE
 from lrsms.watch.bars import quietly
 
@@ -53,6 +54,13 @@ def test_a_failure_shows_the_end_of_the_log_and_keeps_its_status(tmp_path: Path)
     status, shown = on_a_terminal("import sys; print('what went wrong'); sys.exit(3)", tmp_path / "log")
     assert status == 3
     assert "what went wrong" in shown
+
+
+def test_without_a_command_there_is_nothing_to_watch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch"]) == 1
+    assert capsys.readouterr().err == (
+        "error: watch: there is no command to run; give one, such as snakemake --cores all\n"
+    )
 
 
 def test_without_a_terminal_the_output_passes_through(tmp_path: Path) -> None:

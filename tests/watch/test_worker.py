@@ -158,6 +158,14 @@ def test_a_step_that_does_not_fit_does_not_keep_others_from_being_timed(
     assert list(worker.failed) == [first] and [path.stem for path in Path("results/steptime").iterdir()] == [second]
 
 
+def test_when_time_is_up_no_corpus_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = scratch_project(tmp_path, LISTS)
+    monkeypatch.chdir(tmp_path)
+    found = load("own", shipped_project(config), config)
+    prepare_corpora(found, Path("results"), 1, babble_recording, lambda: True)
+    assert not Path("results/corpora").exists()
+
+
 def test_step_times_are_refused_where_several_share_the_device() -> None:
     command = [sys.executable, "-m", "lrsms", "work", "lease", "--workers", "2", "--timed", "1", "--device", "cpu"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

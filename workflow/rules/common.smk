@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lrsms.base import portable, strict
 from lrsms.base.files import write_atomically
+from lrsms.base.yamlfile import merged, read_yaml
 from lrsms.execution import holders, local, slurm
 from lrsms.execution.local import gres_of, num_gpus
 from lrsms.record import start as starts
@@ -21,12 +22,15 @@ from lrsms.study import expand as studies
 from lrsms.study import testsets
 from lrsms.study.project import Project
 
-WHERE = "workflow/config/config.yaml or --config"
+# Our reader of YAML, not Snakemake's: it refuses keys that are given twice and numbers that are none, and all verbs read
+# the file so. What --config gives is merged into it.
+CONFIG_FILE = studies.CONFIG_FOLDER / "config.yaml"
+WHERE = f"{CONFIG_FILE} or --config"
 # A pass of a study that grows by its own results, which the verb stages has begun, is told what it has grown to.
 GROWN = os.environ.get("LRSMS_GROWN")
-if GROWN is not None:
-    config |= json.loads(GROWN)
 try:
+    content = merged(read_yaml(CONFIG_FILE), config)
+    config |= content | ({} if GROWN is None else json.loads(GROWN))
     EXECUTION = local.load(config, studies.CONFIG_FOLDER, WHERE)
     asked = strict.parse(Project, local.without(config), WHERE)
     PROJECT = testsets.with_test_corpora(asked, studies.CONFIG_FOLDER)
@@ -65,8 +69,11 @@ PROJECT_JSON = PROJECT.model_dump_json()  # keeps the order of decoders and cond
 # Verbs read the project from this file. As text it would fill the screen when a job fails: Snakemake prints the
 # command.
 PROJECT_FILE = Path("results/logs", f"project-{hashlib.sha256(PROJECT_JSON.encode()).hexdigest()[:8]}.json")
-if not PROJECT_FILE.is_file() or PROJECT_FILE.read_text(encoding="utf-8") != PROJECT_JSON:
-    write_atomically(PROJECT_FILE, PROJECT_JSON.encode())
+try:
+    if not PROJECT_FILE.is_file() or PROJECT_FILE.read_text(encoding="utf-8") != PROJECT_JSON:
+        write_atomically(PROJECT_FILE, PROJECT_JSON.encode())
+except OSError as error:
+    sys.exit(f"error: {PROJECT_FILE}: cannot be written ({error.strerror}); run in a clone that is yours")
 STUDY = results.folder_name(PROJECT)
 
 
@@ -86,7 +93,8 @@ FROM_RECORDS = {"pages", "regenerate"}
 # again, pass by pass, with what is to be run then.
 TUNES = any(experiment.tuning for experiment in EXPERIMENTS.values())
 if (PROJECT.seeds == "adaptive" or (TUNES and PROJECT.tuned is None)) and workflow.is_main_process:
-    once = ["--once"] if {"-n", "--dry-run", "--dryrun", *FROM_RECORDS} & set(sys.argv) else []
+    dry = any(re.fullmatch("--dry.*|-[a-zA-Z]*n[a-zA-Z]*", word) for word in sys.argv[1:])  # -np too; not known yet
+    once = ["--once"] if dry or FROM_RECORDS & set(sys.argv) else []
     command = [sys.executable, "-m", "lrsms", "stages", "--project", str(PROJECT_FILE), *once]
     sys.exit(subprocess.run([*command, "--snakemake", *sys.argv[1:]]).returncode)
 

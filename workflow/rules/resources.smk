@@ -52,6 +52,8 @@ def check_gpus():
         sys.exit(f"error: training asks for {asked} GPUs, but all jobs have {GPUS_HERE}; add --resources gpu={asked}")
     if SHARED and asked > 1:
         sys.exit(f"error: training asks for {asked} GPUs, but jobs that share a GPU (gpu_mem_mb) have one each")
+    if EXECUTION.portable and (GPUS_HERE or SHARED):
+        sys.exit("error: 'portable' is for processors; leave it out, or the profile whose jobs have GPUs")
     if "gpu_mem_mb" in SCOPES and not SHARED:
         sys.exit("error: --resources replaces the profile's own; add gpu_mem_mb=76000, or what your GPU has, to it")
     extra = given("train", "slurm_extra")
@@ -140,7 +142,7 @@ def device(wildcards, resources):
     """The device that a job was promised, for ``--device``; it refuses to run elsewhere. Without a promise: auto."""
     if SHARED or resources.get("gpu", 0) or num_gpus(str(resources.get("gres", ""))):
         return "cuda"
-    return "cpu" if EXECUTION.gpus == 0 else "auto"
+    return "cpu" if EXECUTION.gpus == 0 or EXECUTION.portable else "auto"
 
 
 def gpu_memory(wildcards, attempt):

@@ -45,7 +45,7 @@ class Refactor(Product):
         if total and not last:
             raise ValueError(
                 f"'lowrank.method' is '{self}', which would be plain low rank: the first refactorisation is after step"
-                f" {self.every}, and none takes place after step {int(self.until * total)} of {total}; set 'every' lower"
+                f" {self.every}, and none is made after step {int(self.until * total)} of {total}; set 'every' lower"
             )
         if last > first_averaged:
             raise ValueError(
