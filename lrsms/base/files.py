@@ -59,6 +59,8 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         content = json.loads(text, object_pairs_hook=_once)
         if not isinstance(content, dict):
             raise ValueError("not an object")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: is not there; {remedy}") from None
     except (OSError, ValueError, RecursionError) as error:
         reason = printable(str(error).splitlines()[0])
         raise ValueError(f"{path}: not readable as JSON ({reason}); {remedy}") from None

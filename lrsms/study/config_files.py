@@ -40,6 +40,8 @@ def named(folder: Path, name: str, what: str) -> Path:
 
 def _rendered(name: str, folder: Path, path: Path) -> dict[str, Any]:
     """The content of the corpus that one held out in the file ``path`` is beside."""
+    if read_yaml(named(folder / "corpora", name, "corpus")).get("kind") == "held_out":
+        raise ValueError(f"{path}: 'of' is '{name}', which is held out itself; name a corpus of kind synthetic")
     corpus = load_corpus(name, folder)
     if not isinstance(corpus, Synthetic):
         raise ValueError(f"{path}: 'of' is '{name}', which is not rendered; name a corpus of kind synthetic")

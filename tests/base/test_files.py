@@ -134,7 +134,6 @@ def test_a_disk_that_fails_is_no_disk_that_cannot(tmp_path, monkeypatch):
     [
         ("[1]", "not an object"),
         ("{", "Expecting property name"),
-        (None, "No such file"),
         ('{"a": {"seed": 1, "seed": 2}}', "key 'seed' is given twice"),
         ("[" * 100_000, "maximum recursion depth"),
         ('{"a": ' + "9" * 5000 + "}", "Exceeds the limit"),
@@ -142,8 +141,9 @@ def test_a_disk_that_fails_is_no_disk_that_cannot(tmp_path, monkeypatch):
 )
 def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, reason):
     path = tmp_path / "run.json"
-    if content is not None:
-        path.write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json: is not there; mend it$"):
+        read_json(path, "mend it")
+    path.write_text(content)
     with pytest.raises(ValueError, match=rf"run\.json: not readable as JSON \(.*{reason}.*\); mend it$") as refused:
         read_json(path, "mend it")
     assert "\n" not in str(refused.value)

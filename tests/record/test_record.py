@@ -170,7 +170,7 @@ def test_an_edited_config_is_refused(copy, tmp_path, old, new, message):
 
 
 def test_a_folder_without_config_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"config.json: not readable as JSON"):
+    with pytest.raises(ValueError, match=r"config.json: is not there"):
         load_run(tmp_path)
 
 

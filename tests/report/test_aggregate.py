@@ -231,7 +231,7 @@ def test_a_table_that_is_not_ours_is_refused(tmp_path):
     (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"runs\.csv: column 'run' is missing"):
         aggregate.read_runs(tmp_path)
-    with pytest.raises(ValueError, match=r"speakers\.csv: not readable"):
+    with pytest.raises(ValueError, match=r"speakers\.csv: is not there; run the study first"):
         aggregate.read_speakers(tmp_path)
 
 

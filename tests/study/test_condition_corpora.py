@@ -12,6 +12,7 @@ import yaml
 from lrsms.base.strict import parse
 from lrsms.report.results import load_project, save_project
 from lrsms.study import expand
+from lrsms.study.config_files import load_corpus
 from lrsms.study.decoding import Condition, Decoding
 from lrsms.study.project import Project
 from lrsms.study.run import prepared_tests
@@ -126,6 +127,13 @@ def test_a_test_set_without_video_is_for_what_is_heard(folder):
 def test_nothing_is_trained_on_a_test_set(folder):
     with pytest.raises(ValueError, match="corpus 'more' has a test split alone"):
         expand.load(read(folder, project() | {"corpus": "more"}), folder)
+
+
+def test_a_test_set_that_is_held_out_from_itself_is_refused(folder):
+    path = folder / "corpora/more.yaml"
+    path.write_text(path.read_text().replace("of: few", "of: more"))
+    with pytest.raises(ValueError, match=r"more\.yaml: 'of' is 'more', which is held out itself"):
+        load_corpus("more", folder)
 
 
 def test_a_test_set_is_held_out_from_a_rendered_corpus(folder):

@@ -140,7 +140,7 @@ def test_unknown_names_are_one_line(home, fails):
 @pytest.mark.parametrize("verb", ["train", "decode"])
 def test_a_run_without_config_is_one_line(home, corpora, fails, verb):
     more = ["out.jsonl"] if verb == "decode" else []
-    assert fails(verb, "--corpora", corpora, "absent", *more).startswith("absent/config.json: not readable as JSON")
+    assert fails(verb, "--corpora", corpora, "absent", *more).startswith("absent/config.json: is not there")
 
 
 @pytest.mark.parametrize(
