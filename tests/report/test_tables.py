@@ -204,7 +204,7 @@ def test_the_same_records_give_the_same_bytes(folder):
 
 
 def test_an_absent_aggregate_is_refused_in_one_line(tmp_path):
-    with pytest.raises(ValueError, match=r"runs\.csv: not readable") as error:
+    with pytest.raises(ValueError, match=r"runs\.csv: is not there; run the study first") as error:
         tables.write(tmp_path)
     assert "\n" not in str(error.value)
 

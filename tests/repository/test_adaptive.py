@@ -14,6 +14,7 @@ from lrsms.report.adaptive import next_step, spent
 from lrsms.report.claims import Claim
 from lrsms.report.outcomes import Outcome
 from lrsms.report.results import Place
+from lrsms.statistics.looks import plan
 from lrsms.study.more_seeds import with_more_seeds
 
 HALF, EIGHTH = "encoder.attention-0.5", "encoder.attention-0.12"
@@ -64,7 +65,9 @@ def outcome(name: str, cells: tuple[str, ...], seeds: int, verdict: str = "undec
         conditions=("c",),
         looks=looks or (3, 6),
     )
-    return Outcome(name, stated, Place("few", "asr", "demo", "speech"), verdict, (), "", seeds=seeds, cells=cells)
+    reached = [look for look in plan(stated.looks) if look.seeds <= seeds]
+    place, look = Place("few", "asr", "demo", "speech"), reached[-1] if reached else None
+    return Outcome(name, stated, place, verdict, (), "", look=look, seeds=seeds, cells=cells)
 
 
 def test_the_cheapest_claim_comes_first_and_the_budget_ends_it(tmp_path: Path) -> None:

@@ -38,7 +38,14 @@ LAYERS = (
 )
 """The packages from the ground up: each imports those before it, and none of those after it."""
 WORKFLOW = {
-    *("lrsms.base", "lrsms.base.files", "lrsms.cost.memory", "lrsms.execution", "lrsms.execution.local"),
+    *(
+        "lrsms.base",
+        "lrsms.base.files",
+        "lrsms.base.yamlfile",
+        "lrsms.cost.memory",
+        "lrsms.execution",
+        "lrsms.execution.local",
+    ),
     *("lrsms.record", "lrsms.report", "lrsms.report.figures", "lrsms.study", "lrsms.study.project"),
 }
 """What the workflow imports to name files and to ask for resources; everything else it does by verbs."""

@@ -248,7 +248,7 @@ def test_conditions_have_another_score_table_and_a_figure(copy: Path) -> None:
 
 def test_a_claim_of_ones_own_is_judged(copy: Path) -> None:
     said = run(copy, commands(CLAIM)[0])
-    assert said.startswith("[qkv-asr-demo-commands] F1a not run: Attention loses nothing")
+    assert said.startswith("[qkv-asr-tiny-commands] F1a not run: Attention loses nothing")
 
 
 def test_the_study_and_the_conditions_of_the_docs_are_valid(tmp_path: Path) -> None:

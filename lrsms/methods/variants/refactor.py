@@ -36,17 +36,12 @@ class Refactor(Product):
     """Refactorisations take place in this first share of the steps."""
 
     def changes_at(self, total: int, first_averaged: int) -> list[int]:
-        """There are no changes of structure, but the times of refactorisation are checked.
+        """There are no changes of structure, but the average of snapshots is checked.
 
         Raises:
-            ValueError: one line: there is none, or the last is after the first snapshot that is averaged.
+            ValueError: one line: the last refactorisation is after the first snapshot that is averaged.
         """
         last = int(self.until * total) // self.every * self.every
-        if total and not last:
-            raise ValueError(
-                f"'lowrank.method' is '{self}', which would be plain low rank: the first refactorisation is after step"
-                f" {self.every}, and none is made after step {int(self.until * total)} of {total}; set 'every' lower"
-            )
         if last > first_averaged:
             raise ValueError(
                 f"'lowrank.method' is '{self}', whose last refactorisation is after step {last} of {total}, but"

@@ -37,7 +37,7 @@ from lrsms.training.loop import train
 from lrsms.training.state import State, capture, restore
 
 CPU = torch.device("cpu")
-PARAMETERS = {"warmup": {"share": 0.5}, "refactor": {"every": 1}}
+PARAMETERS = {"warmup": {"share": 0.5}, "refactor": {"every": 4}}
 """Of methods that have parameters without a default, or whose default is too long for a training of 8 steps."""
 NOT_LINEAR = ("cola",)
 """Those that no matrix stands for."""
