@@ -14,6 +14,7 @@ from lrsms.report.paired import Paired
 from lrsms.report.rate_rules import allowance, by_points, difference_of, excess_of, slope_of
 from lrsms.report.samples import weigh_as
 from lrsms.statistics import power
+from lrsms.statistics.crossed import Components
 from lrsms.statistics.effects import MIN_SEEDS, Effect
 from lrsms.statistics.looks import Look
 
@@ -83,19 +84,22 @@ def _compared_pair(finding: Finding, compared: Compared, threshold: Threshold) -
 def _seeds(effect: Effect, size: float, margin: str, looks: Sequence[Look], seen: int) -> str:
     """The first of the looks to come at which the margin has been seen with the probability that is aimed at."""
     these = f"these {effect.units} {effect.unit}s{weigh_as(effect.units, effect.effective_units)}"
-    known = effect.components
-    low, high = power.likely_components(known, effect.seeds, effect.units, effective_units=effect.effective_units)
-    numbers, last = [], 0.0
-    for components in (known, low, high):
-        weigh = min(effect.effective_units, _MOST_UNITS)
+    weigh = min(effect.effective_units, _MOST_UNITS)
+
+    def plan(components: Components) -> tuple[int | None, float]:
+        """The seeds of that look, if there is one, and the probability by the last."""
         shown = power.shown_by(components, size, looks, effect.units, effective_units=weigh)
-        enough = [look.seeds for look, p in zip(looks, shown, strict=True) if look.seeds > seen and p >= power.TARGET]
-        numbers.append(enough[0] if enough else None)
-        last = last or shown[-1]
-    planned, least, most = numbers
+        enough = (look.seeds for look, p in zip(looks, shown, strict=True) if look.seeds > seen and p >= power.TARGET)
+        return next(enough, None), shown[-1]
+
+    planned, last = plan(effect.components)
     see = f"To see {margin} with probability {power.TARGET:g}"
     if planned is None:
         return f"{see}, no look is enough with {these}: at the last, of {looks[-1].seeds} seeds, it is {last:.2f}."
+    likely = power.likely_components(
+        effect.components, effect.seeds, effect.units, effective_units=effect.effective_units
+    )
+    (least, _), (most, _) = map(plan, likely)
     upper = f"more than {looks[-1].seeds}" if most is None else f"{most}"
     reach = f" (from {effect.seeds} seeds this is known to {least} to {upper})" if least != most else ""
     return f"{see}: the look at {planned} seeds, with {these}{reach}."

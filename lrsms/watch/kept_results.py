@@ -82,8 +82,8 @@ class Goal:
     @property
     def begun(self) -> bool:
         """Whether anything is known that its study is for: more than its dense baseline is recorded, or steps timed."""
-        baseline = [without(one.run, one.nuisance) == without(one.baseline, one.nuisance) for one in self.experiments]
-        own = [path for path, dense in zip(self.files, baseline, strict=False) if not dense] or self.files
+        scores = zip(self.experiments, self.files, strict=False)  # their step times follow
+        own = [path for experiment, path in scores if not _is_baseline(experiment)] or self.files
         return any(path.is_file() for path in own)
 
     def __str__(self) -> str:
@@ -201,7 +201,7 @@ def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list
     """The experiments of an entry, in the order of its selections."""
     found = list(experiments)
     if entry.cells is not None:
-        found = [e for e in experiments if without(e.run, e.nuisance) == without(e.baseline, e.nuisance)]
+        found = [e for e in experiments if _is_baseline(e)]
         for selection in entry.cells:
             cells = [e for e in experiments if all(_has(e, *item) for item in selection.items())]
             if not cells:
@@ -214,6 +214,11 @@ def _chosen(entry: Entry, experiments: Sequence[Experiment], where: str) -> list
         raise ValueError(f"{where}: study '{entry.study}' has no run with these seeds")
     # Seed by seed: one seed of every cell already makes a useful table.
     return sorted({e.name: e for e in found if not e.open}.values(), key=lambda e: e.run.seed)
+
+
+def _is_baseline(experiment: Experiment) -> bool:
+    """Whether it is the dense baseline, at whatever value of its nuisance fields."""
+    return without(experiment.run, experiment.nuisance) == without(experiment.baseline, experiment.nuisance)
 
 
 def _has(experiment: Experiment, field: str, wanted: object) -> bool:

@@ -79,7 +79,7 @@ class Worker:
         """
         again = True
         while again:  # as long as there was something: another worker may have left a run unfinished
-            again = waits = False
+            again, twins = False, list[Path]()
             for goal in goals():
                 if self.seconds_a_step_time is not None:
                     for experiment in goal.timed:
@@ -89,21 +89,24 @@ class Worker:
                 for experiment in goal.experiments:
                     if self.stop():
                         return
-                    if self._in_training_elsewhere(goal, experiment):
-                        waits = True
+                    if twin := self._trained_elsewhere(goal, experiment):
+                        twins.append(twin)
                     else:
                         again |= self._attempt(goal.project, experiment)
-            if waits and not again:
-                time.sleep(_WAIT)
-            again |= waits
+            while twins and not again and not self.stop() and all(map(_in_training, twins)):
+                time.sleep(_WAIT)  # to load the goals again takes longer, on processors that others train on
+            again |= bool(twins)
 
-    def _in_training_elsewhere(self, goal: Goal, experiment: Experiment) -> bool:
-        """Whether another worker trains the dense run that this one only cuts: to wait for it is to train once."""
+    def _trained_elsewhere(self, goal: Goal, experiment: Experiment) -> Path | None:
+        """The dense run that another worker trains, if this one is still to be made and only cuts what that trains."""
         run = experiment.run
-        if run.trains_as is run:
-            return False
-        folders = [self.results / "runs" / one.name for one in goal.experiments if one.run == run.trains_as]
-        return any(held(folder) and not (folder / OUTCOME).is_file() for folder in folders)
+        if (
+            run.trains_as is run
+            or (self.results / "records" / experiment.name / goal.project.decoding.scores).is_file()
+        ):
+            return None
+        folders = (self.results / "runs" / one.name for one in goal.experiments if one.run == run.trains_as)
+        return next(filter(_in_training, folders), None)
 
     def _time(self, experiment: Experiment, seconds: float) -> None:
         """Measures the step time of a run, if it was not measured before."""
@@ -178,6 +181,10 @@ class Worker:
             decode(run, prepared, folder, hypotheses, project.decoding, self.device, tests)
         write_record(folder, hypotheses, scores)
         say(f"{folder.name}: trained in {trained - began:.0f} s, decoded in {time.monotonic() - trained:.0f} s")
+
+
+def _in_training(folder: Path) -> bool:
+    return not (folder / OUTCOME).is_file() and held(folder)
 
 
 def prepare_corpora(

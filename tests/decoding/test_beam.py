@@ -128,7 +128,7 @@ def test_does_not_depend_on_batch_or_padding(dtype, end):
 @pytest.mark.parametrize("end", PLAIN)
 @pytest.mark.parametrize(("case", "bonus"), [(2, 2.0), (18, 5.0)])
 def test_a_beam_wider_than_what_can_continue_holds_no_blank_and_no_eos(end, case, bonus):
-    """Of three labels, one continues a hypothesis: the other places of the beam stay empty."""
+    """Few labels can continue a hypothesis, so that places of the beam stay empty."""
     generator = torch.Generator().manual_seed(case)
     decoder = Decoder(4, 8, 2, 16, 1, 0.0).eval()
     for parameter in decoder.parameters():

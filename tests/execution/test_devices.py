@@ -93,7 +93,7 @@ def test_training_on_several_is_refused_before_their_processes_start(
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 @pytest.mark.parametrize("chosen", [True, False])
 def test_on_a_processor_freed_memory_is_used_again(chosen: bool) -> None:
-    """Of 16,384 pages written, freed, and written again, in the end none is new to the process; else all are."""
+    """A block of 16,384 pages is written and freed again and again: in the end no page is new to the process."""
     program = f"""
 import argparse, resource, torch
 from lrsms.verbs.options import chosen_device
