@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lrsms.base.devices import device_name, free, peak_memory_mb, synchronise, timed
+from lrsms.base.devices import device_name, forget_peak_memory, free, peak_memory_mb, synchronise, timed
 from lrsms.base.progress import progress
 from lrsms.base.provenance import provenance
 from lrsms.cost.ceiling import ceiling
@@ -65,6 +65,7 @@ def step_time(run: Run, baseline: Run, device: torch.device, seconds: float, gra
         which does not count its memory. ``ceiling``, counted, is how many times faster the run could be at most.
     """
     same = step_shape(run) == step_shape(baseline)
+    forget_peak_memory(device)  # a worker measures one run after another in one process
     for phase in range(run.num_phases - 1):
         _take(TrainingStep(run, device, phase, graphs))  # the device remembers the peak
         free(device)

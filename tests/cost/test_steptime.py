@@ -33,6 +33,32 @@ def test_a_run_of_the_shape_of_its_baseline_is_timed_once():
     assert result["baseline"] and result["run_ms"] == []
 
 
+def test_the_peak_memory_of_a_run_is_not_that_of_the_run_measured_before_it_in_the_same_process(monkeypatch):
+    """The device remembers its peak until it is told to forget it: here the peak is the widest network stepped since."""
+    seen: list[int] = []
+
+    class Remembered(TrainingStep):
+        def __call__(self):
+            seen.append(sum(weight.numel() for weight in self.model.parameters()))
+
+    def forgotten(_device: torch.device) -> None:
+        seen.clear()
+
+    peaks: list[int] = []
+
+    def timed_in_turns(steps, *_):
+        peaks.append(max(seen))
+        return [[1.0] * MIN_PAIRS for _ in steps]
+
+    monkeypatch.setattr(steptime, "TrainingStep", Remembered)
+    monkeypatch.setattr(steptime, "forget_peak_memory", forgotten, raising=False)
+    monkeypatch.setattr(steptime, "in_turns", timed_in_turns)
+    monkeypatch.setattr(steptime, "parts_of", lambda *_: {})
+    for run in (small_run(), small_run(LOWRANK)):
+        step_time(run, small_run(), CPU, seconds=0)
+    assert peaks[1] < peaks[0]
+
+
 def test_they_take_turns_at_going_first(monkeypatch):
     order = []
 
