@@ -34,7 +34,7 @@ def test_a_run_of_the_shape_of_its_baseline_is_timed_once():
 
 
 def test_the_peak_memory_of_a_run_is_not_that_of_the_run_measured_before_it_in_the_same_process(monkeypatch):
-    """The device remembers its peak until it is told to forget it: here the peak is the widest network stepped since."""
+    """The device remembers its peak until it is told to forget it: here, the largest network that took a step."""
     seen: list[int] = []
 
     class Remembered(TrainingStep):
