@@ -90,8 +90,9 @@ def how(outcomes: Sequence[Outcome]) -> str:
     return (
         f"Effects are {metric} changes in points on the claim's endpoint, with intervals of the look's level: what"
         " other seeds and other units would give. Each claim, at each scale, corpus and task, is wrong at most 2.5% of"
-        " the time (one-sided), over all of its looks; p (Holm) is over all rows of this page. Beyond margin: the"
-        f" {metric} minus what the claim's margin allows; wholly below zero is parity. Converged: runs that learned,"
+        " the time (one-sided), over all of its looks; p (Holm) is over all rows of this page, and over the"
+        f" looks of each. Beyond margin: the {metric} minus what the claim's margin allows; wholly below"
+        " zero is parity. Converged: runs that learned,"
         " of the group and of what it is compared with. Claims, rules, endpoints and margins:"
         " `workflow/config/claims.yaml`, stated before the runs. Tests and other endpoints: `claims.md` of a study."
     )

@@ -108,8 +108,8 @@ def verdicts(claims: Mapping[str, Claim], folder: Path, place: Place) -> list[Ou
 
 
 def with_holm(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The same outcomes, with Holm's adjustment over all of them."""
-    adjusted = stats.holm([outcome.p for outcome in outcomes])
+    """The same outcomes, with Holm's adjustment over all of them, and over the looks of each."""
+    adjusted = stats.holm([looks.over_all(one.p, looks.plan(one.claim.looks)) for one in outcomes])
     return [replace(outcome, p_holm=p) for outcome, p in zip(outcomes, adjusted, strict=True)]
 
 

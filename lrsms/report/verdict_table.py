@@ -266,7 +266,8 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
         notes.append(
             "A verdict rests on its own interval, at the level of its look, and on what was stated beforehand:"
             " endpoint, margin, looks. The looks of a claim share an error of 2.5%, one-sided; p is one-sided, of what"
-            f" the claim denies. Holm: over the {number(tests, 'claim')} of this table with a p."
+            f" the claim denies, at this look. Holm: over the {number(tests, 'claim')} of this table with a p, and over"
+            " the looks of each."
         )
     if any(finding.excess is not None for finding in rates):
         margins = sorted({outcome.claim.margin for outcome in outcomes if outcome.sensitivity})

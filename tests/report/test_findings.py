@@ -10,6 +10,7 @@ from test_verdict_table import CLAIM, COUNTED, FASTER, OUTCOMES, PARITY, outcome
 from lrsms.report import findings
 from lrsms.report.finding import Finding
 from lrsms.report.outcomes import with_holm
+from lrsms.statistics.looks import over_all, plan
 
 CLAIMS = dict.fromkeys(("F1", "F5", "F6"), CLAIM)
 
@@ -23,7 +24,7 @@ def test_a_claim_has_a_row_for_each_place_and_one_if_it_was_not_run() -> None:
     assert list(frame.loc[0, "tested on":]) == ["-", "not run", *"-------"]
     assert list(frame.loc[1, "tested on":]) == [
         "speech, tiny, ASR", "contradicted", "beam, clean", "1 of 4 (99.6%)", "WER +0.20 [-0.30, 0.70]; 1.50x fewer",
-        "-0.50 [-0.90, -0.10]", "3/3 against 3/3", "0.020", "3 seeds, 48 speakers",
+        "-0.50 [-0.90, -0.10]", "3/3 against 3/3", "0.047", "3 seeds, 48 speakers",
     ]  # fmt: skip
 
 
@@ -47,7 +48,13 @@ def test_p_is_adjusted_for_the_tests_that_were_made() -> None:
     one = outcome(PARITY, name="F1")
     waiting = outcome(replace(PARITY, p=0.3), name="F5", verdict="not run")
     half = outcome(PARITY, Finding("degradation", "undecided", ""), name="F6")
-    assert [each.p_holm for each in with_holm([one, waiting, half])] == pytest.approx([one.p, nan, nan], nan_ok=True)
+    found = [each.p_holm for each in with_holm([one, waiting, half])]
+    assert found == pytest.approx([over_all(one.p, plan()), nan, nan], nan_ok=True)
+
+
+def test_p_over_all_rows_counts_the_looks_of_each() -> None:
+    found = with_holm([outcome(replace(PARITY, p=0.001), name="F1"), outcome(replace(PARITY, p=0.4), name="F5")])
+    assert found[0].p_holm == pytest.approx(2 * len(plan()) * 0.001)
 
 
 def test_a_note_says_what_a_verdict_rests_on_and_what_would_decide_it() -> None:

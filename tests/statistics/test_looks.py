@@ -1,9 +1,12 @@
 """The levels of the looks, as they were published for this shape of spending, and what they add up to."""
 
+import math
+
+import numpy as np
 import pytest
 from scipy import stats
 
-from lrsms.statistics.looks import ALPHA, due, next_look, plan, spent
+from lrsms.statistics.looks import ALPHA, due, next_look, over_all, plan, spent
 
 
 def test_the_levels_of_the_default_looks():
@@ -19,6 +22,25 @@ def test_the_levels_of_the_default_looks():
 @pytest.mark.parametrize("seeds", [(3, 6, 10, 15), (5,), (3, 4, 5, 6, 7, 15)])
 def test_all_looks_together_spend_the_level(seeds):
     assert sum(look.alpha for look in plan(seeds)) == pytest.approx(ALPHA)
+
+
+@pytest.mark.parametrize("wanted", [0.005, 0.01, 0.02])
+def test_a_claim_s_p_over_all_looks_is_as_small_as_it_says_at_most_that_often(wanted):
+    """Seeds without any effect, judged at the first look that decides: the p of that look alone is small too often."""
+    draws = np.random.default_rng(1).normal(size=(40_000, 15))
+    own, is_open = np.ones(len(draws)), np.full(len(draws), True)
+    for look in plan():
+        first = draws[:, : look.seeds]
+        p = stats.t.sf(first.mean(axis=1) / first.std(axis=1, ddof=1) * look.seeds**0.5, look.seeds - 1)
+        own[is_open] = p[is_open]
+        is_open &= (p > look.alpha) & (p < 1 - look.alpha)
+    over = np.array([over_all(p, plan()) for p in own])
+    assert wanted / 3 < (over <= wanted).mean() <= wanted < (own <= wanted).mean()
+
+
+def test_a_p_over_all_looks_is_no_more_than_one_and_unknown_stays_unknown():
+    assert over_all(0.99, plan()) == 1.0 and math.isnan(over_all(math.nan, plan()))
+    assert over_all(0.3, plan((5,))) == 0.3 and over_all(0.001, plan()) == pytest.approx(0.004)
 
 
 def test_a_look_that_was_not_planned_spends_what_came_since_the_last():
