@@ -19,7 +19,7 @@ from lrsms.base.printable import printable
 MOST_BYTES = 2**26
 """Largest size of a JSON file: far more than any file of a record has."""
 _PATIENCE_SECONDS = 0.5
-"""``status`` probes a lock only for a moment; a process that works on the folder holds it for longer."""
+"""``held`` probes a lock only for a moment; a process that works on the folder holds it for longer."""
 _RETRY_SECONDS = 0.05
 _CANNOT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.ENOTTY, errno.EBADF}
 """Errors of network file systems and FUSE for operations that they do not offer."""
@@ -139,19 +139,15 @@ class Held(ValueError):
 
 
 @contextmanager
-def only_one(folder: Path, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
-    """Locks ``folder`` for this process until the block or the process ends, in whatever way.
-
-    Args:
-        folder: which one; it is made.
-        patience: seconds for which another may hold it before that is taken for work.
+def only_one(folder: Path) -> Iterator[None]:
+    """Locks ``folder``, which is made, for this process until the block or the process ends, in whatever way.
 
     Raises:
         Held: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
-        last = time.monotonic() + patience
+        last = time.monotonic() + _PATIENCE_SECONDS
         while not _locked(file):
             if time.monotonic() > last:
                 raise Held(f"{folder}: another process is at work on this run; wait until it ends")
@@ -160,14 +156,18 @@ def only_one(folder: Path, patience: float = _PATIENCE_SECONDS) -> Iterator[None
 
 
 def held(folder: Path) -> bool:
-    """Whether another process holds ``folder`` now, by ``only_one``."""
-    if not folder.is_dir():
-        return False
+    """Whether a process holds ``folder`` now, by ``only_one``; on another node, only if the file system shows it.
+
+    Nothing is written, and one who asks is not taken for work by another.
+    """
     try:
-        with only_one(folder, patience=0.0):
-            return False
-    except Held:
+        with (folder / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
 
 
 def file_hash(path: Path) -> str:

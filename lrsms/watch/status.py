@@ -3,7 +3,6 @@
 Only the ends of logs are read, so that a thousand runs take about a second. Nothing is written.
 """
 
-import fcntl
 import json
 import re
 import time
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrsms.base.files import write_atomically
+from lrsms.base.files import held, write_atomically
 from lrsms.base.progress import LINE
 from lrsms.base.terminal import open_console
 from lrsms.record.resumed import wrongly_resumed
@@ -176,7 +175,7 @@ def _status(experiment: Experiment, decoding: Decoding, folders: Folders) -> Sta
         return status("missing", note=f"trained, not {'scored' if hypotheses.is_file() else 'decoded'}")
     text = _tail(folder / "train.log")
     progress = _progress(text)
-    if _is_held(folder):
+    if held(folder):
         return status("running", **progress)
     progress.pop("seconds_left", None)
     if error := _last_error(text) or _last_error(_tail(folder / "resolve.log")):
@@ -254,18 +253,5 @@ def _at_work(log: Path) -> bool:
     """Whether a log was written to recently."""
     try:
         return time.time() - log.stat().st_mtime < QUIET_SECONDS
-    except OSError:
-        return False
-
-
-def _is_held(folder: Path) -> bool:
-    """Whether a process holds the lock of ``files.only_one``; on another node, only if the file system shows it."""
-    try:
-        with (folder / ".lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            fcntl.flock(file, fcntl.LOCK_UN)
-        return False
-    except BlockingIOError:
-        return True
     except OSError:
         return False

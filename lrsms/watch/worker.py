@@ -130,10 +130,12 @@ class Worker:
         folder = self.results / "runs" / experiment.name
         if scores.is_file() or experiment.name in self.failed or time.monotonic() + self.longest > self.whole_before:
             return False
+        if held(folder):
+            return False
         with ExitStack() as stack:
             try:
-                stack.enter_context(only_one(folder, patience=0.0))
-            except Held:
+                stack.enter_context(only_one(folder))
+            except Held:  # another took it in this moment
                 return False
             if scores.is_file():  # the other has just ended
                 return False

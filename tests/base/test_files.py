@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lrsms.base import files
-from lrsms.base.files import file_hash, only_one, read_json, whole_folder, write_atomically, write_json
+from lrsms.base.files import file_hash, held, only_one, read_json, whole_folder, write_atomically, write_json
 
 
 def test_a_file_is_written_and_its_folder_made(tmp_path):
@@ -67,6 +67,17 @@ def test_a_probe_of_the_lock_is_waited_out(tmp_path, monkeypatch):
         monkeypatch.setattr("lrsms.base.files.time.sleep", lambda _: fcntl.flock(probe, fcntl.LOCK_UN))
         with only_one(tmp_path), pytest.raises(BlockingIOError):
             fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_who_asks_whether_a_folder_is_held_holds_nothing_and_writes_nothing(tmp_path):
+    assert not held(tmp_path) and not list(tmp_path.iterdir())
+    (tmp_path / ".lock").touch()
+    with open(tmp_path / ".lock", "rb") as probe:
+        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)  # another asks too
+        assert not held(tmp_path)
+    with only_one(tmp_path):
+        assert held(tmp_path)
+    assert not held(tmp_path)
 
 
 def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path):

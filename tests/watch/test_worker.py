@@ -1,5 +1,6 @@
 """Several runs in one process: the files of the workflow, whatever was run before, by whom, and whatever fails."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -73,6 +74,19 @@ def test_what_is_recorded_held_or_failing_does_not_keep_the_others_from_being_ma
         worker.work_through(lambda: goals)
     assert list(worker.failed) == [first.name] and "\n" not in worker.failed[first.name]
     assert weights(replace(goal, experiments=(second,))) == trained
+
+
+def test_a_run_that_is_only_looked_at_is_made(goals: list[Goal], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``status`` looks, in the moment in which the worker would begin it."""
+    goal = replace(goals[0], experiments=goals[0].experiments[:1], files=goals[0].files[:1])
+    folder = Path("results/runs") / goal.experiments[0].name
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+    with open(folder / ".lock", "rb") as probe:
+        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        monkeypatch.setattr("lrsms.base.files.time.sleep", lambda _: fcntl.flock(probe, fcntl.LOCK_UN))
+        Worker(CPU, never).work_through(lambda: [goal])
+    assert not goal.missing
 
 
 def test_what_another_trains_is_waited_for_and_cut_not_trained_again(
