@@ -1,5 +1,6 @@
 """The project: ``config.yaml`` with the settings of the command line."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -62,6 +63,11 @@ class Project(Frozen):
         if self.knows_its_test_corpora:
             _ = self.decoding  # which has rules of its own
         return self
+
+    def root_of(self, corpus: Corpus) -> Path | None:
+        """The folder that ``roots`` gives to a corpus, if any."""
+        root = self.roots.get(corpus.name)
+        return Path(root) if root else None
 
     @property
     def test_corpora(self) -> list[str]:

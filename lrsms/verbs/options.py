@@ -151,12 +151,6 @@ def asked_study(
     return project, tuning.experiments, tuning
 
 
-def corpus_root(project: Project, corpus: Corpus) -> Path | None:
-    """The folder that the project's ``roots`` give to a corpus, if any."""
-    root = project.roots.get(corpus.name)
-    return Path(root) if root else None
-
-
 def given_root(roots: str, corpus: Corpus) -> Path | None:
     """The folder that ``--roots`` gives to a corpus, if any.
 

@@ -20,7 +20,6 @@ from lrsms.verbs.options import (
     Verb,
     babble_recording,
     chosen_device,
-    corpus_root,
     given_root,
     on_corpora,
     on_device,
@@ -114,12 +113,12 @@ def check(options: argparse.Namespace) -> None:
     pending = [e.run for e in missing]
     corpora = {run.prepared: run.corpus for run in pending}
     for name, corpus in corpora.items():
-        check_corpus(corpus, corpus_root(project, corpus), options.corpora / name)
+        check_corpus(corpus, project.root_of(corpus), options.corpora / name)
     for tested in (project.decoding.corpora or {}).values() if pending else ():
-        folder, root = options.corpora / prepared_tests(tested, project.task), corpus_root(project, tested)
+        folder, root = options.corpora / prepared_tests(tested, project.task), project.root_of(tested)
         check_corpus(tested, root, folder, tests=True)
         for trained in {corpus.name: corpus for corpus in corpora.values()}.values():
-            check_apart(trained, corpus_root(project, trained), tested, root)
+            check_apart(trained, project.root_of(trained), tested, root)
 
 
 def resolve(options: argparse.Namespace) -> None:
@@ -153,10 +152,10 @@ def prepare(options: argparse.Namespace) -> None:
     if run is None:
         corpus = tests[options.folder.name]
         with progress(f"prepare {corpus.name}") as show:
-            where = corpus_root(project, corpus), options.folder
+            where = project.root_of(corpus), options.folder
             findings = prepare_tests(corpus, MODALITIES[project.task], *where, threads, show)
     else:
-        root, babble = corpus_root(project, run.corpus), babble_recording(project, run.corpus)
+        root, babble = project.root_of(run.corpus), babble_recording(project, run.corpus)
         with progress(f"prepare {run.corpus.name}") as show:
             what = run.corpus, run.tokenizer, run.model.modalities, root, options.folder
             findings = prepare_corpus(*what, threads=threads, babble=babble, report=show, starts=options.starts)
@@ -200,9 +199,9 @@ def decode(options: argparse.Namespace) -> None:
 
     run = load_run(options.folder)
     project = read_project(options.project, options.config_folder)
-    prepared = Prepared(options.corpora / run.prepared, corpus_root(project, run.corpus))
+    prepared = Prepared(options.corpora / run.prepared, project.root_of(run.corpus))
     tests = {
-        name: Prepared(options.corpora / prepared_tests(corpus, run.task), corpus_root(project, corpus), prepared)
+        name: Prepared(options.corpora / prepared_tests(corpus, run.task), project.root_of(corpus), prepared)
         for name, corpus in (project.decoding.corpora or {}).items()
     }
     decode_run(run, prepared, options.folder, options.output, project.decoding, chosen_device(options), tests)

@@ -164,7 +164,7 @@ class Worker:
             ValueError: one line: something does not fit, or is not as it was written.
             OSError: a file cannot be written.
         """
-        prepared = Prepared(self.results / "corpora" / run.prepared, _root(project, run.corpus))
+        prepared = Prepared(self.results / "corpora" / run.prepared, project.root_of(run.corpus))
         if not (folder / CONFIG).is_file():
             write_json(folder / CONFIG, run.model_dump(mode="json", exclude_none=True))
         run = load_run(folder)
@@ -177,7 +177,7 @@ class Worker:
         hypotheses = folder / project.decoding.hypotheses
         if not hypotheses.is_file():
             tests = {
-                name: Prepared(self.results / "corpora" / prepared_tests(one, run.task), _root(project, one), prepared)
+                name: Prepared(self.results / "corpora" / prepared_tests(one, run.task), project.root_of(one), prepared)
                 for name, one in (project.decoding.corpora or {}).items()
             }
             decode(run, prepared, folder, hypotheses, project.decoding, self.device, tests)
@@ -217,20 +217,15 @@ def prepare_corpora(
             if stop():
                 return
             if not (folder / SUMMARY).is_file():
-                what = run.corpus, run.tokenizer, run.model.modalities, _root(project, run.corpus), folder
+                what = run.corpus, run.tokenizer, run.model.modalities, project.root_of(run.corpus), folder
                 babbling, starts = babble(project, run.corpus), results / STARTS.name
                 findings += prepare(*what, threads=threads, babble=babbling, starts=starts)
         for corpus in (project.decoding.corpora or {}).values() if pending else ():
             folder = results / "corpora" / prepared_tests(corpus, project.task)
             if not (folder / SUMMARY).is_file():
-                findings += prepare_tests(corpus, MODALITIES[project.task], _root(project, corpus), folder, threads)
+                findings += prepare_tests(corpus, MODALITIES[project.task], project.root_of(corpus), folder, threads)
         for finding in findings:
             say(finding, sys.stderr)
-
-
-def _root(project: Project, corpus: Corpus) -> Path | None:
-    root = project.roots.get(corpus.name)
-    return Path(root) if root else None
 
 
 def several(count: int, arguments: Sequence[str], seconds: float) -> bool:
