@@ -36,12 +36,10 @@ class Counted:
         multiply_adds: multiply-adds of products and convolutions, forward and backward, and of the update.
         bytes: bytes that all operations read and write in float32, if PyTorch runs them one after another: forward,
             backward, clipping and optimizer.
-        operations: number of operations that read or write anything; about one kernel each.
     """
 
     multiply_adds: float
     bytes: float
-    operations: int
 
 
 def ceiling(run: Run, baseline: Run) -> dict[str, float]:
@@ -64,7 +62,7 @@ def _count(text: str) -> Counted:
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     updates = update_bytes(num_parameters, update_cost(run.train, network))
     groups = run.train.groups_per_step
-    return Counted(multiply_adds_of_phases(run)[-1], groups * group.bytes + updates, groups * group.operations)
+    return Counted(multiply_adds_of_phases(run)[-1], groups * group.bytes + updates)
 
 
 def _group(run: Run, network: Recognizer, num_utterances: int, frames: int) -> "Traffic":
@@ -80,16 +78,15 @@ def _group(run: Run, network: Recognizer, num_utterances: int, frames: int) -> "
 
 
 class Traffic(TorchDispatchMode):
-    """Counts the operations within a block and the bytes that they read and write. A view is not an operation.
+    """Counts the bytes that the operations within a block read and write. A view is not an operation.
 
     Attributes:
-        bytes: bytes of the inputs and outputs of each operation.
-        operations: number of operations.
+        bytes: bytes of the inputs and outputs of all operations.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.bytes, self.operations = 0, 0
+        self.bytes = 0
 
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], inputs: Sequence[Any] = (), named: Mapping[str, Any] | None = None
@@ -97,7 +94,6 @@ class Traffic(TorchDispatchMode):
         """Runs the operation and counts it."""
         output = function(*inputs, **(named or {}))
         if not _is_view(function):
-            self.operations += 1
             self.bytes += sum(x.nbytes for x in tree_leaves((inputs, named, output)) if isinstance(x, Tensor))
         return output
 

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from lrsms.base.files import read_json
 from lrsms.cost.counts import mean_over_phases, multiply_adds_per_step
@@ -21,7 +21,6 @@ from lrsms.study.run import Run
 from lrsms.training.schedule import num_steps
 
 Budget = Literal["multiply-adds", "time"]
-BUDGETS: tuple[Budget, ...] = get_args(Budget)
 _SETTING = ("device", "threads", "frames", "precision", "mode")
 
 

@@ -36,7 +36,6 @@ class Batch:
         token_lengths: ``(B,)``.
         masks: SpecAugment's of the audio, one for each utterance; None where nothing is masked.
         present: ``(B, 2)`` whether the network gets audio, and video; None: it gets all there is.
-        epoch: the pass through the corpus that it belongs to, in training.
     """
 
     items: tuple[Item, ...]
@@ -47,7 +46,6 @@ class Batch:
     token_lengths: Tensor
     masks: tuple[Masks, ...] | None = None
     present: Tensor | None = None
-    epoch: int = 0
 
     def for_device(self, device: torch.device) -> Self:
         """The same in memory that a GPU reads by itself, so that nobody waits for it; on a CPU, as it is."""
@@ -64,7 +62,7 @@ class Batch:
 
 def training_batch(prepared: Prepared, items: Sequence[Item], run: Run, epoch: int) -> Batch:
     """A group with its augmentation, noise and absent modalities of one epoch."""
-    return collate(prepared, items, [training_draw(item, run, epoch) for item in items], epoch)
+    return collate(prepared, items, [training_draw(item, run, epoch) for item in items])
 
 
 def condition_batch(prepared: Prepared, items: Sequence[Item], condition: Condition) -> Batch:
@@ -72,7 +70,7 @@ def condition_batch(prepared: Prepared, items: Sequence[Item], condition: Condit
     return collate(prepared, items, [condition_draw(item, condition) for item in items])
 
 
-def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | None = None, epoch: int = 0) -> Batch:
+def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | None = None) -> Batch:
     """Reads and pads a group.
 
     Recordings in place, which are decoded anew each time, are read by as many threads as PyTorch has. Copying prepared
@@ -82,7 +80,6 @@ def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | N
         prepared: the corpus.
         items: the utterances.
         draws: what is done to each; None leaves all as they were recorded.
-        epoch: kept with the batch.
     """
     draws = draws or [Draw()] * len(items)
     longest = max(item.frames for item in items)
@@ -119,7 +116,6 @@ def collate(prepared: Prepared, items: Sequence[Item], draws: Sequence[Draw] | N
         token_lengths=torch.tensor([len(item.tokens) for item in items]),
         masks=masks or None,
         present=None if all_present else torch.tensor([draw.present for draw in draws]),
-        epoch=epoch,
     )
 
 

@@ -67,7 +67,6 @@ class Cell:
             values as text.
         runs: names of the runs by seed.
         finished_runs: the runs that have finished.
-        diverged: number of seeds that have diverged.
         status: ``missing`` while any seed is missing; else ``diverged`` if any diverged; else ``finished``, with scores
             (``timed`` where the study trains nothing).
         diverged_at: step at which the first diverged seed diverged.
@@ -93,7 +92,6 @@ class Cell:
     fields: Mapping[str, str]
     runs: Mapping[int, str]
     finished_runs: Mapping[int, str]
-    diverged: int
     status: Status
     diverged_at: int | None
     valid_wer: tuple[float, float]
@@ -174,7 +172,6 @@ def _cell(by_run: pd.DataFrame, varied: Sequence[str], chosen: Collection[str]) 
         fields=factored.fields | differing,
         runs=_names(by_run),
         finished_runs=_names(by_run[by_run["status"] == "finished"]),
-        diverged=statuses.count("diverged"),
         status=next((word for word in order if word in statuses), "finished"),
         diverged_at=None if diverged_at is None else int(diverged_at),
         valid_wer=(by_run["valid_wer_halfway"].mean(), by_run["valid_wer_end"].mean()),

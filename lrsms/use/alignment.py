@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLANK = 0
-
 
 @dataclass(frozen=True)
 class Span:

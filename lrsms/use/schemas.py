@@ -20,7 +20,6 @@ from lrsms.base.files import write_atomically
 from lrsms.execution import local
 from lrsms.study import corpus, decoding, expand, project, run, tuning
 
-FOLDER = Path("workflow/schemas")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _MODULES = (corpus, decoding, run, tuning, expand, project, local)
 _OF_A_PRESET = ("tokenizer", "model", "train", "seed", "init_from")

@@ -24,7 +24,6 @@ class Trained:
     Attributes:
         folder: of the run.
         run: its configuration.
-        outcome: content of its ``run.json``.
         tokenizer: of the corpus that it was trained on.
         model: in eval mode, in float32.
         longest: frames of the longest utterance that it was trained on.
@@ -32,7 +31,6 @@ class Trained:
 
     folder: Path
     run: Run
-    outcome: dict[str, Any]
     tokenizer: Tokenizer
     model: Recognizer
     longest: int
@@ -60,7 +58,7 @@ def load(folder: Path, corpora: Path, device: torch.device) -> Trained:
     tokenizer = _tokenizer(prepared, outcome)
     rows = read_tsv(prepared / MANIFEST, COLUMNS)
     longest = max((int(row.cells["frames"]) for row in rows if row.cells["split"] == "train"), default=0)
-    return Trained(folder, run, outcome, tokenizer, load_trained(run, folder, tokenizer.size, device), longest)
+    return Trained(folder, run, tokenizer, load_trained(run, folder, tokenizer.size, device), longest)
 
 
 def _tokenizer(prepared: Path, outcome: dict[str, Any]) -> Tokenizer:

@@ -17,25 +17,24 @@ def test_traffic_of_a_matrix_is_its_operands_and_results_and_views_are_free():
         linear, x = nn.Linear(5, 7, bias=False), torch.empty(3, 5)
     with Traffic() as traffic:
         y = linear(x)
-    assert (traffic.operations, traffic.bytes) == (1, 4 * (3 * 5 + 5 * 7 + 3 * 7))
+    assert traffic.bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7)
     with Traffic() as traffic:
         y.view(21).unsqueeze(0).transpose(0, 1)
-    assert (traffic.operations, traffic.bytes) == (0, 0)
+    assert traffic.bytes == 0
 
 
 def test_a_step_of_two_groups_moves_twice_the_bytes_but_for_the_update():
     run = small_run()
     one = run.model_copy(update={"train": run.train.model_copy(update={"groups_per_step": 1})})
     first, second = count(one), count(run)
-    assert second.multiply_adds == 2 * first.multiply_adds and second.operations == 2 * first.operations
+    assert second.multiply_adds == 2 * first.multiply_adds
     assert first.bytes < second.bytes < 2 * first.bytes
 
 
-def test_low_rank_saves_multiply_adds_and_adds_operations():
+def test_low_rank_saves_multiply_adds():
     run, dense = small_run(LOWRANK), small_run()
     found = ceiling(run, dense)
     assert found["multiply_adds"] > 1 and set(found) == {"multiply_adds", "bytes"}
-    assert count(run).operations > count(dense).operations
     assert ceiling(dense, dense) == {"multiply_adds": 1, "bytes": 1}
 
 

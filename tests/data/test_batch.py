@@ -39,12 +39,11 @@ def talking(tmp_path_factory) -> Prepared:
 
 def test_a_group_is_padded_to_its_longest(prepared):
     items = prepared.items("train")[:5]
-    batch = collate(prepared, items, epoch=3)
+    batch = collate(prepared, items)
     longest = max(item.frames for item in items)
     assert batch.waves.shape == (5, 640 * longest)
     assert batch.video is None
     assert batch.present is None
-    assert batch.epoch == 3
     assert batch.lengths.tolist() == [item.frames for item in items]
     assert batch.token_lengths.tolist() == [len(item.tokens) for item in items]
     for row, item in enumerate(items):
@@ -61,7 +60,6 @@ def test_features_are_masked_only_where_masks_are_drawn(prepared, make_run):
     masks = [draw_masks(item.frames, run.train.augment, 20, stream(run.seed, "augment", 4, item.id)) for item in items]
     masked, _ = network_inputs(batch, run.model, CPU)
     assert nothing is None
-    assert batch.epoch == 4
     assert torch.equal(plain, log_mel(batch.waves, batch.lengths, 20))
     assert torch.equal(masked, apply_masks(plain, masks, FEATURES_PER_SECOND))
     assert not torch.equal(masked, plain)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lrsms.methods.closed_form import plan_of
 from lrsms.record.curve import write_curve
-from lrsms.record.losses import Loss, write_losses
+from lrsms.record.losses import Loss
 from lrsms.study.corpus import Manifest
 from lrsms.study.decoding import Condition, Decoder, Decoding
 from lrsms.study.expand import Experiment
@@ -216,16 +216,11 @@ def steptime(folder: Path, experiment_: Experiment, **content: Any) -> Path:
     return path
 
 
-def demo_study(
-    folder: Path, seeds: Sequence[int] = (1,), with_losses: bool = False
-) -> tuple[list[Experiment], Path, Path]:
-    """Records, with losses if asked, and step times of the ``DEMO`` study: its experiments, and the two folders."""
+def demo_study(folder: Path, seeds: Sequence[int] = (1,)) -> tuple[list[Experiment], Path, Path]:
+    """Records and step times of the ``DEMO`` study: its experiments, and the two folders."""
     experiments = []
     for number, (rate, experiment_) in enumerate(demo(seeds)):
-        table = scores(rate, number)
-        path = record(folder / "records", experiment_, table)
-        if with_losses:
-            write_losses(path / DECODING.scores, losses(table))
+        record(folder / "records", experiment_, scores(rate, number))
         steptime(folder / "steptime", experiment_)
         experiments.append(experiment_)
     return experiments, folder / "records", folder / "steptime"

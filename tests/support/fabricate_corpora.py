@@ -19,10 +19,10 @@ GRID_VERBS = {"b": "bin", "l": "lay", "p": "place", "s": "set"}
 GRID_COLOURS = {"b": "blue", "g": "green", "r": "red", "w": "white"}
 
 
-def sound(seed: str, rate: int = SAMPLE_RATE, seconds: float = NUM_FRAMES / 25) -> np.ndarray:
-    """``(S,)`` float32 of noise, another for every seed."""
+def sound(seed: str, rate: int = SAMPLE_RATE) -> np.ndarray:
+    """``(S,)`` float32 of noise as long as the pictures, another for every seed."""
     random = np.random.default_rng(list(seed.encode()))
-    return (0.1 * random.standard_normal(round(rate * seconds))).astype(np.float32)
+    return (0.1 * random.standard_normal(round(rate * NUM_FRAMES / 25))).astype(np.float32)
 
 
 def pictures(seed: str, height: int, width: int) -> np.ndarray:
@@ -32,12 +32,11 @@ def pictures(seed: str, height: int, width: int) -> np.ndarray:
     return coarse.repeat(32, axis=1).repeat(32, axis=2)[:, :height, :width]
 
 
-def write_grid(root: Path, talkers: Mapping[str, Sequence[str]], align: str = "{talker}/align") -> None:
-    """GRID's archives unpacked: ``<talker>/<sentence>.mpg``, and ``<align>/<sentence>.align``."""
+def write_grid(root: Path, talkers: Mapping[str, Sequence[str]]) -> None:
+    """GRID's archives unpacked: ``<talker>/<sentence>.mpg``, and ``<talker>/align/<sentence>.align``."""
     for talker, sentences in talkers.items():
-        folder = root / align.format(talker=talker)
-        for path in (root / talker, folder):
-            path.mkdir(parents=True, exist_ok=True)
+        folder = root / talker / "align"
+        folder.mkdir(parents=True)
         for sentence in sentences:
             write_mpg(root / talker / f"{sentence}.mpg")
             (folder / f"{sentence}.align").write_text(alignment(sentence))

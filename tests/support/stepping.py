@@ -38,9 +38,9 @@ def run_of(method: dict[str, Any] | None, optimizer: str = "adamw", decay: float
     return run.model_copy(update={"train": run.train.model_copy(update=settings)})
 
 
-def stepped(run: Run, steps: int, total: int = TOTAL) -> State:
+def stepped(run: Run, steps: int) -> State:
     """The state of a run after its first steps."""
-    state = State.at(run, SIZE, torch.device("cpu"), 0, total)
+    state = State.at(run, SIZE, torch.device("cpu"), 0, TOTAL)
     for _ in range(steps):
         take(state)
     return state

@@ -65,16 +65,16 @@ def prepared_from(
     return Prepared(folder)
 
 
-def write_any(path: Path, pictures: np.ndarray, ticks: Sequence[int] | None = None, rate: int = 25) -> None:
+def write_any(path: Path, pictures: np.ndarray, ticks: Sequence[int] | None = None) -> None:
     """Writes ``(T, H, W)`` grey or ``(T, H, W, 3)`` coloured pictures of any size, each at its tick (of 1/1000 s)."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"threads": "1", "crf": "18"})
+        stream = container.add_stream("libx264", rate=25, options={"threads": "1", "crf": "18"})
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         for index, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="gray" if picture.ndim == 2 else "rgb24")
-            frame.pts = ticks[index] if ticks is not None else index * 1000 // rate
+            frame.pts = ticks[index] if ticks is not None else index * 1000 // 25
             frame.time_base = Fraction(1, 1000)
             container.mux(stream.encode(frame.reformat(format="yuv420p")))
         container.mux(stream.encode(None))

@@ -7,10 +7,11 @@ import jsonschema
 import pytest
 
 from lrsms.base.yamlfile import read_yaml
-from lrsms.use.schemas import FOLDER, schemas, write
+from lrsms.use.schemas import schemas, write
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "workflow/config"
+FOLDER = ROOT / "workflow/schemas"
 SHIPPED = [
     (CONFIG / "config.yaml", "config"),
     *((path, "corpus") for path in sorted((CONFIG / "corpora").glob("*.yaml"))),
@@ -25,7 +26,7 @@ def plain(path: Path):
 
 def test_what_is_committed_is_up_to_date(tmp_path):
     for path in write(tmp_path):
-        committed = ROOT / FOLDER / path.name
+        committed = FOLDER / path.name
         assert committed.read_bytes() == path.read_bytes(), "python -m lrsms schemas workflow/schemas"
 
 
@@ -33,7 +34,7 @@ def test_what_is_committed_is_up_to_date(tmp_path):
 def test_every_shipped_file_names_its_schema_and_keeps_to_it(path, name):
     first = path.read_text().splitlines()[0]
     assert first.startswith("# yaml-language-server: $schema=")
-    assert (path.parent / first.split("=", 1)[1]).resolve() == (ROOT / FOLDER / f"{name}.json").resolve()
+    assert (path.parent / first.split("=", 1)[1]).resolve() == (FOLDER / f"{name}.json").resolve()
     jsonschema.validate(plain(path), schemas()[name])
 
 

@@ -55,11 +55,6 @@ class Grammar:
         """Number of ways to expand the start symbol; the number of sentences where no two ways read the same."""
         return count_derivations(self.rules)
 
-    def vocabulary(self) -> set[str]:
-        """The words that the start symbol can lead to."""
-        words = {word for word in _reachable(self.rules) if word not in self.rules}
-        return words - {"a/an"} | {"a", "an"} if "a/an" in words else words
-
     def spoken(self, sentence: str) -> str:
         """The sentence as the synthesizer needs it."""
         return " ".join(self.spellings.get(word, word) for word in sentence.split())
@@ -193,17 +188,6 @@ def _agree(words: list[str]) -> list[str]:
         ("an" if AN_BEFORE.match(after) else "a") if word == "a/an" else word
         for word, after in zip(words, following, strict=True)
     ]
-
-
-def _reachable(rules: Rules) -> set[str]:
-    seen: set[str] = set()
-    waiting = [START]
-    while waiting:
-        part = waiting.pop()
-        if part not in seen:
-            seen.add(part)
-            waiting.extend(inner for alternative in rules.get(part, ()) for inner in alternative)
-    return seen
 
 
 GRAMMARS: dict[str, Grammar] = {

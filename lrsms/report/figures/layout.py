@@ -58,7 +58,6 @@ class Canvas:
         self.figure = Figure(figsize=(width, total), layout="constrained")
         grid = self.figure.subplots(rows, columns, sharey=share_y, squeeze=False)
         self._columns = columns
-        self._share_y = share_y
         self.panels: list[Axes] = grid.flatten().tolist()[:number]
         for axes in grid.flatten().tolist()[number:]:
             axes.set_axis_off()

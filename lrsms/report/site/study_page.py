@@ -69,7 +69,7 @@ def as_table(readable: Readable) -> Table:
     return Table([column.header for column in readable.columns], rows, numeric)
 
 
-def runs_table(runs: Iterable[Listed], metric: str, place: str = "") -> Table:
+def runs_table(runs: Iterable[Listed], metric: str) -> Table:
     """A row for each run; those that are recorded link to their page."""
     rows = []
     for one in runs:

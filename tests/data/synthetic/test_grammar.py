@@ -10,11 +10,24 @@ def draw(name: str, count: int, seed: int = 1) -> list[str]:
     return grammar.sample(grammar.grammar(name), Random(seed), count)
 
 
+def vocabulary(given: grammar.Grammar) -> set[str]:
+    """The words that the start symbol can lead to."""
+    seen: set[str] = set()
+    waiting = [grammar.START]
+    while waiting:
+        part = waiting.pop()
+        if part not in seen:
+            seen.add(part)
+            waiting.extend(inner for alternative in given.rules.get(part, ()) for inner in alternative)
+    words = seen - set(given.rules)
+    return words - {"a/an"} | {"a", "an"} if "a/an" in words else words
+
+
 def test_commands_are_the_published_grammar_of_grid() -> None:
     commands = grammar.grammar("commands")
-    assert len(commands.vocabulary()) == 51
+    assert len(vocabulary(commands)) == 51
     assert commands.num_derivations == 64_000
-    assert "w" not in commands.vocabulary()
+    assert "w" not in vocabulary(commands)
 
 
 def test_every_command_can_be_drawn_once_and_no_more() -> None:
@@ -35,9 +48,9 @@ def test_sentences_reach_their_whole_vocabulary_in_the_promised_lengths() -> Non
     sentences = grammar.grammar("sentences")
     drawn = draw("sentences", 20_000)
     words = {word for sentence in drawn for word in sentence.split()}
-    assert words <= sentences.vocabulary()
+    assert words <= vocabulary(sentences)
     assert len(words) > 1_000
-    assert len(sentences.vocabulary() - words) < 20
+    assert len(vocabulary(sentences) - words) < 20
     assert {len(sentence.split()) for sentence in drawn} == set(range(4, 15))
     assert set("".join(drawn)) <= set("abcdefghijklmnopqrstuvwxyz' ")
 
