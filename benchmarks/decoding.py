@@ -16,7 +16,8 @@ from benchmarks.figure import Figure
 from lrsms.base.devices import timed
 from lrsms.cost.random_data import random_batch, vocabulary
 from lrsms.data.batch import network_inputs
-from lrsms.decoding.beam import Hypothesis, search
+from lrsms.decoding.beam import search
+from lrsms.decoding.hypothesis import Hypothesis
 from lrsms.models.decoder import Decoder, DecoderState
 from lrsms.models.recognizer import build
 from lrsms.study.decoding import Decoder as Settings

@@ -2,10 +2,9 @@
 
 import torch
 
-from lrsms.data.audio import SAMPLES_PER_FRAME
-from lrsms.data.augment import CROP
 from lrsms.data.batch import Batch
 from lrsms.data.prepared import Item
+from lrsms.study.frames import CROP, SAMPLES_PER_FRAME
 from lrsms.study.run import Run
 
 FRAMES = 100

@@ -13,9 +13,8 @@ from lrsms.data import noise
 from lrsms.data.audio import log_mel, normalise_waves
 from lrsms.data.augment import Draw, Masks, apply_masks, condition_draw, training_draw
 from lrsms.data.prepared import Item, Prepared
-from lrsms.data.video import FRAMES_PER_SECOND
 from lrsms.study.decoding import Condition
-from lrsms.study.frames import CROP, FEATURES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
+from lrsms.study.frames import CROP, FEATURES_PER_SECOND, FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from lrsms.study.run import Model, Run
 
 _GREY_MEAN, _GREY_DEVIATION = 0.421, 0.165

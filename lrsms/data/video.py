@@ -10,6 +10,7 @@ import numpy as np
 
 from lrsms.data.recordings.media import film, opened
 from lrsms.data.recordings.upright import Turn, turn
+from lrsms.study.frames import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SIZE = 96
 """Height and width of a stored mouth, in pixels."""
-FRAMES_PER_SECOND = 25
 
 Box = tuple[int, int, int, int]
 """x and y of the upper left corner, width and height, in pixels of the picture as it is shown."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from lrsms.methods.plan import Matrix, is_fused, summary, with_ranks
+from lrsms.study.frames import CROP, FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from lrsms.study.lowrank import LowRank
 from lrsms.study.run import Modality, Model, Run
 
@@ -21,11 +22,10 @@ _WAVE_STEM = 80
 """Samples that the first convolution of the ``wave`` front end spans."""
 _VIDEO_STEM = 5 * 7 * 7
 """Frames and pixels that the first convolution of the video front end spans."""
-_WAVE_PLACES = 160
+_WAVE_PLACES = SAMPLES_PER_FRAME // 4
 """Positions per frame of 40 ms at which that convolution is computed; later ones have fewer."""
-_VIDEO_PLACES = 44 * 44
-"""The same for pictures of 88x88."""
-FRAMES_PER_SECOND = 25
+_VIDEO_PLACES = (CROP // 2) ** 2
+"""The same for pictures."""
 
 
 def plan_of(run: Run, size: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrsms.models.norm import MaskedBatchNorm
+from lrsms.study.frames import SAMPLES_PER_FRAME
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
@@ -61,8 +62,8 @@ class WaveFrontend(nn.Module):
     def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """``waves (B, 640 T)``, ``lengths (B,)`` in frames of 640 samples, on any device -> ``(B, T, D)``."""
         lengths = lengths.to(waves.device, non_blocking=True)
-        waves = waves.masked_fill(padding_mask(640 * lengths, waves.shape[1]), 0.0)
-        rate = 160  # positions per frame after the stem
+        waves = waves.masked_fill(padding_mask(SAMPLES_PER_FRAME * lengths, waves.shape[1]), 0.0)
+        rate = SAMPLES_PER_FRAME // 4  # positions per frame after the stem
         mask = padding_mask(rate * lengths, waves.shape[1] // 4)
         x = F.silu(self.norm(self.stem(waves.unsqueeze(1)), mask))
         for block in cast("Iterable[ResidualBlock]", self.blocks):

@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.statistics import looks
+from lrsms.study.bounds import Name
 from lrsms.study.config_files import named
-from lrsms.study.run import Name, Task
+from lrsms.study.run import Task
 
 FILE = "claims.yaml"
 DEFAULTS = "defaults"

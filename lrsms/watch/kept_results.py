@@ -27,11 +27,12 @@ from lrsms.report.results import FILE as PROJECT
 from lrsms.report.results import folder_name, load_project, save_project
 from lrsms.report.tuning import known
 from lrsms.study import expand
+from lrsms.study.bounds import Name
 from lrsms.study.expand import Experiment
 from lrsms.study.fields import value_of, without
 from lrsms.study.more_seeds import most_seeds
 from lrsms.study.project import Project
-from lrsms.study.run import Name, Task
+from lrsms.study.run import Task
 
 FILE = "reference.yaml"
 _SHORTEST = 20.0

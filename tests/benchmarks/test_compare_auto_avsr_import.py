@@ -9,7 +9,8 @@ from auto_avsr_network import Network
 from torch import nn
 
 from benchmarks import compare_auto_avsr_import
-from benchmarks.compare_auto_avsr_import import PACKAGE, SIZE, compare, main
+from benchmarks.compare_auto_avsr import PACKAGE
+from benchmarks.compare_auto_avsr_import import SIZE, compare, main
 from lrsms.models import conformer
 
 

@@ -10,7 +10,7 @@ from lrsms.base.devices import device_name
 from lrsms.cost import counts, estimate, estimate_table, rate
 from lrsms.cost.estimate import Folders
 from lrsms.cost.random_data import NUM_CHARACTERS
-from lrsms.data.prepare import SUMMARY
+from lrsms.data.prepared import SUMMARY
 from lrsms.methods.build import build_structure
 from lrsms.study import expand
 from lrsms.study.decoding import Condition, Decoder, Decoding

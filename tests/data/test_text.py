@@ -8,7 +8,8 @@ import unicodedata
 import pytest
 
 from lrsms.data.spelling import normalise
-from lrsms.data.text import BLANK, Tokenizer, ctc_length, load_tokenizer, train_tokenizer
+from lrsms.data.text import Tokenizer, ctc_length, load_tokenizer, train_tokenizer
+from lrsms.data.tokens import BLANK
 from lrsms.study import run
 
 TEXTS = [

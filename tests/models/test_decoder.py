@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lrsms.models.decoder import Decoder, sinusoids
+from lrsms.models.decoder import Decoder
+from lrsms.models.layers import sinusoids
 
 
 @pytest.fixture

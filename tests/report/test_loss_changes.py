@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from lrsms.base.strict import parse
-from lrsms.record.losses import losses_path, write_losses
+from lrsms.record.losses import write_losses
+from lrsms.record.run_files import losses_path
 from lrsms.report import aggregate, findings, loss_changes, outcomes, verdict_table
 from lrsms.report.claims import Claim
 from lrsms.report.results import Place

@@ -11,9 +11,10 @@ from test_tables import rows
 from lrsms.record.metrics import WORDS
 from lrsms.report import aggregate, tables
 from lrsms.report.figures.material import describe_devices
+from lrsms.report.finding import Compared, Threshold
 from lrsms.report.summary import Summary, summarise
 from lrsms.report.verdict_table import effects
-from lrsms.report.verdicts import Compared, Threshold, judge
+from lrsms.report.verdicts import judge
 from lrsms.statistics.stats import Interval
 
 HERE = "CPU, 2 threads, 640 frames, float32"

@@ -63,6 +63,34 @@ def test_imports_go_down_only(package: str) -> None:
         assert not {name for name in ours & set(LAYERS) if name not in allowed}, path
 
 
+def names_of(path: Path) -> set[str]:
+    """Names that a module defines, or, in ``__all__``, says that it hands on."""
+    tree = ast.parse(path.read_text())
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
+            found |= set(ast.literal_eval(node.value))
+    return found
+
+
+def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
+    """So a name has one address, and what a module imports for itself is its own matter."""
+    ours = [*MODULES, *sorted((ROOT / "benchmarks").glob("*.py"))]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in ours}
+    names = {module: names_of(path) for module, path in modules.items()}
+    elsewhere = [
+        f"{path.relative_to(ROOT)}: {alias.name} from {node.module}"
+        for path in [*ours, *sorted((ROOT / "tests").rglob("*.py"))]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in modules
+        for alias in node.names
+        if alias.name not in names[node.module] and f"{node.module}.{alias.name}" not in modules
+    ]
+    assert not elsewhere
+
+
 @pytest.mark.parametrize("folder", ["models", "methods"])
 def test_models_and_methods_need_torch_only(folder: str) -> None:
     for path in (PACKAGE / folder).rglob("*.py"):

@@ -13,7 +13,7 @@ from lrsms.data.corpora.synthetic import PHONEMES
 from lrsms.data.manifest import SPLITS
 from lrsms.data.prepare import RENDERED
 from lrsms.data.prepared import Prepared
-from lrsms.data.video import FRAMES_PER_SECOND
+from lrsms.study.frames import FRAMES_PER_SECOND
 
 _INCHES = 1.0
 """Width of a frame."""

@@ -13,7 +13,8 @@ from lrsms.data.synthetic import mouth
 from lrsms.data.synthetic.faces import Face
 from lrsms.data.synthetic.skin import Skin
 from lrsms.data.synthetic.visemes import ARTICULATORS
-from lrsms.data.video import FRAMES_PER_SECOND, SIZE
+from lrsms.data.video import SIZE
+from lrsms.study.frames import FRAMES_PER_SECOND
 
 _CHUNK = 16
 """Frames drawn at once: their arrays stay in the processor's cache."""
