@@ -33,7 +33,7 @@ def factorize(model: nn.Module, plan: Sequence[Planned], init: str, scheme: Sche
     weights = [dense_weight(model.get_submodule(matrix.name)) for matrix in chosen]
     for matrix, factors in zip(chosen, all_factors(weights, chosen, init, scheme, seed), strict=True):
         module = model.get_submodule(matrix.name)
-        replace(model, matrix.name, (LowRankQKV if is_fused(module) else LowRankLinear)(*factors, bias_of(module)))
+        replace(model, matrix.name, (LowRankQKV if is_qkv(module) else LowRankLinear)(*factors, bias_of(module)))
 
 
 def all_factors(
@@ -108,7 +108,7 @@ def bias_of(dense: nn.Module) -> Tensor | None:
     return torch.cat([part.bias for part in parts]) if parts[0].bias is not None else None
 
 
-def is_fused(dense: nn.Module) -> bool:
+def is_qkv(dense: nn.Module) -> bool:
     """Whether a module of the plan is the q, k and v of a self-attention together."""
     return isinstance(dense, QKV)
 

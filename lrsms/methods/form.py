@@ -68,7 +68,7 @@ class Form(Product):
 
     def start(self, model: "nn.Module", plan: Sequence[Planned], run: "Run") -> None:
         """Replaces every matrix that has a rank by the form with its initial parts."""
-        from lrsms.methods.factorize import bias_of, dense_weight, is_fused, one_thread_each, replace
+        from lrsms.methods.factorize import bias_of, dense_weight, is_qkv, one_thread_each, replace
         from lrsms.methods.linear import FormLinear, FormQKV
 
         chosen = [matrix for matrix in plan if matrix.rank is not None]
@@ -76,7 +76,7 @@ class Form(Product):
         weights = [dense_weight(module) for module in modules]
         every = one_thread_each(lambda weight, matrix: self._start(weight, matrix, run), weights, chosen)
         for matrix, module, parts in zip(chosen, modules, every, strict=True):
-            replace(model, matrix.name, (FormQKV if is_fused(module) else FormLinear)(self, parts, bias_of(module)))
+            replace(model, matrix.name, (FormQKV if is_qkv(module) else FormLinear)(self, parts, bias_of(module)))
 
     def _start(self, weight: "Tensor", matrix: Planned, run: "Run") -> "dict[str, Tensor]":
         """The initial parts on the device of ``weight``; on the meta device, only their shapes."""
