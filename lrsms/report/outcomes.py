@@ -56,7 +56,7 @@ class Outcome:
         p_holm: p of the conjunction, adjusted for the other claims of the table; NaN where no part is a test.
         training: how far the compared models were trained, in a sentence; empty where no rates are compared.
         needs: what would decide it, or what is missing; empty if it is decided.
-        metric: the compared error rate; None where no rates are compared.
+        metric: the study's error rate.
         look: the look at which it was judged; None before the first, and where no runs are compared.
         seeds: number of seeds for which every compared run has ended, now.
         between: numbers on all these seeds, if there are more than at the look; no verdict.

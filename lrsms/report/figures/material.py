@@ -45,7 +45,7 @@ class Material:
 
     Attributes:
         summary: its cells.
-        decoder: the decoder whose hypotheses were scored; empty if nothing is trained.
+        decoder: the decoder that is shown, the last one; empty if nothing is trained.
         decoding: decoders and conditions.
         edits: edits by speaker, or by utterance if speakers are unknown.
         records: folder of the runs' records.
@@ -125,7 +125,6 @@ def load(
     decoding: Decoding,
     records: Path,
     steptimes: Path,
-    decoder: str | None = None,
 ) -> Material:
     """Reads a study's aggregates. Records are read only when they are needed.
 
@@ -135,17 +134,14 @@ def load(
         decoding: decoders and conditions.
         records: folder of the runs' records.
         steptimes: folder of the step time measurements.
-        decoder: the decoder to show; None: the last one of the configuration.
 
     Raises:
-        ValueError: one line: a file is missing or malformed, has no rows, or does not know the decoder.
+        ValueError: one line: a file is missing or malformed, or has no rows.
     """
     summary = summarise(folder)
-    if decoder is not None and decoder not in summary.decoders:
-        raise ValueError(f"{folder / 'runs.csv'}: no decoder '{decoder}'; known: {', '.join(summary.decoders)}")
     return Material(
         summary=summary,
-        decoder=decoder or (summary.decoders[-1] if summary.decoders else ""),
+        decoder=summary.decoders[-1] if summary.decoders else "",
         decoding=decoding,
         edits=paired.by_run(aggregate.read_speakers(folder)),
         records=records,

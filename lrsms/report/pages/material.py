@@ -10,13 +10,11 @@ from typing import Any
 import pandas as pd
 
 from lrsms.record.bonus import Choice
-from lrsms.record.score import EDITS, KEYS
+from lrsms.record.score import COUNTS, EDITS, KEYS
 from lrsms.record.worst import NUM_WORST, Words, badness
 from lrsms.report.validity.record import read as read_record
 from lrsms.study.decoding import Decoding
 from lrsms.study.expand import Experiment
-
-_COUNTS = ["words", "substitutions", "deletions", "insertions", "characters", "character_edits"]
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,14 @@ class Material:
     def counts(self) -> pd.DataFrame:
         """Sums of the score table by decoder and condition, with the number of utterances; empty without a table."""
         if self.scores is None:
-            return pd.DataFrame(columns=["decoder", "condition", "utterances", *_COUNTS])
+            return pd.DataFrame(columns=["decoder", "condition", "utterances", *COUNTS])
         grouped = self.scores.assign(utterances=1).groupby(["decoder", "condition"], sort=False, as_index=False)
-        return grouped[["utterances", *_COUNTS]].sum()
+        return grouped[["utterances", *COUNTS]].sum()
 
     def worst(self, decoder: str, condition: str) -> pd.DataFrame:
         """The ``NUM_WORST`` utterances with most word errors; at equal errors, those with fewer words first."""
         if self.scores is None:
-            return pd.DataFrame(columns=[*KEYS, *_COUNTS, "alignment", "edits"])
+            return pd.DataFrame(columns=[*KEYS, *COUNTS, "alignment", "edits"])
         found = [row for row in self._wrong if row[:2] == (decoder, condition)]
         worst = nsmallest(NUM_WORST, found, key=lambda row: badness(-row[2], *row[3:5]))
         return self.scores.iloc[[row[-1] for row in worst]].assign(edits=[-row[2] for row in worst])
