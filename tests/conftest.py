@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,6 +131,12 @@ def train_once(
 def trained(train_once: Callable[[Run], Path], make_run: Callable[..., Run]) -> Path:
     """The folder of the finished tiny run; not to be changed."""
     return train_once(make_run())
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return shutil.copytree(trained, tmp_path / trained.name)
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_the_page_shows_every_figure_and_no_small_form(tmp_path: Path) -> None:
     assert "Is it small?" not in page
 
 
-def test_an_unknown_benchmark_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
     with pytest.raises(SystemExit) as caught:
         main(["decodin"])
     assert "no benchmark 'decodin'; known: " in str(caught.value)

@@ -30,7 +30,7 @@ def clone(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_what_is_no_clone_is_refused(tmp_path, capsys):
+def test_what_is_no_clone_is_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"is no clone of github.com/mpc001/auto_avsr"):
         main([str(tmp_path), "--tasks", "asr", "--small"])
 

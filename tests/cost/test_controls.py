@@ -59,7 +59,7 @@ def test_times_are_compared_through_the_baseline_beside_which_each_was_measured(
     assert equal("time", other, lowrank, tmp_path, tmp_path).steps == 2 * lowrank.run.train.steps
 
 
-def test_without_a_measured_time_it_refuses_in_one_line(tmp_path, capsys):
+def test_without_a_measured_time_it_refuses_in_one_line(tmp_path):
     own = cells()
     with pytest.raises(
         ValueError, match=r"was not timed, and a time is not guessed; time it with snakemake"

@@ -65,7 +65,7 @@ def test_a_test_set_takes_tokenizer_and_babble_of_the_runs(tests, prepared):
     assert tests.data_hash == tests.manifest_hash != prepared.manifest_hash
 
 
-def test_the_test_split_of_a_whole_corpus_is_as_in_that_corpus(tests, prepared, tmp_path):
+def test_the_test_split_of_a_whole_corpus_is_as_in_that_corpus(prepared, tmp_path):
     """Nothing else of it is rendered."""
     prepare_tests(FEW, ("audio",), None, tmp_path / "few")
     found = Prepared(tmp_path / "few", lender=prepared)

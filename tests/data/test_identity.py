@@ -123,7 +123,7 @@ def test_a_rendered_corpus_is_told_by_what_is_said_and_how_long_not_by_its_sampl
     assert listing(rendered, tmp_path) is None
 
 
-def test_a_tokenizer_is_its_units_and_how_they_spell(tmp_path):
+def test_a_tokenizer_is_its_units_and_how_they_spell():
     texts = ["see the sea", "the seas", "a sea see", "hear the ear"]
     settings = Tokenizer(kind="unigram", pieces=11)
     one, again = (text.train_tokenizer(settings, texts) for _ in range(2))

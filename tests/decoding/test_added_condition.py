@@ -160,7 +160,7 @@ def test_a_test_set_that_shares_voices_with_the_training_is_refused(run_decode, 
         run_decode(asked_, sets={"more": Prepared(folder, lender=prepared)})
 
 
-def test_a_record_says_which_test_set_it_was_scored_on_and_has_all_of_it(run_decode, asked, make_run, tests, more):
+def test_a_record_says_which_test_set_it_was_scored_on_and_has_all_of_it(run_decode, asked, make_run, tests):
     decoding = asked(valid=VALID, clean=CLEAN, large=LARGE)
     made, _ = run_decode(decoding)
     scores = made.parents[2] / "records" / made.parent.name / decoding.scores

@@ -24,10 +24,6 @@ def tiny_decoder(size, generator, dim=8, sharpness=3.0):
     return decoder
 
 
-def random_log_probs(generator, *shape, peakiness=2.0):
-    return (peakiness * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
-
-
 def settings(width, ctc_weight, length_bonus, end=None):
     return decoding.Decoder(kind="beam", beam=width, ctc_weight=ctc_weight, length_bonus=length_bonus, end=end)
 
@@ -45,7 +41,7 @@ def test_equals_the_plain_search(ctc_weight, length_bonus, end):
         lengths = torch.randint(1, 6, (3,), generator=generator)
         width = [1, 2, 3, 4, 10][case % 5]
         decoder = tiny_decoder(size, generator)
-        log_probs = random_log_probs(generator, 3, 5, size)
+        log_probs = reference.random_log_probs(generator, 3, 5, size)
         memory = torch.randn(3, 5, 8, generator=generator, dtype=torch.float64)
         found = beam.search(log_probs, lengths, decoder, memory, settings(width, ctc_weight, length_bonus, end))
         for utterance, length in enumerate(lengths.tolist()):
@@ -65,7 +61,9 @@ def test_equals_the_plain_search_at_the_width_of_the_paper(batches):
         lengths = torch.randint(1, 11, (4,), generator=generator)
         num_frames = int(lengths.max())
         decoder = tiny_decoder(size, generator, sharpness=[0.5, 2.0, 5.0][batch % 3])
-        log_probs = random_log_probs(generator, 4, num_frames, size, peakiness=[0.3, 2.0, 4.0, 8.0][batch % 4])
+        log_probs = reference.random_log_probs(
+            generator, 4, num_frames, size, peakiness=[0.3, 2.0, 4.0, 8.0][batch % 4]
+        )
         memory = torch.randn(4, num_frames, 8, generator=generator, dtype=torch.float64)
         options = settings(40, 0.1, 0.0)
         double = beam.search(log_probs, lengths, decoder, memory, options)
@@ -93,7 +91,7 @@ def test_pure_attention_with_a_wide_beam_finds_the_likeliest_sequence(seed):
                 steps = decoder(tokens, memory, torch.zeros(1, 4, dtype=torch.bool))[0].log_softmax(-1)
             scores[sequence] = sum(steps[i, label].item() for i, label in enumerate((*sequence, 3)))
     likeliest = max(scores, key=lambda sequence: scores[sequence])
-    log_probs = random_log_probs(generator, 1, 4, 4)
+    log_probs = reference.random_log_probs(generator, 1, 4, 4)
     (found,) = beam.search(log_probs, torch.tensor([4]), decoder, memory, settings(1000, 0.0, 0.0))
     assert found.tokens == likeliest
     assert found.score == pytest.approx(scores[likeliest], abs=1e-10)
@@ -105,7 +103,7 @@ def test_does_not_depend_on_batch_or_padding(dtype, end):
     generator = torch.Generator().manual_seed(11)
     decoder = tiny_decoder(12, generator).to(dtype)
     lengths = torch.tensor([3, 20, 11, 1, 16, 8])
-    log_probs = random_log_probs(generator, 6, 20, 12).to(dtype)
+    log_probs = reference.random_log_probs(generator, 6, 20, 12).to(dtype)
     memory = torch.randn(6, 20, 8, generator=generator, dtype=torch.float64).to(dtype)
     options = settings(5, 0.3, 0.1, end)
     together = beam.search(log_probs, lengths, decoder, memory, options)
@@ -141,7 +139,7 @@ def test_a_beam_wider_than_what_can_continue_holds_no_blank_and_no_eos(end, case
 
 def test_no_more_tokens_than_frames_however_large_the_bonus():
     generator = torch.Generator().manual_seed(0)
-    decoder, log_probs = tiny_decoder(4, generator), random_log_probs(generator, 2, 6, 4)
+    decoder, log_probs = tiny_decoder(4, generator), reference.random_log_probs(generator, 2, 6, 4)
     memory = torch.randn(2, 6, 8, generator=generator, dtype=torch.float64)
     found = beam.search(log_probs, torch.tensor([4, 6]), decoder, memory, settings(3, 0.0, 1000.0))
     assert [len(hypothesis.tokens) for hypothesis in found] == [4, 6]

@@ -10,11 +10,6 @@ from lrsms.decoding import ctc_prefix
 from lrsms.decoding.ctc_prefix import CTCPrefixScorer
 
 
-def random_log_probs(generator, *shape, peakiness=2.0):
-    logits = torch.randn(*shape, generator=generator, dtype=torch.float64) * peakiness
-    return logits.log_softmax(-1)
-
-
 def scorer_at(log_probs, prefix):
     """A scorer of one utterance whose only hypothesis is ``prefix``."""
     scorer = CTCPrefixScorer(log_probs[None], torch.tensor([len(log_probs)]))
@@ -25,7 +20,7 @@ def scorer_at(log_probs, prefix):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_the_sum_over_all_paths(seed):
-    log_probs = random_log_probs(torch.Generator().manual_seed(seed), 5, 3)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(seed), 5, 3)
     by_sequence = reference.probabilities_by_enumeration(log_probs)
     assert sum(by_sequence.values()) == pytest.approx(1)
     for prefix in [(), (1,), (2,), (1, 1), (1, 2), (2, 1, 1), (1, 2, 1), (2, 2, 2)]:
@@ -39,7 +34,7 @@ def test_equals_the_sum_over_all_paths(seed):
 
 
 def test_the_plain_recursions_equal_the_sum_over_all_paths():
-    log_probs = random_log_probs(torch.Generator().manual_seed(7), 4, 3)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(7), 4, 3)
     by_sequence = reference.probabilities_by_enumeration(log_probs)
     probs = log_probs.exp().tolist()
     for prefix in [(), (1,), (1, 1), (1, 2), (2, 1, 2)]:
@@ -52,7 +47,7 @@ def test_the_plain_recursions_equal_the_sum_over_all_paths():
 
 def test_a_prefix_splits_into_itself_and_its_continuations():
     """P(g begins) = P(g) + sum over c of psi(gc): nothing is lost over long utterances."""
-    log_probs = random_log_probs(torch.Generator().manual_seed(1), 400, 6)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(1), 400, 6)
     scorer = CTCPrefixScorer(log_probs[None], torch.tensor([400]))
     begins = torch.zeros(1, 1, dtype=torch.float64)
     for label in (3, 3, 1, 5, 2):
@@ -66,7 +61,7 @@ def test_a_prefix_splits_into_itself_and_its_continuations():
 @pytest.mark.parametrize("num_hypotheses", [ctc_prefix.MANY - 1, ctc_prefix.MANY])
 def test_many_hypotheses_equal_each_alone(num_hypotheses):
     """From some number on the recursion goes frame by frame, with the same result."""
-    log_probs = random_log_probs(torch.Generator().manual_seed(5), 9, 5)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(5), 9, 5)
     log_probs[3, 2] = -math.inf
     scorer = CTCPrefixScorer(log_probs[None], torch.tensor([9]))
     labels = 1 + torch.arange(num_hypotheses)[None] % 4
@@ -81,7 +76,7 @@ def test_many_hypotheses_equal_each_alone(num_hypotheses):
 
 
 def test_complete_equals_the_ctc_loss():
-    log_probs = random_log_probs(torch.Generator().manual_seed(2), 50, 7)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(2), 50, 7)
     prefix = (4, 4, 1, 6, 2, 2, 3)
     target = torch.tensor([prefix])
     loss = torch.nn.functional.ctc_loss(log_probs[:, None], target, [50], [len(prefix)], reduction="sum")
@@ -89,7 +84,7 @@ def test_complete_equals_the_ctc_loss():
 
 
 def test_a_sequence_that_needs_more_frames_has_probability_zero():
-    log_probs = random_log_probs(torch.Generator().manual_seed(3), 2, 3)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(3), 2, 3)
     scorer = scorer_at(log_probs, (1,))
     assert scorer.extensions()[0, 0, 1].item() == -math.inf  # "1 1" needs a blank between, so three frames
     assert scorer.extensions()[0, 0, 2].item() > -math.inf
@@ -106,7 +101,7 @@ def test_labels_of_probability_zero():
 
 def test_padding_contributes_nothing():
     generator = torch.Generator().manual_seed(4)
-    short, long = random_log_probs(generator, 6, 4), random_log_probs(generator, 9, 4)
+    short, long = reference.random_log_probs(generator, 6, 4), reference.random_log_probs(generator, 9, 4)
     padded = torch.full((2, 9, 4), math.nan, dtype=torch.float64)
     padded[0, :6], padded[1] = short, long
     batch = CTCPrefixScorer(padded, torch.tensor([6, 9]))

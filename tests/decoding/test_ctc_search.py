@@ -12,10 +12,6 @@ from lrsms.decoding import beam, ctc_search
 from lrsms.study.decoding import Decoder, Decoding
 
 
-def random_log_probs(generator, *shape, peakiness=2.0):
-    return (peakiness * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
-
-
 def noisy_log_probs(generator, num_frames=40, size=12, tokens=10):
     """As a trained network's in noise: mostly blank, and at some frames a label or two that it is not sure of."""
     logits = 2.0 * torch.randn(num_frames, size, generator=generator, dtype=torch.float64)
@@ -52,7 +48,7 @@ def test_equals_the_plain_search(length_bonus):
         generator = torch.Generator().manual_seed(case)
         lengths = torch.randint(1, 10, (3,), generator=generator)
         width, peakiness = [1, 2, 3, 5, 8, 20][case % 6], [0.5, 1.0, 2.0, 5.0][case % 4]
-        log_probs = random_log_probs(generator, 3, 9, 3 + case % 5, peakiness=peakiness)
+        log_probs = reference.random_log_probs(generator, 3, 9, 3 + case % 5, peakiness=peakiness)
         plain = every_utterance_and_its_best_of(reference.frame_search, log_probs, lengths, width, length_bonus)
         for found, tokens, score in plain:
             assert found.tokens == tokens, case
@@ -102,7 +98,7 @@ def label_by_label(log_probs, width):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_wide_beam_finds_the_likeliest_sequence(seed):
-    log_probs = random_log_probs(torch.Generator().manual_seed(seed), 5, 4)
+    log_probs = reference.random_log_probs(torch.Generator().manual_seed(seed), 5, 4)
     by_sequence = reference.probabilities_by_enumeration(log_probs)
     spellable = {sequence: p for sequence, p in by_sequence.items() if 3 not in sequence}  # 3 is eos
     likeliest = max(spellable, key=lambda sequence: spellable[sequence])
@@ -114,7 +110,7 @@ def test_a_wide_beam_finds_the_likeliest_sequence(seed):
 
 def test_it_does_not_depend_on_batch_or_padding():
     generator = torch.Generator().manual_seed(11)
-    log_probs, lengths = random_log_probs(generator, 5, 20, 9), torch.tensor([3, 20, 11, 1, 16])
+    log_probs, lengths = reference.random_log_probs(generator, 5, 20, 9), torch.tensor([3, 20, 11, 1, 16])
     together = ctc_search.search(log_probs, lengths, 5, 0.1)
     padded = ctc_search.search(torch.cat([log_probs, torch.full((5, 7, 9), 100.0)], 1), lengths, 5, 0.1)
     alone = [

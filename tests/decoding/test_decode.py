@@ -19,12 +19,6 @@ from lrsms.study.decoding import Condition, Decoding
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def copy(trained, tmp_path):
-    """A copy of the trained run, to be damaged."""
-    return shutil.copytree(trained, tmp_path / trained.name)
-
-
 def rows(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

@@ -1,7 +1,6 @@
 """Facts about records: they hold what is needed, and only of runs that are what their name says."""
 
 import json
-import shutil
 
 import pandas
 import pytest
@@ -16,12 +15,6 @@ from lrsms.record.losses import load_losses, write_losses
 from lrsms.record.record import load_curve, load_run, load_spectra, write_record
 from lrsms.record.run_files import losses_path
 from lrsms.record.score import read_scores
-
-
-@pytest.fixture
-def copy(trained, tmp_path):
-    """A copy of the trained run, to be damaged."""
-    return shutil.copytree(trained, tmp_path / trained.name)
 
 
 @pytest.fixture

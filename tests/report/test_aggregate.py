@@ -1,7 +1,6 @@
 """What is read from records, and what is refused."""
 
 import gzip
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +8,7 @@ from dataclasses import replace
 import fabricate
 import pandas as pd
 import pytest
+from valid_records import change
 
 from lrsms.report import aggregate
 
@@ -28,10 +28,6 @@ def make(tmp_path, experiments):
     arguments = (tmp_path / "records", tmp_path / "steptime", fabricate.DECODING, tmp_path / "out")
     aggregate.aggregate(experiments, *arguments)
     return aggregate.read_runs(tmp_path / "out"), aggregate.read_speakers(tmp_path / "out")
-
-
-def change_json(path, **content):
-    path.write_text(json.dumps(json.loads(path.read_text()) | content))
 
 
 def test_a_row_per_run_decoder_and_condition_with_the_sums_of_the_scores(tmp_path, study):
@@ -146,7 +142,7 @@ def test_other_axes_become_columns_and_find_their_own_dense_model(tmp_path):
 
 def test_a_mix_of_data_is_refused(tmp_path, study):
     experiments, folders = study
-    change_json(folders[1] / "run.json", data_hash="other")
+    change(folders[1] / "run.json", data_hash="other")
     with pytest.raises(ValueError, match=r"abc .*other, which cannot be compared, as far as is known") as error:
         make(tmp_path, experiments)
     message = str(error.value)
@@ -155,7 +151,7 @@ def test_a_mix_of_data_is_refused(tmp_path, study):
 
 
 def damage_config(folder):
-    change_json(folder / "config.json", seed=9)
+    change(folder / "config.json", seed=9)
 
 
 def damage_plan(folder):
@@ -163,11 +159,11 @@ def damage_plan(folder):
 
 
 def damage_status(folder):
-    change_json(folder / "run.json", status="fine")
+    change(folder / "run.json", status="fine")
 
 
 def damage_kind(folder):
-    change_json(folder / "run.json", macs_per_second="many")
+    change(folder / "run.json", macs_per_second="many")
 
 
 def damage_json(folder):

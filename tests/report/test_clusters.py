@@ -72,7 +72,7 @@ def test_the_variant_of_a_voice_is_in_its_name() -> None:
         assert variants_of([name]) is None
 
 
-def test_a_table_resamples_variants_and_says_so(tmp_path, monkeypatch) -> None:
+def test_a_table_resamples_variants_and_says_so(tmp_path) -> None:
     voices = [Voice(accent, variant).name for variant in VARIANTS[:3] for accent in list(ACCENTS)[:4]]
     experiment = fabricate.experiment(fabricate.run())
     table = fabricate.scores(0.2, 3, voices)

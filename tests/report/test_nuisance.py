@@ -71,7 +71,7 @@ def test_every_cell_gets_its_own_best_value_the_baseline_too(make):
     assert (lowrank.seeds, len(summary.cells)) == (1, 2)
 
 
-def test_the_test_split_cannot_influence_the_choice(make, tmp_path):
+def test_the_test_split_cannot_influence_the_choice(make):
     worst_on_test = [scores(1, 20), scores(2, 0), scores(3, 0)]
     summary, table = make([(experiment(lr), part) for lr, part in zip(RATES, worst_on_test, strict=True)])
     assert chosen(table) == ["0.001"]

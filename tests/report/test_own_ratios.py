@@ -6,15 +6,15 @@ from typing import Any
 import fabricate
 import pandas as pd
 import pytest
+from claiming import PLACE, judged
 
 from lrsms.base.strict import parse
-from lrsms.report import aggregate, outcomes, tables
+from lrsms.report import aggregate, tables
 from lrsms.report.claims import Claim
 from lrsms.report.factored import COLUMNS, Factored
 from lrsms.report.figures import material, style, write
 from lrsms.report.figures.highlights import highlights
 from lrsms.report.figures.names import figure_names
-from lrsms.report.results import Place
 from lrsms.report.series import all_panels
 from lrsms.report.summary import summarise
 from lrsms.study.expand import Experiment
@@ -24,7 +24,6 @@ from lrsms.study.lowrank import LowRank
 BOTH = (fabricate.ATTENTION, fabricate.FEEDFORWARD)
 RATIOS = {BOTH[0]: 0.125, BOTH[1]: 0.5}
 NAME = "encoder.attention+encoder.feedforward-0.125+0.5"
-PLACE = Place("demo", "asr", "demo", "speech")
 LOWRANK: list[dict[str, Any] | None] = [
     None,
     {"targets": BOTH, "ratio": 0.25},
@@ -50,11 +49,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Experime
 def claim(**changes: Any) -> Claim:
     content = {"finding": "x", "study": "demo", "rules": ["parity"], "decoder": "beam", "conditions": ["test"]}
     return parse(Claim, content | changes, "test")
-
-
-def judged(folder: Path, one: Claim) -> outcomes.Outcome:
-    (outcome,) = outcomes.verdicts({"F1": one}, folder, PLACE)
-    return outcome
 
 
 @pytest.mark.parametrize("ratio", [0.25, RATIOS, {BOTH[0]: 1 / 3, BOTH[1]: 1.0}])

@@ -206,7 +206,7 @@ def test_a_record_of_what_stands_for_a_run_to_come_is_no_result(study):
     assert {cell.status for cell in summary.cells} == {"missing"}
 
 
-def test_figures_pair_cells_that_chose_different_values(tmp_path, monkeypatch):
+def test_figures_pair_cells_that_chose_different_values(tmp_path):
     """A nuisance field is no axis: a cell is compared at its own best value, in the figures as in the verdicts."""
     grids = [
         {"seed": [1, 2, 3]},

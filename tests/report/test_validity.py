@@ -177,9 +177,6 @@ def test_times_are_of_what_was_decoded(study, content, said) -> None:
     assert said in refusal(study, path)
 
 
-FIRST = slice(0, 1)
-
-
 def first(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     """The table with other values in its first row, without alignments, which would contradict them first."""
     table = table.drop(columns="alignment")

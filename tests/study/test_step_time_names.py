@@ -1,15 +1,11 @@
 """Facts about the names of step times: what shares one, and what it is timed beside."""
 
-from pathlib import Path
-
 import fabricate
 from pydantic import create_model
 
 from lrsms.study import expand
 from lrsms.study.expand import Experiment
 from lrsms.study.run import Run, Train
-
-SHIPPED = Path(__file__).parents[2] / expand.CONFIG_FOLDER
 
 
 def test_a_step_time_is_shared_by_what_cannot_change_it(load):

@@ -15,6 +15,11 @@ from lrsms.study import decoding
 Prefix = tuple[int, ...]
 
 
+def random_log_probs(generator: torch.Generator, *shape: int, peakiness: float = 2.0) -> Tensor:
+    """Log-probabilities over the last axis, float64; with more ``peakiness``, one of them is larger than the others."""
+    return (peakiness * torch.randn(*shape, generator=generator, dtype=torch.float64)).log_softmax(-1)
+
+
 def collapse(path: Prefix) -> Prefix:
     """What a CTC path spells: repeats merged, then blanks removed."""
     return tuple(label for label, _ in itertools.groupby(path) if label != 0)

@@ -9,10 +9,8 @@ from lrsms.methods.factorize import dense_weight
 from lrsms.methods.factors import truncated_svd
 from lrsms.methods.plan import make_plan
 from lrsms.models.recognizer import Recognizer
-from lrsms.record.start import Start
 from lrsms.training.cut import cut_by_outputs, input_moments, nearest_by_outputs, some_of
 from lrsms.training.loop import train
-from lrsms.use.start import write_start
 
 CPU = torch.device("cpu")
 AS_IT_IS = {"train__steps": 0, "train__snapshots": 1, "train__average": 1}
@@ -22,18 +20,6 @@ def error(weight, other, moment):
     """Mean of ``||W x - W' x||^2``."""
     change = weight.double() - other.double()
     return torch.trace(change @ moment @ change.mT).item()
-
-
-@pytest.fixture(scope="module")
-def starts(trained, corpora, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("starts")
-    write_start(trained, folder / "mine", None, None, corpora)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def start(starts):
-    return Start.read(starts / "mine")
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (9, 6)])

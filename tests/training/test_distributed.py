@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from endings import lines
 from safetensors.torch import load_file
 
 from lrsms.data.batch import collate
@@ -27,10 +28,6 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 DOUBLE = str(Path(__file__).parents[1] / "support" / "double_ranks.py")
-
-
-def lines(path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

@@ -228,7 +228,7 @@ def test_dropout_is_a_function_of_seed_step_and_group(network):
     assert accumulate(model, run, batches[::-1], 3, CPU) != first
 
 
-def test_validation_leaves_the_model_as_it_was(network, prepared, make_run):
+def test_validation_leaves_the_model_as_it_was(prepared, make_run):
     run = make_run()
     model, _ = build_model(run, prepared.tokenizer.size)
     model.train()

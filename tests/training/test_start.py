@@ -25,19 +25,6 @@ CPU = torch.device("cpu")
 AS_IT_IS = {"train__steps": 0, "train__snapshots": 1, "train__average": 1}
 
 
-@pytest.fixture(scope="module")
-def starts(trained, corpora, tmp_path_factory):
-    """A folder that holds a start, of the tiny dense run."""
-    folder = tmp_path_factory.mktemp("starts")
-    write_start(trained, folder / "mine", None, None, corpora)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def start(starts):
-    return Start.read(starts / "mine")
-
-
 @pytest.fixture
 def own(starts, tmp_path):
     """A copy of that folder, which may be spoilt."""

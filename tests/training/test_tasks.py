@@ -77,7 +77,7 @@ def test_encoder_means_the_encoder_of_every_modality(task, run_folder):
     assert stacks == ({"audio_encoder", "video_encoder"} if task == "avsr" else {"encoder"})
 
 
-def test_a_film_is_laid_out_with_its_phonemes(task, seen, tmp_path):
+def test_a_film_is_laid_out_with_its_phonemes(task, seen):
     if task == "asr":
         with pytest.raises(ValueError, match="was prepared without video; prepare it for task vsr or avsr"):
             utterance_sheet(seen.folder, "test-00000")

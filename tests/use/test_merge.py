@@ -278,7 +278,7 @@ def test_only_what_is_shared_is_brought(tmp_path, study):
     assert {path.parts[0] for path in map(Path, snapshot(tmp_path / "stage/results"))} == {"records"}
 
 
-def test_the_verb_says_what_it_took(tmp_path, study, capsys, monkeypatch):
+def test_the_verb_says_what_it_took(tmp_path, study, capsys):
     source = lab(tmp_path / "a", study, [1])
     decoding = fabricate.DECODING.model_dump(mode="json", exclude_none=True)
     project = {"study": "few", "task": "asr", "scale": "demo", "corpus": "speech", "decoders": decoding["decoders"]}

@@ -29,10 +29,6 @@ def refusal(heard: Path | None, seen: Path | None = None, min_duration: float | 
     return str(caught.value)
 
 
-def tone(hertz: float, seconds: float, rate: int) -> np.ndarray:
-    return 0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
-
-
 # Level
 
 
