@@ -9,7 +9,7 @@ from lrsms.methods.plan import Matrix
 from lrsms.models.layers import QKV, Block, Stack
 
 
-def list_matrices(model: nn.Module, fused: bool = False) -> list[Matrix]:
+def list_matrices(model: nn.Module, fused: bool) -> list[Matrix]:
     """Every ``nn.Linear`` of the model, in model order; with ``fused``, each ``QKV`` as one.
 
     Blocks say the roles of their matrices, and stacks the depth (see ``models.layers.Block`` and ``Stack``). A matrix

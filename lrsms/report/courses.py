@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from lrsms.base.files import read_json
 from lrsms.report.validity.values import is_number
@@ -46,10 +47,9 @@ def _milliseconds(path: Path, num_phases: int) -> tuple[float, list[float]]:
     """Median milliseconds of a step of the baseline, and of a step in each phase of the run."""
     content = read_json(path, _REMEDY)
     try:
-        ordered = sorted(content["baseline_ms"])
-        baseline = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+        baseline = median(content["baseline_ms"])
         phases = [phase["median_ms"] for phase in content["phases"]]
-    except (LookupError, TypeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: 'phases' or 'baseline_ms' is not as it was written ({error}); {_REMEDY}") from None
     if len(phases) != num_phases or not all(is_number(number) and number > 0 for number in (baseline, *phases)):
         raise ValueError(f"{path}: 'phases' must be {num_phases}, each with a time above 0; {_REMEDY}")

@@ -15,6 +15,7 @@ from lrsms.report.comparison import Endpoint, compare, compared_cells, complete_
 from lrsms.report.finding import Threshold
 from lrsms.report.paired import Paired
 from lrsms.report.rate_rules import by_points, difference_of, excess_of
+from lrsms.report.results import Place
 from lrsms.statistics.effects import Effect
 from lrsms.statistics.looks import Look, plan
 from lrsms.statistics.power import STUDIES, likely_components, share_of_units, shown_by
@@ -92,7 +93,7 @@ def _planned(question: Question, claim: Claim, results: Path) -> tuple[Effect, f
 
 
 def _paired(question: Question, claim: Claim, results: Path) -> tuple[Paired, Threshold]:
-    folder, part = results / f"{claim.study}-{TASK}-{SCALE}-{CORPUS}", claim.parts[question.part]
+    folder, part = results / Place(claim.study, TASK, SCALE, CORPUS).folder, claim.parts[question.part]
     found = comparison.read(folder)
     pairs = pairs_of(part, found.cells, f"{folder}: claim {question.claim}")
     endpoint = Endpoint(claim.decoder, claim.conditions_of(TASK))

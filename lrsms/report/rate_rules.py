@@ -251,22 +251,24 @@ def _finding(
     shown = effect or difference_of(paired)
     scale, shown_interval = compared.metric.scale, shown.interval_at(threshold.level)
     known = shown.seeds >= MIN_SEEDS
+    excess_interval = UNKNOWN
+    if known and excess is not None:
+        excess_interval = _scaled(excess.interval_at(threshold.level), scale)
     return Finding(
-        rule,
-        "undecided",
-        compared.change,
-        scale * shown.difference,
-        _scaled(shown_interval, scale) if known else UNKNOWN,
-        "",
-        None if excess is None else scale * excess.difference,
-        _scaled(excess.interval_at(threshold.level), scale) if known and excess is not None else UNKNOWN,
-        p,
-        (excess if excess is not None and rule == "parity" else shown).df_at(threshold.level),
-        shown.seeds,
-        shown.units,
-        shown.unit,
-        shown.words // paired.pairs,
-        shown.effective_units,
+        rule=rule,
+        verdict="undecided",
+        metric=compared.change,
+        value=scale * shown.difference,
+        interval=_scaled(shown_interval, scale) if known else UNKNOWN,
+        excess=None if excess is None else scale * excess.difference,
+        excess_interval=excess_interval,
+        p=p,
+        df=(excess if excess is not None and rule == "parity" else shown).df_at(threshold.level),
+        seeds=shown.seeds,
+        units=shown.units,
+        unit=shown.unit,
+        words=shown.words // paired.pairs,
+        effective_units=shown.effective_units,
         failures=compared.failures,
         level=threshold.level,
     )

@@ -79,8 +79,9 @@ def test_a_ceiling_that_cannot_be_is_refused(tmp_path: Path, counted: object) ->
     experiments, records, steptimes = fabricate.demo_study(tmp_path)
     paths = [path for path in steptimes.iterdir() if not json.loads(path.read_text())["baseline"]]
     paths[0].write_text(json.dumps(json.loads(paths[0].read_text()) | {"ceiling": counted}))
-    with pytest.raises(ValueError, match=rf"{paths[0].name}: 'ceiling[^\n]*again$"):
+    with pytest.raises(ValueError, match=rf"{paths[0].name}: 'ceiling[^\n]*; delete it to measure again$") as error:
         aggregate.aggregate(experiments, records, steptimes, fabricate.DECODING, tmp_path / "out")
+    assert str(error.value).count(paths[0].name) == str(error.value).count("delete it") == 1
 
 
 def summary(folder: Path) -> Summary:
