@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+MOMENTUM = 0.1
+"""Weight of the newest step in the running statistics."""
+
 
 class MaskedBatchNorm(nn.Module):
     """Batch norm whose statistics ignore padding and whose running statistics move once per training step.
@@ -19,13 +22,11 @@ class MaskedBatchNorm(nn.Module):
     Args:
         channels: number of channels C.
         eps: added to the variance.
-        momentum: weight of the newest step in the running statistics.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        self.momentum = momentum
         self.noting = True
         """Whether groups count for the running statistics."""
         self.weight = nn.Parameter(torch.ones(channels))
@@ -139,18 +140,17 @@ def update_running_statistics(model: nn.Module) -> None:
     norms.
     """
     norms = _norms(model)
-    for momentum in dict.fromkeys(norm.momentum for norm in norms):
-        alike = [norm for norm in norms if norm.momentum == momentum]
-        totals = [norm.group_statistics for norm in alike]
-        mean, var, groups = torch.cat(totals, 1)
-        for total, kept in ((mean, [n.running_mean for n in alike]), (var, [n.running_var for n in alike])):
-            running = torch.cat(kept)
-            moved = running.lerp((total / groups).to(running.dtype), momentum)
-            # A modality that was absent from a whole step had no groups. A branch on their number would make a GPU
-            # wait.
-            moved = torch.where(groups > 0, moved, running)
-            torch._foreach_copy_(kept, list(moved.split([len(each) for each in kept])))
-        torch._foreach_zero_(totals)
+    if not norms:
+        return
+    totals = [norm.group_statistics for norm in norms]
+    mean, var, groups = torch.cat(totals, 1)
+    for total, kept in ((mean, [norm.running_mean for norm in norms]), (var, [norm.running_var for norm in norms])):
+        running = torch.cat(kept)
+        moved = running.lerp((total / groups).to(running.dtype), MOMENTUM)
+        # A modality that was absent from a whole step had no groups. A branch on their number would make a GPU wait.
+        moved = torch.where(groups > 0, moved, running)
+        torch._foreach_copy_(kept, list(moved.split([len(each) for each in kept])))
+    torch._foreach_zero_(totals)
 
 
 def group_statistics(model: nn.Module) -> list[Tensor]:

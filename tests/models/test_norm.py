@@ -208,7 +208,7 @@ def test_norms_of_a_model_move_together_and_as_each_would_alone():
         norm.group_statistics[:2] = torch.rand(2, len(norm.weight), generator=generator)
         norm.group_statistics[2] = groups = float(number)
         for running, total in zip((norm.running_mean, norm.running_var), norm.group_statistics[:2], strict=True):
-            expected.append(running.lerp(total / groups, norm.momentum) if groups else running.clone())
+            expected.append(running.lerp(total / groups, 0.1) if groups else running.clone())
     for model in (deepcopy(norms[0]), norms):
         with _Counter() as counter:
             update_running_statistics(model)
