@@ -22,7 +22,7 @@ from lrsms.data.batch import training_batch
 from lrsms.data.prepare import prepare
 from lrsms.data.prepared import Prepared
 from lrsms.record.run_files import TIMINGS
-from lrsms.study import expand
+from lrsms.study import config_files, expand
 from lrsms.study.corpus import AutoAvsr, Corpus, Manifest
 from lrsms.study.frames import SAMPLE_RATE, SAMPLES_PER_FRAME
 from lrsms.study.run import Run, Task
@@ -90,7 +90,7 @@ def speed(name: str, prepared: Prepared, run: Run, threads: Sequence[int], repet
 
 def mini(task: Task, corpus: Corpus) -> Run:
     """A run of the ``mini`` preset for ``STEPS`` steps. There are so few texts that they are spelt in characters."""
-    path, preset = expand.load_preset(f"mini-{task}", Path(__file__).parents[1] / expand.CONFIG_FOLDER)
+    path, preset = config_files.load_preset(f"mini-{task}", Path(__file__).parents[1] / expand.CONFIG_FOLDER)
     preset["train"] |= {"steps": STEPS, "snapshots": 1, "average": 1}
     content = preset | {
         "scale": "mini",

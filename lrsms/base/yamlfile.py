@@ -141,12 +141,15 @@ def _number(text: str) -> Any:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file."""
+    """The mapping in a YAML file.
+
+    Raises:
+        ValueError: one line: the file cannot be read, or holds no mapping of names.
+    """
     try:
         with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1).decode(
-                "utf-8"
-            )  # a file without end, such as /dev/zero, is not read to its end
+            # A file without end, such as /dev/zero, is not read to its end.
+            text = file.read(MOST_BYTES + 1).decode("utf-8")
     except FileNotFoundError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}){where_to_run(path)}") from None
     except (OSError, UnicodeDecodeError) as error:

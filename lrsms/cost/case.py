@@ -96,7 +96,7 @@ def measure_case(cases: Sequence[Row], run: Run, device: torch.device, roof: Dev
         roof: the roofs of that device in that precision.
 
     Returns:
-        The rows with their measurements, or why there are none.
+        The rows with their measurements, or why there are none: memory ran out, or graphs or a compiler failed.
     """
     runs = [variant(run, row) for row in cases]
     steps: list[TrainingStep] = []

@@ -15,7 +15,7 @@ from pydantic import Field
 from lrsms.base.hints import did_you_mean
 from lrsms.base.strict import Frozen, digest, parse
 from lrsms.base.yamlfile import parse_yaml, read_yaml
-from lrsms.study.config_files import load_corpus, named
+from lrsms.study.config_files import load_corpus, load_preset, named, read_preset
 from lrsms.study.fields import as_text, describe, difference, overlay, short_name, value_of, without
 from lrsms.study.more_seeds import with_more_seeds
 from lrsms.study.nuisance import check_fields, check_seeds
@@ -180,45 +180,13 @@ def load(project: Project, folder: Path = CONFIG_FOLDER) -> list[Experiment]:
 
 
 def load_study(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, Study]:
-    """The path and content of ``studies/<name>.yaml``."""
+    """The path and content of ``studies/<name>.yaml``.
+
+    Raises:
+        ValueError: one line: there is no such study, or it is not valid.
+    """
     path = named(folder / "studies", name, "study")
     return path, parse(Study, read_yaml(path), str(path))
-
-
-def load_preset(name: str, folder: Path = CONFIG_FOLDER) -> tuple[Path, dict[str, Any]]:
-    """The path and content of ``presets/<scale>-<task>.yaml``: model, training and tokenizer, complete.
-
-    A preset that is ``like`` another one names only the fields that differ.
-    """
-    path = named(folder / "presets", name, "preset")
-    preset = _read_preset(path)
-    like = preset.pop("like", None)
-    if like is None:
-        return path, preset
-    task = name.rpartition("-")[2]
-    if not isinstance(like, str) or like.rpartition("-")[2] != task:
-        raise ValueError(f"{path}: 'like' is {like!r}; give a preset of task '{task}'")
-    try:
-        other = named(folder / "presets", like, "preset")
-    except ValueError as error:
-        raise ValueError(f"{path}: 'like': {error}") from None
-    complete = _read_preset(other)
-    if "like" in complete:
-        raise ValueError(f"{path}: 'like' is '{like}', which is like another one itself; name that one")
-    for key, value in preset.items():
-        both = isinstance(value, dict) and isinstance(complete.get(key), dict)
-        complete[key] = complete[key] | value if both else value
-    return path, complete
-
-
-def _read_preset(path: Path) -> dict[str, Any]:
-    """The content of a preset's file as it is written."""
-    preset = read_yaml(path)
-    unknown = set(preset) - {"like", "tokenizer", "model", "train", "lowrank", "seed", "init_from"}
-    if unknown:
-        known = "a preset has tokenizer, model, train, seed, init_from, or is like another one"
-        raise ValueError(f"{path}: unknown key '{min(unknown)}'; {known}")
-    return preset
 
 
 def preset_run(name: str, settings: Sequence[str] = (), folder: Path = CONFIG_FOLDER) -> Run:
@@ -254,7 +222,7 @@ def _numbered_grids(study: Study, preset: str, path: Path, folder: Path) -> dict
         except ValueError as error:
             raise ValueError(f"{path}: 'presets': {error}") from None
     if preset not in study.presets:  # a preset that is like another one has its cells too
-        preset = str(_read_preset(named(folder / "presets", preset, "preset")).get("like", preset))
+        preset = str(read_preset(named(folder / "presets", preset, "preset")).get("like", preset))
     own = study.presets.get(preset, ())
     grids: dict[str, Mapping[str, Any]] = {f"{path}: grid {n}": grid for n, grid in enumerate(study.grids, start=1)}
     return grids | {f"{path}: presets.{preset} grid {n}": grid for n, grid in enumerate(own, start=1)}

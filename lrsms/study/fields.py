@@ -12,7 +12,11 @@ _WHOLE = ("lowrank.ratio",)
 
 
 def overlay(base: Mapping[str, Any], point: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A copy of ``base`` with dotted fields set; the first field of a section that is off (None) switches it on."""
+    """A copy of ``base`` with dotted fields set; the first field of a section that is off (None) switches it on.
+
+    Raises:
+        ValueError: one line that begins with ``where``: a field is sought in what is no section.
+    """
     result = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
     for field, value in point.items():
         *sections, leaf = field.split(".")

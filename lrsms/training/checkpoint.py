@@ -82,7 +82,11 @@ def _stem(step: int) -> str:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors to a safetensors file that is complete or absent."""
+    """Writes tensors to a safetensors file that is complete or absent.
+
+    Raises:
+        OSError: the file cannot be written, for example to a full disk.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path):
