@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -74,12 +75,17 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def end_recording(device: torch.device) -> None:
-    """After a CUDA graph that could not be recorded: the device's random numbers go on where they were.
+def end_recording(device: torch.device, pool: Any) -> None:
+    """After a CUDA graph that could not be recorded in ``pool``: random numbers and memory are as before it.
 
-    PyTorch's generator may still be in the state of a recording, in which dropout fails.
+    PyTorch's generator may still be in the state of a recording, in which dropout fails. Its allocator may still wait
+    for the end of the recording; it would give no memory back any more, also where memory is short.
     """
     if device.type == "cuda":
         with torch.cuda.device(device):
-            generator = torch.cuda.default_generators[torch.cuda.current_device()]
+            current = torch.cuda.current_device()
+        generator = torch.cuda.default_generators[current]
         generator.graphsafe_set_state(generator.clone_state())
+        with suppress(RuntimeError):  # it does not wait
+            torch._C._cuda_endAllocateToPool(current, pool)
+            torch._C._cuda_releasePool(current, pool)

@@ -12,7 +12,7 @@ line says so.
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from lrsms.base.devices import end_recording
 from lrsms.models.conformer import ConformerEncoder
 from lrsms.models.decoder import Decoder
 from lrsms.models.norm import group_statistics
+from lrsms.training.graph_memory import Shared
 
 UTTERANCES, TOKENS, FRAMES = 8, 8, 16
 """Shapes are padded to multiples of these."""
@@ -143,47 +144,10 @@ class Graphed:
         except RuntimeError as error:
             self._given_up = True
             self.made.clear()  # their memory may be the memory that is missing
-            end_recording(inputs[0].device)
+            end_recording(inputs[0].device, self._shared.pool)
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             warnings.warn(f"no CUDA graph can be made here ({reason}); going on without", stacklevel=3)
             return None
-
-
-@dataclass
-class Shared:
-    """The things that all graphs of a module share.
-
-    Attributes:
-        parameters: the trained parameters, by name.
-        gradients: the gradient of each, to which the graphs add. Its memory never moves, as a graph needs.
-        pool: the memory pool. Only one graph of a module holds memory between the forward and the backward pass of a
-            group, so all may share the pool.
-    """
-
-    parameters: dict[str, nn.Parameter]
-    gradients: list[Tensor]
-    pool: Any = field(default=None)
-
-    @classmethod
-    def of(cls, module: nn.Module) -> "Shared":
-        """Makes it for a module that has no graph yet."""
-        parameters = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-        pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
-        return cls(parameters, [torch.zeros_like(parameter) for parameter in parameters.values()], pool)
-
-    def attach(self) -> None:
-        """Makes ``gradients`` the parameters' own gradients, with their values; zero where ``zero_grad`` left none."""
-        fresh = []
-        for parameter, gradient in zip(self.parameters.values(), self.gradients, strict=True):
-            if parameter.grad is gradient:
-                continue
-            if parameter.grad is None:
-                fresh.append(gradient)
-            else:  # the gradient of a group that ran without a graph
-                gradient.copy_(parameter.grad)
-            parameter.grad = gradient
-        if fresh:
-            torch._foreach_zero_(fresh)
 
 
 class Captured:
@@ -212,8 +176,10 @@ class Captured:
         forward = partial(functional_call, module, leaves)
         self._write(inputs)
         self._graphs = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with _leaving_no_trace(module, self.inputs[0].device), _autocast_without_cache(self.inputs[0].device):
-            stream = torch.cuda.Stream()
+        device, stream = self.inputs[0].device, shared.stream
+        # PyTorch would stay on the other stream after a recording that fails.
+        back = torch.cuda.stream(torch.cuda.current_stream())
+        with _leaving_no_trace(module, device), _autocast_without_cache(device), back:
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(_WARMUP):

@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import pytest
 import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, lived_in, small_inputs, small_run, small_video
-from tape import use_tapes
+from tape import record, use_tapes
 from torch import Tensor, nn
 
 from lrsms.methods.build import build_model
@@ -16,7 +17,8 @@ from lrsms.models.decoder import Decoder
 from lrsms.models.norm import group_statistics, update_running_statistics
 from lrsms.models.recognizer import Recognizer
 from lrsms.training import graphs
-from lrsms.training.graphs import Captured, Graphed, Padding, Shared, use_graphs, without_graphs
+from lrsms.training.graph_memory import Shared
+from lrsms.training.graphs import Captured, Graphed, Padding, use_graphs, without_graphs
 
 CPU = torch.device("cpu")
 LENGTHS = torch.tensor([23, 17, 9])
@@ -194,6 +196,54 @@ def test_what_cannot_be_recorded_runs_as_ever_with_one_line():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert torch.equal(encoder(x, mask), plain)
+
+
+def recorded(frames: Sequence[int]) -> ConformerEncoder:
+    """An encoder with graphs, after two groups of each of so many frames."""
+    encoder = build_model(small_run(), SIZE)[0].train().encoder
+    encoder.forward = Graphed(encoder, Captured)
+    for each in frames:
+        for _ in range(2):
+            encoder(torch.randn(2, each, 16, requires_grad=True), torch.zeros(2, each, dtype=torch.bool))
+    return encoder
+
+
+def test_all_graphs_of_a_module_are_recorded_on_one_stream(monkeypatch):
+    """PyTorch's allocator gives a pool's memory again only to the stream that had it."""
+    use_tapes(monkeypatch)
+    noted = []
+    monkeypatch.setattr(torch.cuda, "graph", lambda tape, **given: noted.append(given["stream"]) or record(tape))
+    recorded((16, 32))
+    assert len(noted) == 4 and len(set(noted)) == 1
+    recorded((16,))
+    assert noted[-1] != noted[0]
+
+
+def test_after_a_recording_that_fails_work_goes_on_on_the_stream_of_before(monkeypatch):
+    """PyTorch does not leave the stream of a recording whose end fails (``torch.cuda.graph.__exit__``)."""
+    use_tapes(monkeypatch)
+    before = torch.cuda.Stream()
+    current = [before]
+
+    @contextmanager
+    def on(stream):
+        outer, current[0] = current[0], stream
+        try:
+            yield
+        finally:
+            current[0] = outer
+
+    @contextmanager
+    def fails(tape, stream, **_):
+        current[0] = stream
+        yield
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+    for name, stand_in in {"current_stream": lambda: current[0], "stream": on, "graph": fails}.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    with pytest.warns(UserWarning, match="no CUDA graph can be made here"):
+        recorded((16,))
+    assert current == [before]
 
 
 def test_without_a_gpu_there_are_no_graphs_and_one_line_says_so():

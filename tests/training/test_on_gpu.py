@@ -252,6 +252,27 @@ def test_a_step_that_cannot_be_recorded_goes_on_without_graphs():
     second = model.encoder(x, mask).detach()
     torch.manual_seed(0)
     assert torch.equal(model.encoder(x, mask), first) and not torch.equal(first, second)
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    reserved = torch.cuda.memory_reserved()
+    torch.empty(2**28, dtype=torch.uint8, device=GPU)
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= reserved  # the allocator still gives memory back
+
+
+def test_graphs_of_further_shapes_take_little_more_memory():
+    """They share a pool: only what goes in and out is each one's own."""
+    encoder = build_model(preset_run("demo-asr"), SIZE)[0].to(GPU).train().encoder
+    use_graphs(encoder, GPU)
+    held = []
+    for frames in (1024, 1008, 992):
+        for _ in range(2):
+            x = torch.randn(8, frames, preset_run("demo-asr").model.dim, device=GPU, requires_grad=True)
+            encoder(x, torch.zeros(8, frames, dtype=torch.bool, device=GPU)).sum().backward()
+        del x
+        torch.cuda.empty_cache()
+        held.append(torch.cuda.memory_reserved())
+    assert len(encoder.forward.made) == 3
+    assert held[2] - held[0] < 0.25 * held[0]
 
 
 @pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr", "mini-asr"])
