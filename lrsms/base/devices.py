@@ -26,8 +26,14 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Has ``peak_memory_mb`` begin anew, for the next of several runs in one process."""
+    """Has ``peak_memory_mb`` begin anew, for the next of several runs in one process.
+
+    On a device, what earlier runs left would count as this run's: networks with graphs, which are garbage in cycles,
+    and cuBLAS's workspaces, one for every stream that a graph was ever recorded on.
+    """
     if device.type == "cuda":
+        gc.collect()  # first: a graph keeps the address of its workspace
+        torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return

@@ -11,6 +11,7 @@ import torch
 from small import AUDIOVISUAL, SIZE, VISUAL, small_run
 from torch.profiler import ProfilerActivity, profile
 
+from lrsms.base.devices import forget_peak_memory, peak_memory_mb
 from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.cost.memory import device_memory_mb
 from lrsms.cost.random_data import random_batch
@@ -273,6 +274,15 @@ def test_graphs_of_further_shapes_take_little_more_memory():
         held.append(torch.cuda.memory_reserved())
     assert len(encoder.forward.made) == 3
     assert held[2] - held[0] < 0.25 * held[0]
+
+
+def test_after_a_run_with_graphs_the_next_one_begins_with_as_much_memory():
+    forget_peak_memory(GPU)
+    before = torch.cuda.memory_allocated(GPU)
+    several_steps(small_run(dropout=0.3), True)
+    forget_peak_memory(GPU)
+    assert torch.cuda.memory_allocated(GPU) <= before
+    assert peak_memory_mb(GPU) == torch.cuda.memory_allocated(GPU) / 2**20
 
 
 @pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr", "mini-asr"])
