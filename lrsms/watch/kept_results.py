@@ -20,6 +20,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from lrsms.base.files import naming, settle
 from lrsms.base.strict import Frozen, parse
 from lrsms.base.yamlfile import read_yaml
 from lrsms.report.claims import BY_TARGET, SMALLER, Selection
@@ -182,13 +183,22 @@ def keep(goals: Sequence[Goal], results: Path) -> None:
 
 
 def pack(goals: Sequence[Goal], results: Path, archive: Path) -> None:
-    """Packs records, step times and notes of the goals, for ``archive.unpack`` at the root of another clone."""
-    with tarfile.open(archive, "w:gz") as file:
-        for path in dict.fromkeys(path for goal in goals for path in goal.files if path.is_file()):
-            file.add(path.parent if path.suffix == ".gz" else path, filter=_nobodys)
-        for folder in dict.fromkeys(results / folder_name(goal.project) for goal in goals):
-            if (folder / PROJECT).is_file():
-                file.add(folder / PROJECT, filter=_nobodys)
+    """Packs records, step times and notes of the goals, for ``archive.unpack`` at the root of another clone.
+
+    The archive is complete under its name at every moment, and its folder is made.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    temporary = archive.with_name(archive.name + ".tmp")
+    try:
+        with naming(archive), tarfile.open(temporary, "w:gz") as file:
+            for path in dict.fromkeys(path for goal in goals for path in goal.files if path.is_file()):
+                file.add(path.parent if path.suffix == ".gz" else path, filter=_nobodys)
+            for folder in dict.fromkeys(results / folder_name(goal.project) for goal in goals):
+                if (folder / PROJECT).is_file():
+                    file.add(folder / PROJECT, filter=_nobodys)
+        settle(temporary, archive)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:

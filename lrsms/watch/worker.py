@@ -13,13 +13,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from lrsms.base.devices import forget_peak_memory, free
+from lrsms.base.devices import forget_peak_memory, free, synchronise
 from lrsms.base.files import Held, held, only_one, write_json
 from lrsms.base.terminal import say
 from lrsms.cost.steptime import step_time
@@ -44,6 +44,10 @@ _WAIT = 1.0
 """Seconds until a worker that waits for another looks again."""
 _GRACE = 20.0
 """Seconds in which workers end what they do when time is up: a checkpoint, or what is being decoded."""
+_LOOK = 0.2
+"""Seconds until the process that began workers looks again whether they go on."""
+_MEANWHILE = 60.0
+"""Seconds between two archives of what is finished by then: it may be ended before it can make the last one."""
 
 
 @dataclass
@@ -59,6 +63,7 @@ class Worker:
         whole_before: the time (``time.monotonic``) by which a run must have ended to be worth beginning, where
             checkpoints are lost. The longest run so far says how long one takes.
         longest: seconds that the longest run took, so far.
+        meanwhile: called after each run and each step time.
         failed: by name of the run or of the step time, in a line, why it could not be done.
     """
 
@@ -69,6 +74,7 @@ class Worker:
     seconds_a_step_time: float | None = None
     whole_before: float = math.inf
     longest: float = 0.0
+    meanwhile: Callable[[], object] = lambda: None
     failed: dict[str, str] = field(default_factory=dict)
 
     def work_through(self, goals: Callable[[], Sequence[Goal]]) -> None:
@@ -122,6 +128,7 @@ class Worker:
         finally:
             free(self.device)
         write_json(path, content)
+        self.meanwhile()
         say(f"{path.stem}: {content['median_ms']:.0f} ms a step, measured in {time.monotonic() - began:.0f} s")
 
     def _attempt(self, project: Project, experiment: Experiment) -> bool:
@@ -143,10 +150,12 @@ class Worker:
             try:
                 self.complete(project, experiment.run, folder, scores)
                 self.longest = max(self.longest, time.monotonic() - began)
+                self.meanwhile()
             except Interrupted as interrupted:
                 say(str(interrupted), sys.stderr)
                 return False
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, RuntimeError) as error:  # decoding may find the device's memory full
+                synchronise(self.device)  # a device that has failed itself raises here: every other run would fail, too
                 self._fail(experiment.name, error)
                 return False
         return True
@@ -228,29 +237,48 @@ def prepare_corpora(
             say(finding, sys.stderr)
 
 
-def several(count: int, arguments: Sequence[str], seconds: float) -> bool:
+def several(
+    count: int,
+    arguments: Sequence[str],
+    seconds: float,
+    stop: Stop = never,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> bool:
     """Runs so many workers side by side, and ends those that go on for long after their time.
 
     Args:
         count: of processes.
         arguments: of ``python -m lrsms``.
         seconds: until their time is up.
+        stop: whether to end early: they are then asked to end, too.
+        meanwhile: called every minute.
 
     Returns:
         Whether all ended well.
     """
     deadline = time.monotonic() + seconds + _GRACE
+    due = time.monotonic() + _MEANWHILE
     processes = [subprocess.Popen([sys.executable, "-m", "lrsms", *arguments]) for _ in range(count)]
+    killed = set[int]()
+    asked = False
     try:
-        statuses = []
-        for process in processes:
-            try:
-                statuses.append(process.wait(max(0.0, deadline - time.monotonic()) if seconds < float("inf") else None))
-            except subprocess.TimeoutExpired:
-                process.kill()  # what it has finished is whole; what it was decoding is decoded again another time
-                process.wait()
-                statuses.append(0)
-        return not any(statuses)
+        while running := [process for process in processes if process.poll() is None]:
+            if not asked and stop():
+                asked, deadline = True, min(deadline, time.monotonic() + _GRACE)
+                for process in running:
+                    process.terminate()
+            if time.monotonic() > deadline:
+                for process in running:
+                    process.kill()  # what it has finished is whole; what it was decoding is decoded again another time
+                    killed.add(process.pid)
+                    process.wait()
+            elif time.monotonic() > due:
+                meanwhile()
+                due = time.monotonic() + _MEANWHILE
+            else:
+                with suppress(subprocess.TimeoutExpired):
+                    running[0].wait(_LOOK)
+        return not any(process.returncode for process in processes if process.pid not in killed)
     finally:
         for process in processes:
             if process.poll() is None:

@@ -89,7 +89,7 @@ def test_a_lease_needs_nothing_that_is_not_carried_and_brings_records_back(tmp_p
     )
     python.chmod(0o755)
     environment = os.environ | {"PYTHON": str(python), "DEVICE": "cpu"}
-    command = ["bash", "-c", f"cd {tmp_path} && sed 's#cd .*dirname.*#:#' offline/lease > here && bash here . 200 2"]
+    command = ["bash", "-c", f"cd {tmp_path} && sed 's#cd .*dirname.*#:#' offline/lease > here && bash here back 200 2"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "scratch-asr-test-small: 2 of 2" in done.stdout, done.stdout + done.stderr
-    assert (tmp_path / "lease.tar.gz").is_file()
+    assert (tmp_path / "back/lease.tar.gz").is_file(), "the folder was made"

@@ -182,6 +182,25 @@ def test_an_archive_holds_whole_records_and_nobodys_name(tmp_path: Path, monkeyp
     assert {(member.uname, member.gname) for member in members} == {("", "")}
 
 
+def test_an_archive_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is lent may go while it is written; and its folder need not be there."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("results/steptime/b.json")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    goals, archive = [Goal(shipped_project(), (path,))], Path("out/back.tar.gz")
+    pack(goals, Path("results"), archive)
+    before = archive.read_bytes()
+
+    def ends(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", ends)
+    with pytest.raises(OSError, match="No space left"):
+        pack(goals, Path("results"), archive)
+    assert archive.read_bytes() == before and list(archive.parent.iterdir()) == [archive]
+
+
 @pytest.mark.slow
 def test_records_that_were_packed_make_the_same_tables_elsewhere(tmp_path: Path) -> None:
     scratch_project(tmp_path / "gpu", LISTS)

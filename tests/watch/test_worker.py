@@ -3,9 +3,14 @@
 import fcntl
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import tarfile
 import time
+import weakref
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +21,7 @@ from scratch import scratch_project, shipped_project
 
 from lrsms.base.devices import forget_peak_memory, keep_freed_memory, peak_memory_mb
 from lrsms.base.files import only_one
+from lrsms.decoding.decode import decode
 from lrsms.study.run import Run
 from lrsms.training.interrupt import never
 from lrsms.verbs.options import babble_recording
@@ -172,6 +178,39 @@ def test_a_step_that_does_not_fit_does_not_keep_others_from_being_timed(
     assert list(worker.failed) == [first] and [path.stem for path in Path("results/steptime").iterdir()] == [second]
 
 
+def test_a_run_for_which_memory_is_short_does_not_keep_others_from_being_made(
+    goals: list[Goal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it is decoded; every worker of a list would end at it, one after another."""
+    (goal,) = goals
+    first, second = goal.experiments
+
+    def fails_once(run: Run, *arguments: object) -> None:
+        if run == first.run:
+            raise torch.OutOfMemoryError("CUDA out of memory\nmore")
+        decode(run, *arguments)
+
+    monkeypatch.setattr("lrsms.watch.worker.decode", fails_once)
+    made = []
+    worker = Worker(CPU, never, meanwhile=lambda: made.append(len(goal.missing)))
+    with pytest.warns(UserWarning, match=f"{first.name}: CUDA out of memory more"):
+        worker.work_through(lambda: goals)
+    assert list(worker.failed) == [first.name] and len(goal.missing) == 1 and made == [1]
+    assert (Path("results/records") / second.name).is_dir()
+
+
+def test_a_worker_whose_device_has_failed_ends(goals: list[Goal], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would fail each run that is left, in no time."""
+
+    def lost(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("lrsms.watch.worker.decode", lost)
+    monkeypatch.setattr("lrsms.watch.worker.synchronise", lost)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        Worker(CPU, never).work_through(lambda: goals)
+
+
 def test_when_time_is_up_no_corpus_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = scratch_project(tmp_path, LISTS)
     monkeypatch.chdir(tmp_path)
@@ -202,6 +241,43 @@ def test_workers_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_
     assert time.monotonic() - began < 10
 
 
+def test_workers_end_when_the_process_that_began_them_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And until then it is not idle: what is finished is packed."""
+    monkeypatch.setattr("lrsms.watch.worker._MEANWHILE", 0.1)
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ntrap 'touch {tmp_path}/asked-$$; exit 0' TERM\nsleep 60 & wait\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    calls: list[float] = []
+    assert several(2, ["work"], 60.0, lambda: len(calls) > 1, lambda: calls.append(time.monotonic()))
+    assert len(list(tmp_path.glob("asked-*"))) == 2
+
+
+def test_on_a_gpu_nothing_that_an_earlier_run_left_counts_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with graphs is garbage in cycles, and graphs hold the workspaces of cuBLAS."""
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    left = weakref.ref(Cycle())
+    done: list[tuple[str, bool]] = []
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda *_: done.append((name, left() is None))
+
+    for owner, name in (
+        (torch._C, "_cuda_clearCublasWorkspaces"),
+        (torch.cuda, "empty_cache"),
+        (torch.cuda, "reset_peak_memory_stats"),
+    ):
+        monkeypatch.setattr(owner, name, note(name), raising=False)
+    forget_peak_memory(torch.device("cuda"))
+    assert done == [("_cuda_clearCublasWorkspaces", True), ("empty_cache", True), ("reset_peak_memory_stats", True)]
+
+
 def test_the_peak_of_one_run_is_not_that_of_the_next() -> None:
     """Though the process keeps what it frees, to use it again."""
     keep_freed_memory()
@@ -224,3 +300,24 @@ def test_several_workers_share_a_list_and_pack_what_they_made(tmp_path: Path) ->
     assert (tmp_path / "a.tar.gz").is_file()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert "trained in" not in again.stdout
+
+
+@pytest.mark.slow
+def test_what_workers_made_is_packed_when_the_process_that_began_them_is_ended(tmp_path: Path) -> None:
+    scratch_project(tmp_path, LISTS.replace("own:", "own:\n  - {study: long, task: asr, scale: test, corpus: small}"))
+    study = (tmp_path / "workflow/config/studies/scratch.yaml").read_text()
+    long = study.replace("seed: [1]", "seed: [1]\n    train.steps: [100000]")
+    (tmp_path / "workflow/config/studies/long.yaml").write_text(long)
+    command = [sys.executable, "-m", "lrsms", "work", "own", "--workers", "3", "--device", "cpu", "--pack", "new/a.gz"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    while len(list(tmp_path.glob("results/records/*/scores-????????.csv.gz"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert "interrupted after step" in said and "scratch-asr-test-small: 2 of 2" in said
+    with tarfile.open(tmp_path / "new/a.gz") as archive:
+        assert sum(re.search(r"scores-\w+\.csv\.gz$", name) is not None for name in archive.getnames()) == 2
