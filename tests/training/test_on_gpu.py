@@ -15,7 +15,7 @@ from lrsms.base.devices import forget_peak_memory, peak_memory_mb
 from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.cost.memory import device_memory_mb
 from lrsms.cost.random_data import random_batch
-from lrsms.cost.steptime import TrainingStep
+from lrsms.cost.steptime import TrainingStep, step_time
 from lrsms.decoding.decode import decode
 from lrsms.methods.build import build_model
 from lrsms.models.conformer import attend
@@ -283,6 +283,12 @@ def test_after_a_run_with_graphs_the_next_one_begins_with_as_much_memory():
     forget_peak_memory(GPU)
     assert torch.cuda.memory_allocated(GPU) - before < 2**20  # PyTorch keeps a few numbers
     assert peak_memory_mb(GPU) == torch.cuda.memory_allocated(GPU) / 2**20
+
+
+def test_the_peak_of_a_step_time_is_its_own():
+    """Though the process measured a larger network before."""
+    large, small = (step_time(run, run, GPU, 0.0) for run in (preset_run("demo-asr"), small_run()))
+    assert small["peak_memory_mb"] < 0.5 * large["peak_memory_mb"]
 
 
 @pytest.mark.parametrize("preset", ["demo-asr", "demo-avsr", "mini-asr"])
