@@ -23,11 +23,11 @@ def write(folder: Path) -> None:
 
 
 def render(folder: Path) -> str:
-    """The page as Markdown, a section for each benchmark and device."""
+    """The page as Markdown, a section for each benchmark and device; other files, as of ``stepbench``, are none."""
     sections = []
     for path in sorted(folder.glob("*.json")):
         content = read_json(path, "delete it and measure again")
-        if not content["small"]:
+        if not content.get("small", True):
             origin = content["provenance"]
             threads = f", {content['threads']} threads" if path.stem.endswith("-cpu") else ""
             place = f"{content['device']}{threads}; {origin['date']}, torch {origin['packages']['torch']}"
