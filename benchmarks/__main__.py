@@ -4,6 +4,7 @@ import argparse
 import importlib
 import pkgutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -45,13 +46,20 @@ def main(arguments: list[str] | None = None) -> None:
         module = importlib.import_module(f"{benchmarks.__name__}.{name}")
         assert module.__doc__ is not None
         question = module.__doc__.splitlines()[0]
-        figures = module.measure(device, options.small)
-        publish(options.output, name, question, figures, device, options.small)
+        publish(options.output, name, question, module.measure(device, options.small), device, options.small)
 
 
-def publish(folder: Path, name: str, question: str, figures: list[Figure], device: torch.device, small: bool) -> None:
-    """Writes the result of one benchmark (see ``figure.write``), and prints it."""
-    path = write(folder, name, question, figures, device, small)
+def publish(
+    folder: Path, name: str, question: str, measured: Iterable[Figure], device: torch.device, small: bool
+) -> None:
+    """Writes the result of one benchmark (see ``figure.write``), and prints it.
+
+    It is written after each figure: on a machine that is lent, time may be up before the last one.
+    """
+    figures: list[Figure] = []
+    for one in measured:
+        figures.append(one)
+        path = write(folder, name, question, figures, device, small)
     index.write(folder)
     table = Table(title=question, title_justify="left")
     for column in ("figure", "value", "unit", "aim"):

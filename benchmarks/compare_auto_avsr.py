@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.__main__ import publish
-from benchmarks.figure import Figure, write
+from benchmarks.figure import Figure
 from lrsms.base.devices import free
 from lrsms.base.kernels import arithmetic, choose_kernels
 from lrsms.base.yamlfile import read_yaml
@@ -178,12 +178,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     frames = options.frames or (SMALL_FRAMES if options.small else FRAMES)
     question = (__doc__ or "").splitlines()[0]
-    figures: list[Figure] = []
+    path, seconds = options.path.resolve(), options.seconds
+    figures = (figure for task in options.tasks for figure in compare(path, task, frames, device, seconds))
     try:
-        for task in options.tasks:
-            for figure in compare(options.path.resolve(), task, frames, device, options.seconds):
-                figures.append(figure)
-                write(options.output, "compare_auto_avsr", question, figures, device, options.small)  # time may be up
         publish(options.output, "compare_auto_avsr", question, figures, device, options.small)
     except ValueError as error:
         sys.exit(f"error: {error}")

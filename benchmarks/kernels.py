@@ -6,6 +6,7 @@ of. On a GPU the steps are those of the paper's scale; on a CPU a small network'
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -39,9 +40,8 @@ SMALL = [Row("demo-asr", 100, "float32", "eager", ratio) for ratio in (None, 0.2
 STEPS = 4
 
 
-def measure(device: torch.device, small: bool) -> list[Figure]:
+def measure(device: torch.device, small: bool) -> Iterator[Figure]:
     """Milliseconds a step for each kind of kernel, and the idle share; dense and low rank."""
-    figures = []
     for row in SETTINGS if device.type == "cuda" else SMALL:
         run = variant(preset_run(row.preset), row)
         with arithmetic(row.precision):
@@ -53,11 +53,12 @@ def measure(device: torch.device, small: bool) -> list[Figure]:
         busy = sum(spent.values())
         idle = 100 * max(0.0, 1 - busy / elapsed) if device.type == "cuda" else None
         details = {"step_ms": elapsed, "busy_ms": busy}
-        figures += [Figure(f"{name}: idle", idle, "%", "", details), Figure(f"{name}: kernels", launches, "a step")]
-        figures += [Figure(f"{name}: {kind}", spent[kind], "ms") for kind in sorted(spent, key=spent.__getitem__)[::-1]]
+        yield Figure(f"{name}: idle", idle, "%", "", details)
+        yield Figure(f"{name}: kernels", launches, "a step")
+        for kind in sorted(spent, key=spent.__getitem__)[::-1]:
+            yield Figure(f"{name}: {kind}", spent[kind], "ms")
         del step
         free(device)
-    return figures
 
 
 def of_kinds(step: TrainingStep, device: torch.device) -> tuple[dict[str, float], float]:

@@ -3,6 +3,7 @@
 import json
 import math
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 import benchmarks
 from benchmarks import index
-from benchmarks.__main__ import NOT_ONE, main
+from benchmarks.__main__ import NOT_ONE, main, publish
 from benchmarks.figure import Figure, write
 from lrsms.base.files import write_json
 
@@ -57,6 +58,17 @@ def test_the_page_shows_every_figure_and_no_small_form(tmp_path: Path) -> None:
     assert "| of a GPU | - |  |" in page
     assert "| sure of it | 2.5 [2.25, 3] x |  |" in page
     assert "Is it small?" not in page
+
+
+def test_what_was_found_is_kept_though_time_is_up_before_the_last_figure(tmp_path: Path) -> None:
+    def figures() -> Iterator[Figure]:
+        yield Figure("a ratio", 2.0, "x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(tmp_path, "any", "Is it?", figures(), torch.device("cpu"), small=False)
+    (figure,) = json.loads((tmp_path / "any-cpu.json").read_bytes())["figures"]
+    assert figure["value"] == 2.0
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
