@@ -29,7 +29,10 @@ _FULL = (
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
     "CUDA error: out of memory",
+    "CUFFT_ALLOC_FAILED",
 )
+_NO_ENGINE = "unable to find an engine to execute this computation"
+"""PyTorch's words for a convolution if no algorithm of cuDNN gets memory to work in, or if cuDNN has none at all."""
 
 Result = TypeVar("Result")
 
@@ -92,6 +95,9 @@ def out_of_memory(run: Run) -> Iterator[None]:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether a device's memory was full. cuBLAS and cuDNN allocate memory themselves and report this only in words."""
+    if _NO_ENGINE in str(error):
+        free, total = torch.cuda.mem_get_info()
+        return free < total / 2  # what is wrong with cuDNN itself shows at the first convolution, in empty memory
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _FULL)
 
 

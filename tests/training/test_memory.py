@@ -11,6 +11,7 @@ FULL = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported asynchronously"),
 ]
 OTHERS = [
@@ -25,6 +26,14 @@ def test_libraries_say_in_many_words_that_memory_is_full(error):
     assert is_out_of_memory(error)
     with pytest.raises(ValueError, match=r"lower 'train\.group_frames'"), out_of_memory(small_run()):
         raise error
+
+
+@pytest.mark.parametrize(("free", "full"), [(2**30, True), (79 * 2**30, False)])
+def test_a_convolution_without_an_algorithm_is_short_of_memory_where_little_is_free(monkeypatch, free, full):
+    """If none of cuDNN's fits; where nearly all is free, cuDNN itself is broken, and that must be seen."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 * 2**30))
+    error = RuntimeError("GET was unable to find an engine to execute this computation")
+    assert is_out_of_memory(error) is full
 
 
 @pytest.mark.parametrize("error", OTHERS)
