@@ -117,8 +117,6 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if not torch.distributed.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
         yield Ranks(device=device)
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     with _lost():
         backend = "nccl" if device.type == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, timeout=TIMEOUT)

@@ -184,7 +184,7 @@ def babble_recording(project: Project, corpus: Corpus) -> Path | None:
 
 
 def chosen_device(options: argparse.Namespace) -> "torch.device":
-    """The device of ``--device``; also sets the number of processor threads.
+    """The device of ``--device``, which is then PyTorch's current one; also sets the number of processor threads.
 
     Raises:
         ValueError: one line: there is no such device here, with the reason; or less than one thread.
@@ -212,9 +212,12 @@ def chosen_device(options: argparse.Namespace) -> "torch.device":
     available += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if name not in available:
         raise ValueError(f"--device {name}: PyTorch has no such device here; use one of {', '.join(available)}")
+    device = torch.device(name)
     if name == "cpu":
         keep_freed_memory()
-    return torch.device(name)
+    elif device.index is not None:  # a CUDA graph is recorded on the current device only
+        torch.cuda.set_device(device)
+    return device
 
 
 def require_gpus(num_devices: int) -> None:

@@ -83,6 +83,18 @@ def test_too_few_gpus_are_counted(no_gpu: pytest.MonkeyPatch) -> None:
     assert chosen_device(options("cuda", 2)) == torch.device("cuda")
 
 
+def test_the_device_that_is_chosen_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any other, PyTorch would record CUDA graphs that hold nothing, and training would go on with old outputs."""
+    current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    chosen_device(options("cuda:1"))
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    chosen_device(options("cuda", 2))
+    assert current == [torch.device("cuda:1"), torch.device("cuda:0")]
+
+
 def test_training_on_several_is_refused_before_their_processes_start(
     no_gpu: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
