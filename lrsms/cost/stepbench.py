@@ -30,7 +30,7 @@ MODES = ("eager", "graphs", "compiled")
 MOST = "max"
 """Given in place of a number of frames, it stands for the largest number that fits."""
 TIME_WAS_UP = "the time was up"
-_RESERVE = {"eager": 20.0, "graphs": 25.0, "compiled": 120.0}
+RESERVE = {"eager": 20.0, "graphs": 25.0, "compiled": 120.0}
 """Seconds that the first case of a mode may need."""
 
 
@@ -95,7 +95,7 @@ def measure_grid(
     """
     began = time.monotonic()
     result = Result(device, {}, [])
-    longest = dict(_RESERVE)
+    longest = dict(RESERVE)
     seen = dict.fromkeys(grid.modes, 0.0)
     most: dict[tuple[str, str], int] = {}
     for precision, frames, mode, preset in product(grid.precisions, grid.frames, grid.modes, grid.presets):

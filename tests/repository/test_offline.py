@@ -11,6 +11,8 @@ import pytest
 from packaging.utils import canonicalize_name
 from scratch import scratch_project
 
+from lrsms.cost.stepbench import RESERVE
+
 ROOT = Path(__file__).parents[2]
 LISTS = "lease: [{study: scratch, task: asr, scale: test, corpus: small, timed: false}]"
 ABSENT = ("av", "jinja2", "markupsafe", "matplotlib", "seaborn", "scipy", "snakemake")
@@ -40,6 +42,15 @@ def test_verbs_and_files_that_scripts_name_are_there() -> None:
             help_ = subprocess.run([sys.executable, "-m", "lrsms", verb, "--help"], capture_output=True, text=True)
             assert help_.returncode == 0 and options <= set(re.findall(r"--[a-z-]+", help_.stdout)), (script, line)
         assert all((ROOT / path).exists() for path in re.findall(r"\btests/\S+\.py", text))
+
+
+def test_step_times_are_given_as_much_time_as_their_first_case_may_need() -> None:
+    """In less, not one would be begun."""
+    text = (ROOT / "offline/measure").read_text()
+    (at_least,) = re.findall(r'"\$left" -gt (\d+)', text)
+    given = re.findall(r"^ *bench (\S+) .*--modes (\w+)", text.replace('"$left"', at_least), re.MULTILINE)
+    assert {mode for _, mode in given} == {"graphs", "compiled"}
+    assert all(float(seconds) > RESERVE[mode] for seconds, mode in given)
 
 
 @pytest.mark.parametrize(("change", "named"), [("", True), ("echo '# changed' >> lrsms/__init__.py", False)])
