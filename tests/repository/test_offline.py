@@ -83,6 +83,18 @@ exec offline/python -c "from lrsms.base.provenance import provenance as p; print
 
 
 @pytest.mark.slow
+def test_a_service_that_does_not_end_does_not_keep_the_machine(tmp_path: Path) -> None:
+    """It waits for all processes that use the GPU, and one may hang."""
+    control = tmp_path / "nvidia-cuda-mps-control"
+    control.write_text('#!/bin/sh\n[ "$1" = -d ] || exec sleep 100\n')
+    control.chmod(0o755)
+    script = f"cd {tmp_path} && say() {{ echo $*; }} && python=true out={tmp_path} && . {ROOT}/offline/share"
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=60)
+    assert "shared by the Multi-Process Service" in done.stdout
+
+
+@pytest.mark.slow
 def test_a_lease_needs_nothing_that_is_not_carried_and_brings_records_back(tmp_path: Path) -> None:
     scratch_project(tmp_path, LISTS)
     for name in ("lrsms", "offline"):
