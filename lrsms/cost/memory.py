@@ -11,7 +11,7 @@ It is the sum of
 Tensors are counted as a GPU keeps them. Under bfloat16, operands of matrix products are kept in that type, and weights
 too. Attention keeps its operands and its result, but no attention weights. Dropout keeps one byte for each number. The
 quarter makes the sum an upper bound rather than an estimate. A run that still needs more goes on with activations that
-are computed twice (``training.memory``). CUDA graphs (``training.graphs``) take a little more.
+are computed twice (``training.memory``). CUDA graphs (``training.graphs``) take more for each shape.
 """
 
 from collections.abc import Callable, Mapping, Sequence
