@@ -55,6 +55,15 @@ def _dumped(content: Any) -> Any:
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
+_IN_WORDS: dict[str, str] = {}
+
+
+def pattern(expression: str, words: str) -> str:
+    """A pattern of a text field, which an error states in words: what the text must be."""
+    _IN_WORDS[expression] = words
+    return expression
+
+
 def parse(model: type[Parsed], data: Any, where: str) -> Parsed:
     """Validates ``data`` (as read from YAML or JSON) strictly.
 
@@ -120,19 +129,32 @@ def _one_line(model: type[BaseModel], error: ValidationError) -> str:
     key = ".".join(path) or "content"
     match first["type"]:
         case "extra_forbidden":
-            names = fields_at(model, path[:-1])
-            near = get_close_matches(path[-1], names, n=1, cutoff=0.5)
-            hint = f"did you mean '{'.'.join([*path[:-1], *near])}'?" if near else f"known: {', '.join(names)}"
-            return f"unknown key '{key}'; {hint}"
+            return f"unknown key '{key}'; {_hint(model, path)}"
         case "missing":
             return f"key '{key}' is missing"
         case "tuple_type" | "list_type":
             given = json.dumps(first["input"])[:80]
             return f"'{key}' is {given}: must be a list, such as [{given}]"
+        case "dict_type" | "model_type":
+            return f"'{key}' is {json.dumps(first['input'])[:80]}: must be a mapping of keys to values"
+        case "too_short":
+            least = first["ctx"]["min_length"]
+            return f"'{key}' is {json.dumps(first['input'])[:80]}: must have at least {least} value{'s'[: least - 1]}"
+        case "string_pattern_mismatch" if first["ctx"]["pattern"] in _IN_WORDS:
+            return f"'{key}' is {json.dumps(first['input'])[:80]}: must be {_IN_WORDS[first['ctx']['pattern']]}"
         case "value_error":
             return f"'{key}': {first['ctx']['error']}" if path else str(first["ctx"]["error"])
         case _:
             return f"'{key}' is {json.dumps(first['input'])[:80]}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _hint(model: type[BaseModel], path: list[str]) -> str:
+    """What an unknown key may mean: a field that lies one level deeper, or the one whose name is nearest."""
+    *above, name = path
+    names = fields_at(model, above)
+    deeper = [field for field in names if name in fields_at(model, [*above, field]) and name not in names]
+    near = [f"{deeper[0]}.{name}"] if deeper else get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean '{'.'.join([*above, *near])}'?" if near else f"known: {', '.join(names)}"
 
 
 def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -198,7 +198,8 @@ def _check_targets(targets: Sequence[str], matrices: Sequence[Matrix]) -> None:
         if not any(_matches(matrix, target) for matrix in matrices):
             known = sorted({handle for matrix in matrices for handle in _handles(matrix).values()})
             roles = sorted({matrix.role for matrix in matrices if matrix.role != matrix.name})
-            hint = did_you_mean(target, known, f"roles: {', '.join(roles)}")
+            group = [f"{target}.*"] if any(name.startswith(f"{target}.") for name in known) else known
+            hint = did_you_mean(target, group, f"roles: {', '.join(roles)}")
             raise ValueError(f"'lowrank.targets': '{target}' matches no matrix; {hint}")
 
     for target in targets:

@@ -83,6 +83,8 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
         ValueError: as ``unpack``.
     """
     total, seen = 0, set[str]()
+    if not archive.exists():
+        raise ValueError(f"{archive}: is not there; give an archive that reference --pack wrote")
     try:
         with tarfile.open(archive, "r|gz") as file:
             for member in file:

@@ -50,6 +50,8 @@ def load_run(folder: Path) -> Run:
         ValueError: it is missing, malformed, or its content does not hash to the folder's name.
     """
     path = folder / CONFIG
+    if not path.exists():
+        raise ValueError(f"{path}: is not there; give the folder of a run, such as results/runs/NAME")
     run = parse(Run, read_json(path, _REMEDY), str(path))
     if not folder.resolve().name.endswith(f"-{run.digest}"):
         raise ValueError(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from lrsms.base.strict import pattern
+
 
 def _at_least(least: float) -> AfterValidator:
     """Least value beside "more than 0": a smaller value is a typing error too."""
@@ -26,11 +28,24 @@ BelowQuarter = Annotated[float, Field(gt=0, lt=0.25)]
 """Sizes of a semi-orthogonal correction that converge."""
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """The whole numbers that tables and other programs can hold."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$", max_length=50)]
+Name = Annotated[
+    str,
+    Field(
+        pattern=pattern(
+            r"^[A-Za-z0-9][A-Za-z0-9_.]*$", "letters, digits, '_' and '.' without a dash, a letter or digit first"
+        ),
+        max_length=50,
+    ),
+]
 """A word that may be part of a file name. It has no dash, which separates the parts of a run's name."""
 
 HASH_DIGITS = 16
-Hash = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{HASH_DIGITS}}}$")]
+Hash = Annotated[
+    str,
+    Field(
+        pattern=pattern(rf"^[0-9a-f]{{{HASH_DIGITS}}}$", f"{HASH_DIGITS} digits (0-9, a-f), as 'import' prints them")
+    ),
+]
 """The first digits of a file's SHA-256, which stand for its content."""
 
 Pixel = Annotated[int, Field(ge=0, le=100_000)]

@@ -192,9 +192,13 @@ class Train(Frozen):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give exactly one of 'steps' and 'epochs'")
         if self.average > self.snapshots:
-            raise ValueError(f"'average' ({self.average}) exceeds 'snapshots' ({self.snapshots})")
+            raise ValueError(
+                f"'average' ({self.average}) exceeds 'snapshots' ({self.snapshots}); use at most {self.snapshots}"
+            )
         if self.steps is not None and self.snapshots > max(self.steps, 1):
-            raise ValueError(f"'snapshots' ({self.snapshots}) exceeds 'steps' ({self.steps})")
+            raise ValueError(
+                f"'snapshots' ({self.snapshots}) exceeds 'steps' ({self.steps}); use at most {max(self.steps, 1)}"
+            )
         return self
 
     def snapshot_steps(self, total: int) -> list[int]:

@@ -53,6 +53,7 @@ def reference(options: argparse.Namespace) -> None:
     from lrsms.report.results import folder_name
     from lrsms.watch.kept_results import work_through
 
+    _check_limit(options)
     failed = work_through(partial(_goals, options), options.seconds, options.snakemake)
     _keep(options)
     if failed:
@@ -68,6 +69,10 @@ def work(options: argparse.Namespace) -> None:
         raise ValueError(f"--timed needs the device for itself, but --workers is {options.workers}; make it 1")
     if options.workers < 1:
         raise ValueError(f"--workers {options.workers}: must be at least 1")
+    if options.whole and options.seconds == float("inf"):
+        raise ValueError("--whole begins no run that would not end in time: give --seconds too")
+    if not options.one_of_several:  # such a process may be told that nothing of the time is left
+        _check_limit(options)
     began = time.monotonic()
     device, goals = chosen_device(options), _goals(options)
     soon = worker.until(options.seconds, interrupt.never)
@@ -103,6 +108,11 @@ def _worked(
         one.whole_before = time.monotonic() + left
     one.work_through(partial(_goals, options))
     return not one.failed
+
+
+def _check_limit(options: argparse.Namespace) -> None:
+    if not options.seconds >= 0:
+        raise ValueError(f"--seconds {options.seconds:g}: must be at least 0")
 
 
 def _goals(options: argparse.Namespace) -> "list[Goal]":

@@ -221,6 +221,7 @@ def test_an_ambiguous_target_is_refused():
         ("encoder.atention", "did you mean 'encoder.attention'?"),
         ("video_encoder.atention", "did you mean 'video_encoder.attention'?"),
         ("visual_encoder.feedforward", "did you mean 'video_encoder.feedforward'?"),
+        ("encoder", "did you mean 'encoder.*'?"),
         ("fussion", "did you mean 'fusion'?"),
         ("fusion.hiden", "did you mean 'fusion.hidden'?"),
         ("zzz", "roles: audio_encoder.attention, audio_encoder.convolution, audio_encoder.feedforward, decoder."),
@@ -246,6 +247,7 @@ def test_targets_of_audio_and_video_are_refused_where_there_is_one(model):
     [
         ("encoder.atention", "did you mean 'encoder.attention'?"),
         ("decoder.selfattention", "did you mean 'decoder.self_attention'?"),
+        ("decoder", "did you mean 'decoder.*'?"),
         ("ctcs", "did you mean 'ctc'?"),
         ("zzz", "roles: decoder.cross_attention, decoder.feedforward, decoder.self_attention, encoder.attention, "),
     ],

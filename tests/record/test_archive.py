@@ -85,6 +85,11 @@ def test_a_tuning_that_went_on_elsewhere_goes_on_here(tmp_path: Path) -> None:
             unpack(given, tmp_path)
 
 
+def test_an_archive_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"back\.tar\.gz: is not there; give an archive that reference --pack wrote$"):
+        unpack(tmp_path / "back.tar.gz", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -163,7 +163,7 @@ def test_an_edited_config_is_refused(copy, tmp_path, old, new, message):
 
 
 def test_a_folder_without_config_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"config.json: is not there"):
+    with pytest.raises(ValueError, match=r"config.json: is not there; give the folder of a run, such as"):
         load_run(tmp_path)
 
 

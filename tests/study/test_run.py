@@ -38,6 +38,8 @@ def refusal(model, data) -> str:
     [
         ("train.lrr", 1e-3, "unknown key 'train.lrr'; did you mean 'train.lr'?"),
         ("model.dims", 16, "unknown key 'model.dims'; did you mean 'model.dim'?"),
+        ("ratio", 0.5, "unknown key 'ratio'; did you mean 'lowrank.ratio'?"),
+        ("lr", 1e-3, "unknown key 'lr'; did you mean 'train.lr'?"),
         ("trian", {}, "unknown key 'trian'; did you mean 'train'?"),
         ("zzz", 1, "unknown key 'zzz'; known: scale, task, corpus, tokenizer, model, lowrank, train, seed"),
         ("corpus.sed", 1, "unknown key 'corpus.sed'; did you mean 'corpus.seed'?"),
@@ -56,7 +58,7 @@ def refusal(model, data) -> str:
         ("train.lr", 0, "'train.lr' is 0: input should be greater than 0"),
         ("train.precision", "float16", "'train.precision' is \"float16\": input should be 'float32' or 'bfloat16'"),
         ("corpus.grammar", "song", "'corpus.grammar' is \"song\": input should be 'commands' or 'sentences'"),
-        ("corpus.name", "a-b", "'corpus.name' is \"a-b\": string should match pattern"),
+        ("corpus.name", "a-b", "'corpus.name' is \"a-b\": must be letters, digits, '_' and '.' without a dash"),
         ("model.heads", 3, "'model': 'dim' must be a multiple of 'heads', got 16 and 3"),
         ("model.kernel", 4, "'model': 'kernel' must be odd, got 4"),
         ("model.mels", None, "'model': 'mels' is needed by, and only by, frontend 'logmel'"),
@@ -122,7 +124,10 @@ LOW_RANK = {"targets": ["encoder.attention"], "ratio": 0.5}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init_from": "weights.pth"}, "'init_from' is \"weights.pth\": string should match pattern"),
+        (
+            {"init_from": "weights.pth"},
+            "'init_from' is \"weights.pth\": must be 16 digits (0-9, a-f), as 'import' prints them",
+        ),
         ({"init_from": 1234567890123456}, "'init_from' is 1234567890123456: input should be a valid string"),
         (
             {"init_from": START, "lowrank": LOW_RANK | {"init": "random"}},

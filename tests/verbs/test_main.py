@@ -108,8 +108,12 @@ def test_the_config_folder_is_an_option(home, monkeypatch, tmp_path):
         ({"scale": "nanu"}, "no preset 'nanu-asr' in workflow/config/presets; did you mean 'nano-asr'?"),
         ({"task": "avsr"}, "no preset 'nano-avsr' in workflow/config/presets; did you mean 'nano-asr'?"),
         ({"studdy": "sizes"}, "--project: unknown key 'studdy'; did you mean 'study'?"),
-        ({"decoders": {}}, "--project: 'decoders' is {}: dictionary should have at least 1 item"),
-        ({"roots": ["few"]}, "--project: 'roots' is [\"few\"]: input should be"),
+        ({"decoders": {}}, "--project: 'decoders' is {}: must have at least 1 value"),
+        ({"roots": ["few"]}, "--project: 'roots' is [\"few\"]: must be a mapping of keys to values"),
+        (
+            {"scale": "my-scale"},
+            "--project: 'scale' is \"my-scale\": must be letters, digits, '_' and '.' without a dash",
+        ),
     ],
 )
 @pytest.mark.parametrize("verb", [["check"], ["resolve", "run", "x.json"], ["prepare", "x"], ["aggregate", "x", "y"]])

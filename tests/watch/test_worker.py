@@ -19,6 +19,7 @@ import pytest
 import torch
 from scratch import scratch_project, shipped_project
 
+from lrsms.__main__ import main
 from lrsms.base.devices import forget_peak_memory, keep_freed_memory, peak_memory_mb
 from lrsms.base.files import only_one
 from lrsms.decoding.decode import decode
@@ -219,11 +220,22 @@ def test_when_time_is_up_no_corpus_is_begun(tmp_path: Path, monkeypatch: pytest.
     assert not Path("results/corpora").exists()
 
 
-def test_step_times_are_refused_where_several_share_the_device() -> None:
-    command = [sys.executable, "-m", "lrsms", "work", "lease", "--workers", "2", "--timed", "1", "--device", "cpu"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == "error: --timed needs the device for itself, but --workers is 2; make it 1\n"
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--workers 2 --timed 1", "--timed needs the device for itself, but --workers is 2; make it 1"),
+        ("--workers 0", "--workers 0: must be at least 1"),
+        ("--whole", "--whole begins no run that would not end in time: give --seconds too"),
+        ("--seconds -1", "--seconds -1: must be at least 0"),
+        ("--seconds nan", "--seconds nan: must be at least 0"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    options: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # nothing is there: what is not refused by its options fails otherwise
+    assert main(["work", "lease", "--device", "cpu", *options.split()]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 def test_time_is_up_a_little_before_the_end() -> None:
