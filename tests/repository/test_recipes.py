@@ -118,7 +118,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("lrsms", "workflow", "tests"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "test_*"))
     copied = ("methods/test_init.py", "methods/variants/test_every_method.py", "training/test_optimizer.py")
-    for name in (*copied, "data/corpora/test_corpora.py"):
+    copied += ("record/test_metric.py", "report/test_further.py", "data/corpora/test_corpora.py")
+    for name in (*copied, "use/test_schemas.py"):
         shutil.copy(ROOT / "tests" / name, root / "tests" / name)
     shutil.copy(ROOT / "pyproject.toml", root)
     for title in RECIPES:
@@ -171,6 +172,12 @@ def test_the_tests_of_the_recipes_pass(copy: Path) -> None:
     assert len(tested) == 6
     # It leaves out the tests of the other methods, which run where nothing is added.
     run(copy, f".venv/bin/python -m pytest -k 'soft_orthogonal or not test_every_method' {' '.join(files)}")
+
+
+@pytest.mark.slow
+def test_new_files_keep_to_the_schemas_that_are_written_again(copy: Path) -> None:
+    run(copy, ".venv/bin/python -m lrsms schemas workflow/schemas")
+    run(copy, ".venv/bin/python -m pytest tests/use/test_schemas.py")
 
 
 _MEASURED = """
