@@ -130,6 +130,8 @@ def _one_line(model: type[BaseModel], error: ValidationError) -> str:
     match first["type"]:
         case "extra_forbidden":
             return f"unknown key '{key}'; {_hint(model, path)}"
+        case "missing" if isinstance(first["loc"][-1], int):
+            return f"'{'.'.join(path[:-1])}' has too few values: number {first['loc'][-1] + 1} is missing"
         case "missing":
             return f"key '{key}' is missing"
         case "tuple_type" | "list_type":

@@ -100,6 +100,7 @@ def test_a_root_that_is_missing_empty_or_malformed_is_refused(check, tmp_path):
 
     assert error().startswith("error: roots.few: not set; give the folder")
     assert "absent is not a folder" in error(few=str(tmp_path / "absent"))
+    assert "~/absent is not a folder, since '~' is not expanded" in error(few="~/absent")
     (tmp_path / "empty").mkdir()
     assert "empty is empty" in error(few=str(tmp_path / "empty"))
     root = manifest(tmp_path / "real", "a\ttrain\t../a.wav\t\ts\thi")

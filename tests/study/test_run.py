@@ -54,7 +54,7 @@ def refusal(model, data) -> str:
         ("model.dim", "16", "'model.dim' is \"16\": input should be a valid integer"),
         ("seed", None, "'seed' is null: input should be a valid integer"),
         ("train.betas", [0.9, 1.0], "'train.betas.1' is 1.0: input should be less than 1"),
-        ("train.betas", [0.9], "key 'train.betas.1' is missing"),
+        ("train.betas", [0.9], "'train.betas' has too few values: number 2 is missing"),
         ("train.lr", 0, "'train.lr' is 0: input should be greater than 0"),
         ("train.precision", "float16", "'train.precision' is \"float16\": input should be 'float32' or 'bfloat16'"),
         ("corpus.grammar", "song", "'corpus.grammar' is \"song\": input should be 'commands' or 'sentences'"),

@@ -39,7 +39,8 @@ def corpus_folder(name: str, root: Path | None, *entries: str) -> Path:
     if root is None:
         raise ValueError(f"roots.{name}: not set; {remedy}")
     if not root.is_dir():
-        raise ValueError(f"roots.{name}: {root} is not a folder; {remedy}")
+        tilde = ", since '~' is not expanded" if root.parts[:1] and root.parts[0].startswith("~") else ""
+        raise ValueError(f"roots.{name}: {root} is not a folder{tilde}; {remedy}")
     if not any((root / entry).exists() for entry in entries):
         state = f"holds no {wanted}" if any(root.iterdir()) else "is empty"
         raise ValueError(f"roots.{name}: {root} {state}; {remedy}")
