@@ -5,6 +5,8 @@
 # make cpu-results, speech-results, gpu-results   the runs whose results this repository keeps, for at most SECONDS
 # make bench    what is claimed of speed, measured here
 # make setup    the environment only                              make lint    what CI checks besides
+# make test-slow  the long tests                                  make format  repairs the layout of the code
+# make clean    removes what was trained and prepared; it first says what, and what stays
 #
 # Another study:  make study corpus=grid_s1 roots='{grid_s1: /data/grid_s1}'
 PYTHON ?= python3

@@ -12,8 +12,8 @@ def add(verb: Verb) -> None:
     added = verb(site, on_records(), on_steptimes())
     added.add_argument("output", type=Path, metavar="OUT", help="folder to write; an earlier site there is replaced")
     added.add_argument("folders", type=Path, nargs="*", help="folders of results; all but the demo's if none")
-    added.add_argument("--results", type=Path, default=Path("results"))
-    added.add_argument("--figures", type=Path, default=Path("figures"))
+    added.add_argument("--results", type=Path, default=Path("results"), help="folder of all studies' results")
+    added.add_argument("--figures", type=Path, default=Path("figures"), help="folder of all studies' figures")
 
 
 def site(options: argparse.Namespace) -> None:

@@ -53,7 +53,7 @@ def add(verb: Verb) -> None:
     added.add_argument(
         "studies", nargs="*", help="files in workflow/config/studies; if none is given, all that have claims"
     )
-    added.add_argument("--results", type=Path, default=Path("results"))
+    added.add_argument("--results", type=Path, default=Path("results"), help="folder of all studies' results")
 
     added = verb(power)
     added.add_argument("folder", type=Path, help="the study's folder of results")
@@ -70,8 +70,8 @@ def add(verb: Verb) -> None:
     added.add_argument(
         "folders", type=Path, nargs="*", help="folders of results; if none is given, all with a project.json"
     )
-    added.add_argument("--results", type=Path, default=Path("results"))
-    added.add_argument("--figures", type=Path, default=Path("figures"))
+    added.add_argument("--results", type=Path, default=Path("results"), help="folder of all studies' results")
+    added.add_argument("--figures", type=Path, default=Path("figures"), help="folder of all studies' figures")
 
     added = verb(show)
     added.add_argument("folder", type=Path, help="the study's folder of results")

@@ -57,7 +57,7 @@ def add(verb: Verb) -> None:
 
     added = verb(score, workflow=True)
     added.add_argument("folder", type=Path, help="the run's folder")
-    added.add_argument("hypotheses", type=Path)
+    added.add_argument("hypotheses", type=Path, help="what decode wrote (JSON lines)")
     added.add_argument("output", type=Path, help="score table to write, in the run's record")
 
     added = verb(steptime, with_project(), on_device(), workflow=True)

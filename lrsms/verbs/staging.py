@@ -28,7 +28,7 @@ GROWN = "LRSMS_GROWN"
 def add(verb: Verb) -> None:
     """Adds the verb to the command line."""
     added = verb(stages, with_project(), on_records())
-    added.add_argument("--results", type=Path, default=Path("results"))
+    added.add_argument("--results", type=Path, default=Path("results"), help="folder of all studies' results")
     added.add_argument("--once", action="store_true", help="a single pass; then say what the next one would take")
     added.add_argument(
         "--snakemake", nargs=argparse.REMAINDER, default=[], help="comes last: its options, such as --cores all"
