@@ -44,6 +44,11 @@ def test_verbs_and_files_that_scripts_name_are_there() -> None:
         assert all((ROOT / path).exists() for path in re.findall(r"\btests/\S+\.py", text))
 
 
+def test_tests_that_take_too_long_still_say_which_failed() -> None:
+    """At SIGTERM, pytest ends with dots alone."""
+    assert re.search(r"timeout --signal INT .* -m pytest ", (ROOT / "offline/measure").read_text())
+
+
 def test_step_times_are_given_as_much_time_as_their_first_case_may_need() -> None:
     """In less, not one would be begun."""
     text = (ROOT / "offline/measure").read_text()
