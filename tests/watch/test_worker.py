@@ -265,6 +265,8 @@ def test_workers_end_when_the_process_that_began_them_is_asked_to(
     calls: list[float] = []
     assert several(2, ["work"], 60.0, lambda: len(calls) > 1, lambda: calls.append(time.monotonic()))
     assert len(list(tmp_path.glob("asked-*"))) == 2
+    program.write_text("#!/bin/sh\nexec sleep 60\n")  # still starts, and does not listen yet
+    assert several(1, ["work"], 60.0, lambda: True)
 
 
 def test_on_a_gpu_nothing_that_an_earlier_run_left_counts_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
