@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from lrsms.record.losses import write_losses
 from lrsms.report import aggregate
 from lrsms.report.figures import material, style, write
+from lrsms.report.figures.layout import Canvas, ratio_axis
 from lrsms.report.figures.names import KINDS, figure_names
 from lrsms.report.results import save_project
 from lrsms.study.decoding import Condition, Decoder, Decoding
@@ -242,6 +243,16 @@ def test_nothing_finished_is_said_in_the_figure(tmp_path, name):
     texts = [text.get_text().replace("\n", " ") for axes in drawn.figure.axes for text in axes.texts]
     assert texts and all(text.startswith(("no ",)) for text in texts)
     assert "8 unfinished cells" in " ".join(drawn.caption) or name in ("ranks_by_depth", "steptime")
+
+
+def test_an_empty_panel_has_no_numbers_on_an_axis_that_nothing_has_set():
+    canvas = Canvas(["drawn", "empty", "of ratios"], ["dense"])
+    canvas.panels[0].plot([100, 200], [0.5, 0.25], label="dense")
+    ratio_axis(canvas.panels[2], (0.25, 0.5))
+    canvas.finish("step", "loss", "nothing")
+    canvas.figure.draw_without_rendering()
+    shown = [[t.get_text() for t in axes.get_xticklabels() if t.get_visible()] for axes in canvas.panels]
+    assert shown[0] and shown[1] == [] and shown[2] == ["0.25", "0.5"]
 
 
 def test_records_without_spectra_and_curves_are_named(tmp_path):

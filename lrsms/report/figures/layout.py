@@ -89,6 +89,8 @@ class Canvas:
             if not handles:
                 message = textwrap.fill(empty, 30)
                 axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", va="center", fontsize=7)
+                if axes.get_autoscalex_on():  # ticks of nothing
+                    axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
         shown = [label for label in dict.fromkeys([*self._labels, *entries]) if label in entries]
         if shown:
             self.figure.legend(
