@@ -135,19 +135,23 @@ def _one_line(model: type[BaseModel], error: ValidationError) -> str:
         case "missing":
             return f"key '{key}' is missing"
         case "tuple_type" | "list_type":
-            given = json.dumps(first["input"])[:80]
+            given = _given(first["input"])
             return f"'{key}' is {given}: must be a list, such as [{given}]"
         case "dict_type" | "model_type":
-            return f"'{key}' is {json.dumps(first['input'])[:80]}: must be a mapping of keys to values"
+            return f"'{key}' is {_given(first['input'])}: must be a mapping of keys to values"
         case "too_short":
             least = first["ctx"]["min_length"]
-            return f"'{key}' is {json.dumps(first['input'])[:80]}: must have at least {least} value{'s'[: least - 1]}"
+            return f"'{key}' is {_given(first['input'])}: must have at least {least} value{'s'[: least - 1]}"
         case "string_pattern_mismatch" if first["ctx"]["pattern"] in _IN_WORDS:
-            return f"'{key}' is {json.dumps(first['input'])[:80]}: must be {_IN_WORDS[first['ctx']['pattern']]}"
+            return f"'{key}' is {_given(first['input'])}: must be {_IN_WORDS[first['ctx']['pattern']]}"
         case "value_error":
             return f"'{key}': {first['ctx']['error']}" if path else str(first["ctx"]["error"])
         case _:
-            return f"'{key}' is {json.dumps(first['input'])[:80]}: {first['msg'][0].lower()}{first['msg'][1:]}"
+            return f"'{key}' is {_given(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _given(value: Any) -> str:
+    return json.dumps(value)[:80]
 
 
 def _hint(model: type[BaseModel], path: list[str]) -> str:

@@ -55,7 +55,7 @@ def reference(options: argparse.Namespace) -> None:
 
     _check_limit(options)
     failed = work_through(partial(_goals, options), options.seconds, options.snakemake)
-    _keep(options)
+    _keep_and_say(options)
     if failed:
         names = ", ".join(dict.fromkeys(folder_name(goal.project) for goal in failed))
         raise ValueError(f"{names}: the workflow failed before the time was over; its output above says why")
@@ -81,7 +81,7 @@ def work(options: argparse.Namespace) -> None:
     with interrupt.stop_on_signals() as stop:
         whole = _worked(options, device, left, stop, partial(_pack_so_far, options, goals))
     if not options.one_of_several:  # else the process that began them keeps what all have made
-        _keep(options)
+        _keep_and_say(options)
     if not whole:
         raise ValueError(f"{options.list}: some runs could not be made; the lines above say why")
 
@@ -124,24 +124,26 @@ def _goals(options: argparse.Namespace) -> "list[Goal]":
 
 def _pack_so_far(options: argparse.Namespace, goals: "Sequence[Goal]") -> None:
     """Packs what is finished by now; to load the goals anew would take seconds from those who train."""
-    from lrsms.watch.kept_results import keep, pack
-
     if options.pack is not None:
         try:
-            keep(goals, RESULTS)
-            pack(goals, RESULTS, options.pack)
+            _keep(options, goals)
         except OSError as error:  # it may be better by the end
             warnings.warn(str(error), stacklevel=2)
 
 
-def _keep(options: argparse.Namespace) -> None:
-    """Keeps the studies of the list that are finished, packs the results if asked, and says how far each entry is."""
+def _keep(options: argparse.Namespace, goals: "Sequence[Goal]") -> None:
+    """Keeps the studies of the list that are finished, and packs the results if asked."""
     from lrsms.watch.kept_results import keep, pack
 
-    goals = _goals(options)
     keep(goals, RESULTS)
     if options.pack is not None:
         pack(goals, RESULTS, options.pack)
+
+
+def _keep_and_say(options: argparse.Namespace) -> None:
+    """Keeps what there is in the end, and says how far each entry is."""
+    goals = _goals(options)
+    _keep(options, goals)
     for goal in goals:
         say(goal)
 
