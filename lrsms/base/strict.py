@@ -155,7 +155,7 @@ def _given(value: Any) -> str:
 
 
 def _hint(model: type[BaseModel], path: list[str]) -> str:
-    """What an unknown key may mean: a field that lies one level deeper, or the one whose name is nearest."""
+    """Says what an unknown key may mean: a field that lies one level deeper, or the one whose name is nearest."""
     *above, name = path
     names = fields_at(model, above)
     deeper = [field for field in names if name in fields_at(model, [*above, field]) and name not in names]

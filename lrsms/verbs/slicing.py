@@ -149,7 +149,7 @@ def _keep_and_say(options: argparse.Namespace) -> None:
 
 
 def _project_of_lists(options: argparse.Namespace) -> Project:
-    """What ``config.yaml`` asks, as the workflow reads it, with the roots that were given."""
+    """Reads what ``config.yaml`` asks, as the workflow does, with the roots that were given."""
     project = read_project(str(options.config_folder / "config.yaml"), options.config_folder)
     if options.roots is None:
         return project

@@ -50,7 +50,7 @@ def test_tests_that_take_too_long_still_say_which_failed() -> None:
 
 
 def test_step_times_are_given_as_much_time_as_their_first_case_may_need() -> None:
-    """In less, not one would be begun."""
+    """In less time, no case is begun."""
     text = (ROOT / "offline/measure").read_text()
     (at_least,) = re.findall(r'"\$left" -gt (\d+)', text)
     given = re.findall(r"^ *bench (\S+) .*--modes (\w+)", text.replace('"$left"', at_least), re.MULTILINE)
